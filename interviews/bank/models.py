@@ -1,0 +1,84 @@
+"""Question banks: packs of questions, and every version of a question that there ever was."""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.db import models
+from django.urls import reverse
+
+from grading.insert_only import InsertOnly
+from grading.models import RubricVersion
+
+
+class Pack(models.Model):
+    """A folder of questions about one field."""
+
+    slug = models.SlugField(unique=True)
+    title = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    # pack.yaml as it was loaded, so that an export gives it back byte for byte.
+    source = models.TextField()
+
+    class Meta:
+        ordering: ClassVar = ["slug"]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Question(models.Model):
+    """A question through all its versions. `current` is the one that new interviews ask."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    pack = models.ForeignKey(Pack, on_delete=models.PROTECT, related_name="questions")
+    slug = models.SlugField(max_length=80)
+    current = models.ForeignKey("QuestionVersion", on_delete=models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering: ClassVar = ["pack", "slug"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["pack", "slug"], name="one_slug_per_pack")]
+
+    def __str__(self) -> str:
+        return self.current.title if self.current else self.slug
+
+    def get_absolute_url(self) -> str:
+        return reverse("bank_question", args=[self.pack.slug, self.slug])
+
+
+class QuestionVersion(InsertOnly):
+    """A question as it was. `files` maps paths such as `prompt.md` to their text; `hash` is the SHA-256 of its canonical JSON."""
+
+    class Kind(models.TextChoices):
+        WRITTEN = "written"
+        DESIGN = "design"
+        DEBUG = "debug"
+        ESTIMATE = "estimate"
+        CODE = "code"
+
+    question = models.ForeignKey(Question, on_delete=models.CASCADE, related_name="versions")
+    hash = models.CharField(max_length=64)
+    files = models.JSONField()
+    rubric = models.ForeignKey(RubricVersion, on_delete=models.PROTECT, related_name="question_versions")
+    title = models.CharField(max_length=200)
+    kind = models.CharField(max_length=16, choices=Kind)
+    topics = models.JSONField(default=list)
+    levels = models.JSONField(default=list)
+    minutes = models.PositiveSmallIntegerField()
+    syllabus = models.JSONField(default=list)
+    lab = models.CharField(max_length=80, blank=True)
+    fields = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering: ClassVar = ["created_at", "id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["question", "hash"], name="one_row_per_content")]
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.hash[:8]})"
+
+    @property
+    def prompt(self) -> str:
+        """The prompt's Markdown."""
+        text: Any = self.files["prompt.md"]
+        return str(text)

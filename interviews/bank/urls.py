@@ -1,0 +1,8 @@
+from django.urls import path
+
+from interviews.bank import views
+
+urlpatterns = [
+    path("bank/", views.packs, name="bank"),
+    path("bank/<slug:pack>/<slug:slug>/", views.question, name="bank_question"),
+]

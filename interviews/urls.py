@@ -1,0 +1,17 @@
+"""Every address of the site."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from interviews import health
+
+urlpatterns = [
+    path("", include("interviews.live.urls")),
+    path("", include("interviews.review.urls")),
+    path("", include("interviews.bank.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
+    path("healthz", health.healthz, name="healthz"),
+]

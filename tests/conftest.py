@@ -1,0 +1,51 @@
+"""Five people, and the doors they knock on."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from django.test import Client
+
+if TYPE_CHECKING:
+    from interviews.accounts.models import User
+
+
+@dataclass
+class Person:
+    """Somebody with a browser. The stranger has no account."""
+
+    name: str
+    user: "User | None"
+    client: Client
+
+
+@dataclass
+class People:
+    candidate: Person
+    other: Person
+    interviewer: Person
+    admin: Person
+    stranger: Person
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter((self.candidate, self.other, self.interviewer, self.admin, self.stranger))
+
+
+@pytest.fixture
+def people(db: None) -> People:
+    """A candidate, another candidate, an interviewer, an admin and a stranger; each signed in but the last."""
+    from interviews.accounts.models import Role, User
+
+    def person(name: str, role: str) -> Person:
+        user = User.objects.create_user(f"{name}@example.test", "a long pass phrase", role=role, name=name.title())
+        client = Client()
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        return Person(name, user, client)
+
+    return People(
+        candidate=person("candidate", Role.CANDIDATE),
+        other=person("other", Role.CANDIDATE),
+        interviewer=person("interviewer", Role.INTERVIEWER),
+        admin=person("admin", Role.ADMIN),
+        stranger=Person("stranger", None, Client()),
+    )
