@@ -1,0 +1,100 @@
+"""What goes into the scorer and what comes out, as frozen data. Offsets count Unicode code points in the text as given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, NamedTuple
+
+State = Literal["scored", "review", "not_scored"]
+Channel = Literal["text", "code", "fields"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the candidate wrote: prose, code, and the fields of an estimate (field id -> what was typed)."""
+
+    text: str
+    code: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the candidate was asked. Words of the prompt earn nothing by being said back."""
+
+    prompt: str
+    title: str = ""
+    kind: str = "written"
+
+
+class Evidence(NamedTuple):
+    """A span of the answer: `text == answer[start:end]` of its channel. For a field, `text` is what the field holds."""
+
+    channel: Channel
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimMark:
+    """How one claim, misconception, quantity or check was decided: `score` in 0..1 against `cut`; `why` in plain words."""
+
+    id: str
+    kind: str
+    met: bool
+    score: float
+    cut: float
+    why: str
+    evidence: tuple[Evidence, ...] = ()
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionScore:
+    """`points` of `max`; `missed` holds one sentence for each thing not earned; `confidence` is P(points are right) in 0..1."""
+
+    id: str
+    title: str
+    points: float
+    max: float
+    evidence: tuple[Evidence, ...] = ()
+    reason: str = ""
+    missed: tuple[str, ...] = ()
+    confidence: float = 1.0
+    marks: tuple[ClaimMark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The mark of one answer.
+
+    `level` is a band of the rubric, "below", or "" for a rubric without bands; `level_set` the levels that can't be ruled out, lowest
+    first. `state`: "review" asks for a person, with `reason` saying why; "not_scored" has no points (the total is 0 and means nothing).
+    """
+
+    total: float
+    max: float
+    level: str
+    level_set: tuple[str, ...]
+    state: State
+    criteria: tuple[CriterionScore, ...]
+    flags: tuple[str, ...] = ()
+    reason: str = ""
+    scorer: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        data: dict[str, Any] = _plain(self)
+        return data
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Evidence):
+        return value._asdict()
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value

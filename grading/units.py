@@ -1,0 +1,225 @@
+"""Numbers with units as people write them: `21.5 GB`, `3 x 10^9 tokens/s`, `$0.40 per million tokens`, `70B`, `2e12 FLOPs`.
+
+`read_quantity` takes a whole field, `find_quantities` every number in a text. Both give pint quantities, so GiB and GB differ by 7.4 %
+and a time can't pass for a size.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import pint
+
+
+class UnitError(ValueError):
+    """A unit or a quantity that can't be read."""
+
+
+# Units of this field. FLOPs is a count, FLOPS a rate: the two conventions are told apart by the capital S.
+_DEFINITIONS = (
+    "token = [token] = tok", "dollar = [currency] = USD = usd", "euro = [euro] = EUR", "flop = [flop] = FLOP",
+    "flop_per_second = flop / second = FLOPS", "request = [request] = req", "parameter = [parameter] = param",
+    "block = [block]", "layer = [layer]", "gpu = [gpu] = GPU", "step = [step]", "user = [user]", "sequence = [sequence] = seq",
+)
+_MAGNITUDE = {"k": 1e3, "thousand": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "millions": 1e6, "b": 1e9, "bn": 1e9, "billion": 1e9,
+              "billions": 1e9, "t": 1e12, "trillion": 1e12, "trillions": 1e12}
+_ALIAS = {
+    "tokens": "token", "toks": "token", "flops": "flop", "FLOPs": "flop", "FLOPS": "flop_per_second", "requests": "request",
+    "reqs": "request", "params": "parameter", "parameters": "parameter", "sec": "second", "secs": "second", "seconds": "second",
+    "hr": "hour", "hrs": "hour", "hours": "hour", "h": "hour", "min": "minute", "mins": "minute", "dollars": "dollar",
+    "bytes": "byte", "bits": "bit", "B": "byte", "GPUs": "gpu", "gpus": "gpu", "%": "percent", "days": "day",
+    "blocks": "block", "layers": "layer", "steps": "step", "users": "user", "seqs": "sequence", "sequences": "sequence",
+    "us": "microsecond", "µs": "microsecond", "μs": "microsecond", "euros": "euro", "€": "euro", "$": "dollar", "x": "", "times": "",
+}
+_SI = {"k": "kilo", "K": "kilo", "M": "mega", "G": "giga", "T": "tera", "P": "peta", "E": "exa", "m": "milli", "u": "micro", "n": "nano"}
+_NUMBER = r"(?:\d{1,3}(?:[,_\u202f\u00a0]\d{3})+|\d+)(?:\.\d+)?|\.\d+"
+_SUP = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_VALUE = re.compile(
+    rf"(?P<sign>[-−–])?\s*(?P<num>{_NUMBER})"
+    r"(?:\s*[eE]\s*(?P<exp>[-+]?\d{1,3})(?![A-Za-z\d])|\s*(?:[x×*·]\s*)10\s*(?:\^|\*\*)?\s*\{?(?P<pow>[-−]?\d{1,3})\}?)?"
+)
+_POWER = re.compile(r"(?<![\w.])(?P<base>2|10)\s*(?:\^|\*\*)\s*\{?(?P<exp>[-−]?\d{1,3})\}?")
+
+
+@cache
+def registry() -> pint.UnitRegistry[Any]:
+    ureg: pint.UnitRegistry[Any] = pint.UnitRegistry(cache_folder=None, on_redefinition="ignore")
+    for line in _DEFINITIONS:
+        ureg.define(line)
+    return ureg
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A quantity in a text: code-point span, magnitude and unit as written, and the pint unit (None: no known unit)."""
+
+    start: int
+    end: int
+    value: float
+    unit: pint.Unit | None
+
+
+def _word_unit(word: str) -> str:
+    """One unit word as pint knows it. Raises UnitError."""
+    if word in _ALIAS:
+        return _ALIAS[word]
+    for name in ("FLOPS", "FLOPs", "FLOP", "flops", "flop"):  # TFLOPS, GFLOPs
+        if word.endswith(name) and word[: -len(name)] in _SI:
+            return f"{_SI[word[: -len(name)]]}{_ALIAS.get(name, 'flop')}"
+    if word.endswith("bps") and word[:-3] in _SI:
+        return f"{_SI[word[:-3]]}bit/second"
+    if re.fullmatch(r"[kKMGTPE]i?[Bb]", word):  # GB, GiB, Gb, Gib; kB and KB are the same
+        binary = {"k": "kibi", "m": "mebi", "g": "gibi", "t": "tebi", "p": "pebi", "e": "exbi"}
+        prefix = binary[word[0].lower()] if "i" in word else _SI[word[0]]
+        return prefix + ("byte" if word.endswith("B") else "bit")
+    lower = word.lower()
+    if lower in _MAGNITUDE and len(lower) > 2:
+        return f"{_MAGNITUDE[lower]:.0f}"
+    if re.fullmatch(r"[kmgt]i?b", lower) and word != lower:
+        return _word_unit(lower[0].upper() + lower[1:-1] + "B")
+    if lower in _ALIAS:
+        return _ALIAS[lower]
+    try:
+        registry().parse_units(word)
+    except (pint.UndefinedUnitError, pint.DefinitionSyntaxError, ValueError, AttributeError, TypeError):
+        try:
+            registry().parse_units(lower)
+        except Exception:  # pint raises many kinds for odd words; each means the same here
+            raise UnitError(f"unknown unit {word!r}") from None
+        return lower
+    return word
+
+
+@lru_cache(maxsize=4096)
+def _unit(text: str) -> tuple[float, pint.Unit]:
+    spelled = re.sub(r"\b(?:per|a|an|each|/)\b(?=\s)", "/", text.strip()) if " per " in f" {text} " else text.strip()
+    spelled = spelled.replace("·", "*").replace("⋅", "*").replace("×", "*").replace("²", "**2").replace("^", "**")
+    groups: list[list[str]] = [[]]  # words side by side bind tighter than a slash: "$/1000 tokens" is $/(1000 tokens)
+    operators: list[str] = []
+    for piece in re.findall(r"[A-Za-zµμ€$%]+|\*\*\s*-?\d+|[*/]|\d+(?:\.\d+)?|[^\s()]", re.sub(r"(?<=\d)[,_](?=\d{3})", "", spelled)):
+        if piece in "*/" and (groups[-1] or operators == []):
+            operators.append(piece)
+            groups.append([])
+        elif re.fullmatch(r"[A-Za-zµμ€$%]+|\d+(?:\.\d+)?", piece):
+            groups[-1].append(piece if piece[0].isdigit() else f"({_word_unit(piece) or '1'})")
+        elif piece.startswith("**") and groups[-1]:
+            groups[-1][-1] += piece.replace(" ", "")
+        else:
+            raise UnitError(f"unknown unit {text!r}")
+    if operators and (not groups[-1] or (not groups[0] and operators[0] != "/")):
+        raise UnitError(f"unknown unit {text!r}")
+    terms = [f"({'*'.join(group) or '1'})" for group in groups]
+    out = "".join(a + b for a, b in zip(terms, [*operators, ""], strict=True)) if any(groups) else ""
+    if not out:
+        return 1.0, registry().Unit("")
+    try:
+        parsed = registry().parse_expression(out)
+        quantity = parsed if isinstance(parsed, pint.Quantity) else registry().Quantity(parsed)
+        return float(quantity.magnitude), quantity.units
+    except Exception:  # as above
+        raise UnitError(f"unknown unit {text!r}") from None
+
+
+def parse_unit(text: str) -> pint.Unit:
+    """The pint unit of a text such as `GiB`, `tokens/s` or `$ per million tokens`. Raises UnitError."""
+    return _unit(text)[1]
+
+
+def quantity(value: float, unit: str = "") -> pint.Quantity[float]:
+    """`value` in `unit`; a count inside the unit (`per million tokens`) goes into the magnitude. Raises UnitError."""
+    factor, units = _unit(unit)
+    return registry().Quantity(value * factor, units)
+
+
+def _value(match: re.Match[str]) -> float:
+    value = float(re.sub(r"[,_\u202f\u00a0]", "", match["num"]))
+    exponent = match["exp"] or (match["pow"] or "").replace("−", "-")
+    if exponent:
+        value = float(f"{value:.17g}e{exponent}") if "e" not in f"{value:.17g}" else value * 10.0 ** int(exponent)
+    return -value if match["sign"] else value
+
+
+def read_quantity(text: str) -> pint.Quantity[float]:
+    """The quantity that a whole field holds, such as `≈ 21.5 GB` or `$0.40 per million tokens`.
+
+    Raises UnitError when there is no number, more than one, or an unknown unit: a field that hedges ("12 or 24 GB") earns nothing.
+    """
+    if len(text) > 200:
+        raise UnitError("a field holds one number and its unit")
+    rest = text.translate(_SUP).strip().rstrip(".;")
+    rest = re.sub(r"^(?:about|around|approximately|approx\.?|roughly|circa|ca\.?|~|≈|≃|=|\s)+", "", rest, flags=re.I)
+    dollar = rest.startswith(("$", "€"))
+    lead = rest[0] if dollar else ""
+    rest = rest[1:].lstrip() if dollar else rest
+    power = _POWER.match(rest)
+    match = _VALUE.match(rest)
+    if power is not None:
+        value, end = float(power["base"]) ** int(power["exp"].replace("−", "-")), power.end()
+    elif match is not None:
+        value, end = _value(match), match.end()
+    else:
+        raise UnitError("there is no number here")
+    if not math.isfinite(value):
+        raise UnitError("the number is too large")
+    rest = rest[end:].strip()
+    magnitude = re.match(r"(thousand|million|billion|trillion|[kKMBT]|bn|mn)(?![A-Za-z/])\s*", rest)
+    if magnitude and (len(magnitude[1]) > 1 or rest[magnitude.end():] or magnitude[1] != "B"):
+        value *= _MAGNITUDE[magnitude[1].lower()]
+        rest = rest[magnitude.end():]
+    if re.search(r"(?<![\w*^])\d", re.sub(r"(?:per|/)\s*[\d,.]+(?:[eE]\d+)?\s*[kKMB]?", "", rest)):
+        raise UnitError("a field holds one number and its unit")
+    rest = re.sub(r"((?:per|/)\s*)(\d+)\s*([kKMB])\b", lambda m: f"{m[1]}{float(m[2]) * _MAGNITUDE[m[3].lower()]:.0f}", rest)
+    unit = f"{lead} {rest}" if lead and rest.startswith(("/", "per")) else lead + (f" {rest}" if rest and not lead else "")
+    if lead and rest and not rest.startswith(("/", "per")):
+        raise UnitError(f"unknown unit {rest!r}")
+    return quantity(value, unit)
+
+
+_UNIT_TAIL = re.compile(r"\s?((?:[kKMGTP]i?[Bb](?:ps)?|[kMGTP]?FLOPs?|[kMGTP]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|bytes?|bits?|seconds?|"
+                        r"minutes?|hours?|days?|B|[A-Za-z]{3,12})(?:\s?(?:/|per)\s?(?:s|sec|second|token|tok|hour|h|GPU|request|layer|step)s?)?)(?![A-Za-z])")
+
+
+def find_quantities(text: str) -> list[Found]:
+    """Every number of a text with the unit that follows it, in order; `unit` is None for a bare number."""
+    out: list[Found] = []
+    for match in _VALUE.finditer(text):
+        start, end = match.start("num"), match.end()
+        if start and (text[start - 1].isalnum() or text[start - 1] in "_.^"):
+            continue
+        value, unit = _value(match), None
+        if match["sign"] and start >= 2 and re.match(r"[\w)]", text[match.start() - 1:match.start()] or " "):
+            value = abs(value)  # a hyphen or a range, as in GPT-4 and 5-10, is no minus
+        magnitude = re.match(r"\s?(thousand|million|billion|trillion)\b|(k|K|M|B|T|bn)(?![A-Za-z/])", text[end:])
+        if magnitude:
+            value *= _MAGNITUDE[(magnitude[1] or magnitude[2]).lower()]
+            end += magnitude.end()
+        tail = _UNIT_TAIL.match(text, end)
+        if tail:
+            try:
+                factor, found = _unit(tail[1])
+                if not found.dimensionless or factor != 1.0:
+                    value, unit, end = value * factor, found, tail.end()
+            except UnitError:
+                pass
+        if math.isfinite(value):
+            out.append(Found(start, end, value, unit))
+    return out
+
+
+def compare(found: pint.Quantity[float], expected: pint.Quantity[float], tolerance: float) -> str:
+    """`exact` (inside the relative tolerance), `order` (right dimension, within a factor of ten), `value` (right dimension only) or `unit`.
+
+    Bare numbers stand for the expected unit only when the expected one has no dimension.
+    """
+    if found.dimensionality != expected.dimensionality:
+        return "unit"
+    a, b = float(found.to_base_units().magnitude), float(expected.to_base_units().magnitude)
+    if abs(a - b) <= tolerance * abs(b) + 1e-12 * abs(b):
+        return "exact"
+    if a and b and (a > 0) == (b > 0) and abs(math.log10(a / b)) < 1.0:
+        return "order"
+    return "value"
