@@ -60,3 +60,14 @@ class TestResult(models.Model):
     class Meta:
         ordering: ClassVar = ["position"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["run", "position"], name="one_result_per_test")]
+
+
+class Worker(models.Model):
+    """What a judging worker last said of itself."""
+
+    name = models.CharField(max_length=200, unique=True)
+    driver = models.CharField(max_length=16)
+    ok = models.BooleanField()
+    detail = models.TextField(blank=True)
+    device = models.CharField(max_length=80)
+    seen_at = models.DateTimeField(auto_now=True)

@@ -1,0 +1,279 @@
+"""A question as files: read, checked, hashed. Plain Python; the database is `actions.py`'s.
+
+Every fault is a `BankError` that names file, line and reason, so that whoever wrote the file can go there.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+from uuid import UUID
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from grading import Answer, Rubric, RubricError
+
+MAX_FILE_BYTES = 512 * 1024
+KINDS = ["written", "design", "debug", "estimate", "code"]
+BANDS = ["L5", "L6", "L7"]
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+ANSWER_PATH = re.compile(r"answers/[a-z0-9][a-z0-9-]*\.md")
+
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 200}
+QUESTION_SCHEMA = {
+    "type": "object",
+    "required": ["uuid", "title", "kind", "topics", "levels", "minutes", "syllabus"],
+    "additionalProperties": False,
+    "properties": {
+        "uuid": {"type": "string"},
+        "title": _TEXT,
+        "kind": {"enum": KINDS},
+        "topics": {"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
+        "levels": {"type": "array", "items": {"enum": BANDS}, "minItems": 1, "uniqueItems": True},
+        "minutes": {"type": "integer", "minimum": 1, "maximum": 180},
+        "syllabus": {"type": "array", "items": _TEXT},
+        "lab": {"type": ["string", "null"]},
+        "fields": {
+            "type": ["array", "null"],
+            "items": {
+                "type": "object",
+                "required": ["id", "label"],
+                "additionalProperties": False,
+                "properties": {"id": _TEXT, "label": _TEXT, "hint": {"type": "string", "maxLength": 200}},
+            },
+        },
+    },
+}
+PACK_SCHEMA = {
+    "type": "object",
+    "required": ["slug", "title", "description"],
+    "additionalProperties": False,
+    "properties": {"slug": {"type": "string", "pattern": f"^{SLUG.pattern}$"}, "title": _TEXT, "description": _TEXT | {"maxLength": 2000}},
+}
+
+
+class BankError(ValueError):
+    """A file of a bank that can't be used: which file, which line (from 1), and why."""
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        super().__init__(f"{file}:{line}: {reason}")
+        self.file, self.line, self.reason = file, line, reason
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """An answer with the band that it must get."""
+
+    name: str
+    level: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class ParsedQuestion:
+    """What `question.yaml`, `prompt.md`, `rubric.yaml` and `answers/` say."""
+
+    slug: str
+    files: dict[str, str]
+    meta: dict[str, Any]
+    rubric: Rubric
+    exemplars: tuple[Exemplar, ...]
+
+    @property
+    def hash(self) -> str:
+        return content_hash(self.files)
+
+
+@dataclass(frozen=True)
+class ParsedPack:
+    slug: str
+    title: str
+    description: str
+    source: str
+    questions: tuple[ParsedQuestion, ...]
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256, in hex, of the value's canonical JSON."""
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice, which YAML would silently let the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+class _Yaml:
+    """A YAML document with the line of every place in it."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        try:
+            self.value = yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+            self.root = yaml.compose(text, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise BankError(file, mark.line + 1 if mark else 1, error.problem or "not YAML") from error
+        except (yaml.YAMLError, RecursionError) as error:
+            raise BankError(file, 1, f"not YAML: {error}") from error
+        if not isinstance(self.value, dict):
+            raise BankError(file, 1, "expected a mapping of keys to values")
+
+    def line(self, path: list[str | int]) -> int:
+        """The line, from 1, of the deepest part of the path that exists."""
+        node, line = self.root, 1
+        for step in path:
+            found = None
+            if isinstance(node, yaml.MappingNode):
+                for key, value in node.value:
+                    if key.value == str(step):
+                        line, found = key.start_mark.line + 1, value
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+                found = node.value[step]
+                line = found.start_mark.line + 1
+            if found is None:
+                break
+            node = found
+        return line
+
+    def refuse(self, path: list[str | int], reason: str) -> NoReturn:
+        raise BankError(self.file, self.line(path), reason)
+
+    def check(self, schema: dict[str, Any]) -> None:
+        errors = sorted(Draft202012Validator(schema).iter_errors(self.value), key=lambda error: list(map(str, error.path)))
+        if errors:
+            where = ".".join(map(str, errors[0].path))
+            self.refuse(list(errors[0].path), f"{where}: {errors[0].message}" if where else errors[0].message)
+
+
+def _steps(path: str) -> list[str | int]:
+    """`criteria[2].claims[0].terms` as steps."""
+    return [int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", path)]
+
+
+def _rubric(file: str, text: str) -> Rubric:
+    document = _Yaml(file, text)
+    try:
+        return Rubric.from_dict(document.value)
+    except RubricError as error:
+        document.refuse(_steps(error.path), f"{error.path}: {error.problem}" if error.path else error.problem)
+
+
+FRONT = re.compile(r"\A---\n(.*?)^---\n", re.DOTALL | re.MULTILINE)
+CODE_FENCE = re.compile(r"^```python\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
+
+
+def parse_answer(text: str, *, kind: str, file: str = "answer") -> tuple[dict[str, Any], Answer]:
+    """Front matter and answer of an answer file. For code questions the one fenced `python` block is the module and the rest the notes.
+
+    Raises:
+        BankError: front matter that is not YAML, or more than one block of code.
+    """
+    front: dict[str, Any] = {}
+    if match := FRONT.match(text):
+        front = _Yaml(file, match[1]).value
+        text = text[match.end() :]
+    fields = {str(key): str(value) for key, value in (front.get("fields") or {}).items()}
+    code = ""
+    if kind == "code":
+        blocks = list(CODE_FENCE.finditer(text))
+        if len(blocks) > 1:
+            raise BankError(file, 1, "a code answer has one ```python block, this one has more")
+        if blocks:
+            code = blocks[0][1]
+            text = text[: blocks[0].start()] + text[blocks[0].end() :]
+    return front, Answer(text=text.strip("\n"), code=code, fields=fields)
+
+
+def _exemplar(file: str, name: str, text: str, kind: str) -> Exemplar:
+    front, answer = parse_answer(text, kind=kind, file=file)
+    level = front.get("level")
+    if level not in ("below", *BANDS):
+        raise BankError(file, 1, "the front matter must say `level:` below, L5, L6 or L7")
+    return Exemplar(name, level, answer)
+
+
+def parse_question(slug: str, files: Mapping[str, str], root: str = "") -> ParsedQuestion:
+    """Checks one question's files.
+
+    Raises:
+        BankError: a file is missing, unknown, too large or wrong; says which, where and why.
+    """
+    if not SLUG.fullmatch(slug):
+        raise BankError(f"{root}{slug}", 1, "a question's folder is named in lower-case words joined by hyphens")
+    root = f"{root}{slug}/"
+    for path, text in files.items():
+        if path not in ("question.yaml", "prompt.md", "rubric.yaml") and not ANSWER_PATH.fullmatch(path):
+            raise BankError(root + path, 1, "no such file belongs to a question")
+        if len(text.encode()) > MAX_FILE_BYTES:
+            raise BankError(root + path, 1, f"larger than {MAX_FILE_BYTES // 1024} KiB")
+        if "\0" in text:
+            raise BankError(root + path, text[: text.index("\0")].count("\n") + 1, "holds a NUL byte")
+    for path in ("question.yaml", "prompt.md", "rubric.yaml"):
+        if path not in files:
+            raise BankError(root + path, 1, "the file is missing")
+    document = _Yaml(root + "question.yaml", files["question.yaml"])
+    document.check(QUESTION_SCHEMA)
+    meta = document.value
+    try:
+        meta["uuid"] = str(UUID(meta["uuid"]))
+    except ValueError:
+        document.refuse(["uuid"], "uuid: not a UUID")
+    if (meta["kind"] == "code") != bool(meta.get("lab")):
+        document.refuse(["lab"], "lab: a code question names its lab, no other kind does")
+    if (meta["kind"] == "estimate") != bool(meta.get("fields")):
+        document.refuse(["fields"], "fields: an estimate lists what is filled in, no other kind does")
+    if not files["prompt.md"].strip():
+        raise BankError(root + "prompt.md", 1, "the prompt is empty")
+    rubric = _rubric(root + "rubric.yaml", files["rubric.yaml"])
+    exemplars = tuple(
+        _exemplar(root + path, path.removeprefix("answers/").removesuffix(".md"), text, meta["kind"])
+        for path, text in sorted(files.items())
+        if path.startswith("answers/")
+    )
+    return ParsedQuestion(slug, dict(sorted(files.items())), meta, rubric, exemplars)
+
+
+def _read(path: Path, name: str) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BankError(name, 1, f"not UTF-8: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        raise BankError(name, 1, error.strerror or "can't be read") from error
+
+
+def read_pack(folder: Path) -> ParsedPack:
+    """Reads a pack's folder.
+
+    Raises:
+        BankError: any file of it is wrong.
+    """
+    source = _read(folder / "pack.yaml", "pack.yaml")
+    document = _Yaml("pack.yaml", source)
+    document.check(PACK_SCHEMA)
+    questions = []
+    for question in sorted(path for path in folder.iterdir() if path.is_dir()):
+        names = sorted(path.relative_to(question).as_posix() for path in question.rglob("*") if path.is_file())
+        files = {name: _read(question / name, f"{question.name}/{name}") for name in names}
+        questions.append(parse_question(question.name, files))
+    seen: dict[str, str] = {}
+    for parsed in questions:
+        other = seen.setdefault(parsed.meta["uuid"], parsed.slug)
+        if other != parsed.slug:
+            raise BankError(f"{parsed.slug}/question.yaml", 1, f"uuid: {other} has the same one")
+    meta = document.value
+    return ParsedPack(meta["slug"], meta["title"], meta["description"].strip(), source, tuple(questions))

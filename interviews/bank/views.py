@@ -1,0 +1,33 @@
+"""The banks, to read. Editing is the admin site's."""
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from interviews.bank import access, queries
+from interviews.bank.files import parse_question
+from interviews.bank.markdown import render as markdown
+
+
+@login_required
+def packs(request: HttpRequest) -> HttpResponse:
+    """All packs and their questions."""
+    access.check_reader(request.user)
+    return render(request, "bank/pack_list.html", {"packs": queries.packs()})
+
+
+@login_required
+def question(request: HttpRequest, pack: str, slug: str) -> HttpResponse:
+    """One question as it stands now, with its rubric, exemplar answers and earlier versions."""
+    found = access.question_for(request.user, pack, slug)
+    version = found.current
+    parsed = parse_question(found.slug, version.files)
+    context = {
+        "question": found,
+        "version": version,
+        "versions": found.versions.order_by("-created_at"),
+        "prompt_html": markdown(version.prompt),
+        "rubric": parsed.rubric.to_dict(),
+        "exemplars": [(e.name, e.level, markdown(e.answer.text), e.answer.code) for e in parsed.exemplars],
+    }
+    return render(request, "bank/question_detail.html", context)

@@ -1,0 +1,87 @@
+"""Every write to runs."""
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from sandbox import labs, queries
+from sandbox.errors import Refused
+from sandbox.models import Run
+from sandbox.signals import run_changed
+
+log = logging.getLogger(__name__)
+MAX_SOURCE_BYTES = 256 * 1024
+
+
+def notify(run_id: UUID, kind: str) -> None:
+    """Tells listeners after commit."""
+    transaction.on_commit(lambda: run_changed.send(sender=Run, run_id=run_id, kind=kind))
+
+
+def wake(run: Run) -> None:
+    """Rings a worker. When the broker is away the row stays queued and the reaper rings again."""
+    queue = "sandbox.gpu" if labs.get(run.lab).gpu else "sandbox.cpu"
+    try:
+        # By name: the web process need not import the judge.
+        current_app.send_task("sandbox.tasks.judge_run", (str(run.id),), queue=queue, retry=False)
+    except OperationalError as error:
+        log.warning("run %s waits for the broker: %s", run.id, error)
+
+
+def _check_limits(user: Any) -> None:
+    limits = settings.SANDBOX
+    if queries.queued().count() >= limits["queue_cap"]:
+        raise Refused("queue_full", "The judge's queue is full. Try again in a minute.", 429, retry_after=60)
+    if queries.unfinished_of(user).count() >= limits["user_concurrent"]:
+        raise Refused("busy", "Your last run is still being judged. Wait for it, or abort it.", 429, retry_after=2)
+    if wait := queries.seconds_until_allowed(user, limits["runs_per_minute"]):
+        raise Refused("too_fast", f"Too many runs in a minute. Try again in {wait:.0f} s.", 429, retry_after=wait)
+
+
+@transaction.atomic
+def request_run(*, user: Any, subject: UUID | None, lab: str, source: str, kind: str, limited: bool = True) -> Run:
+    """Queues a run of `source` against a lab's tests. `limited=False` is for runs that the site itself needs, such as the one at a deadline.
+
+    Raises:
+        Refused: no such lab, source too large, or a rate, concurrency or queue limit (429 with seconds).
+    """
+    if lab not in labs.slugs():
+        raise Refused("no_lab", "This question's lab is not installed here.", 409)
+    if len(source.encode("utf-8", "surrogatepass")) > MAX_SOURCE_BYTES:
+        raise Refused("too_large", f"The file is larger than {MAX_SOURCE_BYTES // 1024} KiB. Shorten it and run again.", 413)
+    if limited:
+        # The user's row is the lock under which the limits are counted.
+        type(user)._default_manager.select_for_update().get(pk=user.pk)
+        _check_limits(user)
+    # PostgreSQL's text holds neither NUL nor lone surrogates; Python refuses both in source, and so the judge says CE either way.
+    clean = source.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    run = Run.objects.create(user=user, subject=subject, lab=lab, source=clean, kind=kind)
+    transaction.on_commit(lambda: wake(run))
+    notify(run.id, "queued")
+    return run
+
+
+@transaction.atomic
+def abort_run(*, run: Run) -> Run:
+    """Ends a run: at once while it waits, within a moment while it is judged. A run that is over stays as it was."""
+    now = timezone.now()
+    waiting = Run.objects.filter(pk=run.pk, state=Run.State.QUEUED)
+    if waiting.update(state=Run.State.DONE, verdict="AB", message="Aborted before it started.", finished_at=now):
+        notify(run.id, "finished")
+    else:
+        Run.objects.filter(pk=run.pk).exclude(state=Run.State.DONE).update(abort_requested=True)
+    run.refresh_from_db()
+    return run
+
+
+def rejudge(*, run: Run) -> Run:
+    """Judges the same source again as a new run. The old one stays, so that both can be compared."""
+    return request_run(
+        user=run.user, subject=run.subject, lab=run.lab, source=run.source, kind=run.kind, limited=False
+    )
