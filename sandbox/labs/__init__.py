@@ -1,0 +1,1 @@
+"""The labs: one folder each, read into a frozen record."""
