@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
-from asgiref.sync import iscoroutinefunction
 
 # CodeMirror and KaTeX set styles on elements; nothing of ours needs an inline script.
 POLICY = "; ".join(

@@ -122,7 +122,7 @@ class _Yaml:
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         try:
-            self.value = yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+            self.value = yaml.load(text, Loader=_Loader)
             self.root = yaml.compose(text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
