@@ -4,8 +4,10 @@ Nothing set at all is the embedded default: SQLite and a Redis socket under `var
 `DATABASE_URL` and `REDIS_URL` switch to services that somebody else runs.
 """
 
+import hashlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 import environ
@@ -112,6 +114,8 @@ DATABASES["default"]["CONN_MAX_AGE"] = 0
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_SOCKET = STATE_DIR / "redis.sock"
+if len(str(REDIS_SOCKET)) > 100:  # a socket's address holds 108 bytes
+    REDIS_SOCKET = Path(tempfile.gettempdir()) / f"roofline-{hashlib.sha256(str(STATE_DIR).encode()).hexdigest()[:16]}.sock"
 REDIS_URL = env.str("REDIS_URL", default=f"unix://{REDIS_SOCKET}")
 CHANNEL_LAYERS = {
     "default": {

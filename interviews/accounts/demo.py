@@ -1,0 +1,46 @@
+"""Demo people for the embedded default: one for each role, each with a random password that is shown once and kept nowhere."""
+
+import secrets
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+
+from interviews.accounts.models import Role, User
+
+DOMAIN = "roofline.example"
+
+
+@dataclass(frozen=True)
+class Demo:
+    role: str
+    email: str
+    password: str
+
+
+class NotEmbedded(RuntimeError):
+    """Demo accounts belong to the embedded default alone."""
+
+
+@transaction.atomic
+def ensure_demo_people(*, reset: bool = False) -> list[Demo]:
+    """Makes the demo accounts that are missing, or all of them anew with `reset`. Returns those made now, with their passwords.
+
+    Raises:
+        NotEmbedded: the site runs on a database of its own, where a well-known address would be a hole.
+    """
+    if not settings.EMBEDDED:
+        raise NotEmbedded("Demo accounts exist only in the embedded default (no DATABASE_URL).")
+    made = []
+    for role in (Role.CANDIDATE, Role.INTERVIEWER, Role.ADMIN):
+        email = f"{role.value}@{DOMAIN}"
+        user = User.objects.filter(email=email).first()
+        if user and not reset:
+            continue
+        password = secrets.token_urlsafe(12)
+        if user is None:
+            user = User.objects.create_user(email, name=f"Demo {role.value}", role=role)
+        user.set_password(password)
+        user.save()
+        made.append(Demo(role.value, email, password))
+    return made
