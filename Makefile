@@ -8,7 +8,7 @@ export PATH := $(BIN):$(PATH)
 .PHONY: help run test test-postgres test-sqlite lint types e2e bank-check setup frontend
 
 help:  ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 run: setup frontend  ## Set up and serve the whole site on PORT (default 8000)
 	@.ci/need bwrap:bubblewrap

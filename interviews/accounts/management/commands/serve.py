@@ -17,7 +17,6 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from interviews.accounts.demo import Demo, ensure_demo_people
-from interviews.live.actions import ensure_blueprints
 from interviews.supervisor import Child, Supervisor
 
 READY_SECONDS = 90.0
@@ -55,14 +54,6 @@ def processes(host: str, port: int, own_redis: bool) -> list[Child]:
         Child("beat", [python, "-m", "celery", "-A", "interviews.celery", "beat", "--loglevel", "WARNING"]),
     ]
     return children
-
-
-def prepare() -> list[Demo]:
-    """Database, banks, blueprints, and the demo people that are new."""
-    call_command("migrate", interactive=False, verbosity=0)
-    call_command("load_bank", verbosity=0)
-    ensure_blueprints()
-    return ensure_demo_people() if settings.EMBEDDED else []
 
 
 def welcome(url: str, people: list[Demo], out: Any) -> None:
@@ -105,7 +96,8 @@ class Command(BaseCommand):
         own_redis = "REDIS_URL" not in os.environ
         if own_redis:
             Path(settings.REDIS_SOCKET).unlink(missing_ok=True)
-        people = prepare()
+        call_command("prepare", verbosity=0)
+        people = ensure_demo_people() if settings.EMBEDDED else []
         url = f"http://{options['host']}:{options['port']}"
         supervisor = Supervisor(processes(options["host"], options["port"], own_redis))
         threading.Thread(target=welcome, args=(url, people, self.stdout), daemon=True).start()

@@ -1,0 +1,145 @@
+"""Banks as folders: what is loaded comes out byte for byte, and a broken pack loads nothing."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.db.utils import DatabaseError, IntegrityError
+
+from grading.insert_only import Immutable
+from interviews.bank.actions import edit_question, load_pack
+from interviews.bank.files import BankError
+from interviews.bank.management.commands.load_bank import PACKS
+from interviews.bank.models import Pack, Question, QuestionVersion
+
+pytestmark = pytest.mark.django_db
+PACK = PACKS / "advanced-inference"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A pack with one question, free to be broken."""
+    folder = tmp_path / "small"
+    source = next(path for path in sorted(PACK.iterdir()) if (path / "rubric.yaml").exists() and (path / "answers/l5.md").exists())
+    shutil.copytree(source, folder / "a-question")
+    (folder / "pack.yaml").write_text("slug: small\ntitle: Small\ndescription: One question.\n")
+    return folder
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_every_shipped_pack_round_trips_byte_for_byte(tmp_path: Path) -> None:
+    call_command("load_bank", verbosity=0)
+    call_command("export_bank", tmp_path)
+    shipped = sorted(path.parent for path in PACKS.glob("*/pack.yaml"))
+    assert shipped
+    for folder in shipped:
+        assert tree(tmp_path / folder.name) == tree(folder)
+
+
+def test_loading_twice_makes_no_second_version(small: Path) -> None:
+    assert load_pack(folder=small).created == ("a-question",)
+    assert load_pack(folder=small).unchanged == ("a-question",)
+    assert QuestionVersion.objects.count() == 1
+
+
+def test_a_changed_file_makes_a_new_version_and_keeps_the_old(small: Path) -> None:
+    load_pack(folder=small)
+    old = QuestionVersion.objects.get()
+    (small / "a-question/prompt.md").write_text("Another prompt.\n")
+    assert load_pack(folder=small).updated == ("a-question",)
+    question = Question.objects.get()
+    assert question.current.prompt == "Another prompt.\n"
+    assert question.current != old
+    assert set(question.versions.all()) == {old, question.current}
+
+
+def test_going_back_to_old_content_is_the_old_version_again(small: Path) -> None:
+    load_pack(folder=small)
+    old = QuestionVersion.objects.get()
+    before = (small / "a-question/prompt.md").read_text()
+    (small / "a-question/prompt.md").write_text("Another prompt.\n")
+    load_pack(folder=small)
+    (small / "a-question/prompt.md").write_text(before)
+    load_pack(folder=small)
+    assert Question.objects.get().current == old
+    assert QuestionVersion.objects.count() == 2
+
+
+def test_an_edited_question_exports_what_was_edited(small: Path, tmp_path: Path) -> None:
+    load_pack(folder=small)
+    question = Question.objects.get()
+    edit_question(question=question, files=question.current.files | {"prompt.md": "Née, 中文, 👩‍💻\n"}, by=None)
+    call_command("export_bank", tmp_path / "out")
+    assert (tmp_path / "out/small/a-question/prompt.md").read_bytes() == "Née, 中文, 👩‍💻\n".encode()
+
+
+BROKEN = {
+    "a missing file": (lambda q: (q / "prompt.md").unlink(), "a-question/prompt.md:1", "missing"),
+    "a missing key": (lambda q: edit(q / "question.yaml", "title:", "titel:"), "a-question/question.yaml:", "title"),
+    "a key twice": (lambda q: edit(q / "question.yaml", "title:", "kind: design\ntitle:"), "a-question/question.yaml:", "twice"),
+    "a kind that is none": (lambda q: edit(q / "question.yaml", "kind: ", "kind: oral-"), "a-question/question.yaml:", "kind"),
+    "an unknown file": (lambda q: (q / "notes.txt").write_text("x"), "a-question/notes.txt:1", "belongs"),
+    "a NUL byte": (lambda q: (q / "prompt.md").write_text("a\nb\0"), "a-question/prompt.md:2", "NUL"),
+    "bytes that are no UTF-8": (lambda q: (q / "prompt.md").write_bytes(b"\xff"), "a-question/prompt.md:1", "UTF-8"),
+    "YAML that is none": (lambda q: (q / "rubric.yaml").write_text("a: [1,\nb"), "a-question/rubric.yaml:", ""),
+    "a claim without text": (lambda q: edit(q / "rubric.yaml", "        text:", "        txet:"), "a-question/rubric.yaml:", "claims"),
+    "a level that is none": (lambda q: edit(q / "answers/l5.md", "level: L5", "level: L9"), "a-question/answers/l5.md:", "level"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_broken_pack_is_refused_with_file_line_and_reason_and_loads_nothing(fault: str, small: Path) -> None:
+    spoil, where, why = BROKEN[fault]
+    shutil.copytree(small / "a-question", small / "b-question")
+    (small / "b-question/question.yaml").write_text(
+        (small / "b-question/question.yaml").read_text().replace("uuid: ", "uuid: 00000000-0000-4000-8000-000000000000 # ", 1)
+    )
+    spoil(small / "a-question")
+    with pytest.raises(CommandError) as refusal:
+        call_command("load_bank", small)
+    assert where in str(refusal.value)
+    assert why in str(refusal.value)
+    assert not Pack.objects.exists()
+    assert not Question.objects.exists()
+
+
+def test_the_line_named_is_the_line_of_the_fault(small: Path) -> None:
+    path = small / "a-question/question.yaml"
+    edit(path, "minutes: ", "minutes: 0 # ")
+    line = next(number for number, text in enumerate(path.read_text().splitlines(), 1) if text.startswith("minutes:"))
+    with pytest.raises(BankError) as refusal:
+        load_pack(folder=small)
+    assert refusal.value.line == line
+
+
+def test_a_uuid_of_another_pack_is_refused(small: Path, tmp_path: Path) -> None:
+    load_pack(folder=small)
+    other = tmp_path / "other"
+    shutil.copytree(small, other)
+    edit(other / "pack.yaml", "slug: small", "slug: other")
+    with pytest.raises(BankError, match="belongs to a question of the pack small"):
+        load_pack(folder=other)
+    assert Pack.objects.count() == 1
+
+
+def test_a_version_can_be_changed_neither_by_python_nor_by_sql(small: Path) -> None:
+    load_pack(folder=small)
+    version = QuestionVersion.objects.get()
+    version.title = "Other"
+    with pytest.raises(Immutable):
+        version.save()
+    with pytest.raises(Immutable):
+        QuestionVersion.objects.update(title="Other")
+    with pytest.raises((DatabaseError, IntegrityError), match="written once"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("UPDATE bank_questionversion SET title = 'Other'")

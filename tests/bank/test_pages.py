@@ -1,0 +1,30 @@
+"""The bank's pages are for interviewers and admins."""
+
+import pytest
+
+from interviews.bank.actions import load_pack
+from interviews.bank.management.commands.load_bank import PACKS
+from interviews.bank.models import Question
+from tests.conftest import People
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def question(db: None) -> Question:
+    load_pack(folder=PACKS / "advanced-inference")
+    return Question.objects.filter(current__kind="written").first()
+
+
+def test_the_list_opens_for_interviewers_and_admins_alone(people: People, question: Question) -> None:
+    codes = {person.name: person.client.get("/bank/").status_code for person in people}
+    assert codes == {"candidate": 403, "other": 403, "interviewer": 200, "admin": 200, "stranger": 302}
+
+
+def test_a_question_opens_for_interviewers_and_admins_alone(people: People, question: Question) -> None:
+    codes = {person.name: person.client.get(question.get_absolute_url()).status_code for person in people}
+    assert codes == {"candidate": 403, "other": 403, "interviewer": 200, "admin": 200, "stranger": 302}
+
+
+def test_a_question_that_is_none_is_not_found(people: People, question: Question) -> None:
+    assert people.admin.client.get("/bank/advanced-inference/none/").status_code == 404

@@ -1,0 +1,105 @@
+"""No engine builds the images here, so the files are read: every command, module, queue, port and variable must exist in the project."""
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.conf import settings
+from django.core.management import get_commands
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKER = ROOT / "docker"
+OUR_MODULES = ("interviews.asgi", "interviews.celery", "interviews.probe")
+# Read by programs of the image other than ours.
+FOREIGN = {"POSTGRES_PASSWORD", "POSTGRES_USER", "POSTGRES_DB"}
+
+
+def services() -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for name in ("compose.yaml", "compose.gpu.yaml"):
+        found += list(yaml.safe_load((DOCKER / name).read_text())["services"].items())
+    return found
+
+
+SERVICES = services()
+OURS = [(name, body) for name, body in SERVICES if str(body.get("image", "")).startswith("roofline:")]
+
+
+def known_variables() -> set[str]:
+    """Variables that settings, serve or the probe read."""
+    sources = [ROOT / "interviews/settings.py", ROOT / "interviews/probe.py", *(ROOT / "interviews/accounts").rglob("*.py")]
+    text = "\n".join(path.read_text() for path in sources)
+    return set(re.findall(r"env(?:\.\w+)?\(\s*\"([A-Z_]+)\"", text)) | set(re.findall(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"", text))
+
+
+def check_command(argv: list[str]) -> None:
+    match argv:
+        case ["python", "manage.py", command, *_]:
+            assert command in get_commands()
+        case ["python", "-m", module, *rest]:
+            assert module in OUR_MODULES
+            assert importlib.util.find_spec(module)
+            if rest[:1] == ["worker"]:
+                assert rest[1] in settings.CELERY_QUEUES
+        case ["uvicorn", application, *_]:
+            module, name = application.split(":")
+            assert hasattr(importlib.import_module(module), name)
+        case ["celery", "-A", module, role, *rest]:
+            assert importlib.util.find_spec(module)
+            assert role in ("worker", "beat")
+            if role == "worker":
+                assert set(rest[rest.index("--queues") + 1].split(",")) <= set(settings.CELERY_QUEUES)
+        case _:
+            pytest.fail(f"unknown command: {argv}")
+
+
+@pytest.mark.parametrize(("name", "body"), OURS, ids=[name for name, _ in OURS])
+def test_each_role_runs_a_command_that_exists(name: str, body: dict[str, Any]) -> None:
+    check_command([str(part) for part in body["command"]])
+
+
+@pytest.mark.parametrize(("name", "body"), SERVICES, ids=[name for name, _ in SERVICES])
+def test_each_service_says_how_its_health_is_asked(name: str, body: dict[str, Any]) -> None:
+    health = body["healthcheck"]
+    if health.get("disable"):
+        # A job that ends, and a clock that nothing asks.
+        assert name in ("migrate", "beat")
+    else:
+        assert health["test"][0] == "CMD"
+        if name not in ("postgres", "redis"):
+            check_command(health["test"][1:])
+
+
+def test_every_queue_has_a_worker() -> None:
+    consumed = {part for _, body in OURS for part in body["command"] if part in settings.CELERY_QUEUES}
+    assert consumed == set(settings.CELERY_QUEUES)
+
+
+def test_every_variable_is_one_that_the_project_reads() -> None:
+    example = (line.split("=")[0] for line in (DOCKER / "env.example").read_text().splitlines() if "=" in line)
+    given = {name for _, body in SERVICES for name in (body.get("environment") or {})} | set(example)
+    assert given - FOREIGN <= known_variables()
+
+
+def test_the_port_published_is_the_port_served_and_exposed() -> None:
+    web = dict(SERVICES)["web"]
+    port = web["command"][web["command"].index("--port") + 1]
+    assert web["ports"] == [f"{port}:{port}"]
+    dockerfile = (DOCKER / "Dockerfile").read_text()
+    assert f"EXPOSE {port}" in dockerfile
+    assert f"PORT={port}" in dockerfile
+
+
+def test_the_image_runs_as_an_ordinary_user_and_copies_what_exists() -> None:
+    lines = (DOCKER / "Dockerfile").read_text().splitlines()
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users == ["roofline"]
+    for line in lines:
+        if line.startswith("COPY ") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists(), line
+    command = next(line for line in lines if line.startswith("CMD "))
+    check_command(yaml.safe_load(command.removeprefix("CMD ")))
