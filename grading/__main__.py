@@ -1,0 +1,74 @@
+"""`python -m grading score RUBRIC ANSWER`: what an answer earns, and claim by claim why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+from grading import Question, Rubric, RubricError, Score, score
+
+
+def _answer(path: str) -> str:
+    """A file's text without its front matter; `-` is standard input."""
+    text = sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")
+    return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S)
+
+
+def _show(result: Score, verbose: bool) -> None:
+    print(f"{result.total:g} of {result.max:g}   {result.level}   {result.state}" + (f"   could be {', '.join(result.level_set)}" if len(result.level_set) > 1 else ""))
+    if result.flags:
+        print("flags:", ", ".join(result.flags))
+    if result.reason:
+        print(result.reason)
+    for c in result.criteria:
+        print(f"\n{c.points:g}/{c.max:g}  {c.id}: {c.reason}  (confidence {c.confidence:.2f})")
+        for mark in c.marks:
+            if mark.kind == "misconception" and not mark.met and not verbose and mark.score < 0.3:
+                continue
+            sign = {("claim", True): "+", ("misconception", True): "!"}.get((mark.kind, mark.met), "+" if mark.met else " ")
+            parts = " ".join(f"{k[:3]} {v:.2f}" for k, v in mark.parts.items())
+            print(f"  {sign} {mark.id:<28} {mark.score:.2f} / {mark.cut:.2f}  [{parts}]  {mark.why}")
+            if mark.evidence and (mark.score > 0.15 or verbose):
+                quote = " ".join(mark.evidence[0].text.split())
+                print(f"        “{quote[:150]}{'…' if len(quote) > 150 else ''}”")
+
+
+def _score(args: argparse.Namespace) -> int:
+    rubric = Rubric.from_dict(yaml.safe_load(Path(args.rubric).read_text("utf-8")), args.rubric)
+    beside = Path(args.rubric).with_name("prompt.md")
+    prompt = Path(args.prompt).read_text("utf-8") if args.prompt else beside.read_text("utf-8") if beside.exists() else ""
+    result = score(rubric, _answer(args.answer), Question(prompt))
+    if args.json:
+        print(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
+    else:
+        _show(result, args.verbose)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("score", help="mark one answer and show each claim's score against its cut")
+    one.add_argument("rubric")
+    one.add_argument("answer", help="a Markdown file, or - for standard input")
+    one.add_argument("--prompt", help="the question; without it, prompt.md beside the rubric")
+    one.add_argument("--json", action="store_true")
+    one.add_argument("-v", "--verbose", action="store_true", help="misconceptions and weak evidence too")
+    one.set_defaults(do=_score)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.do(args))
+    except RubricError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""What earns nothing whatever it contains: word lists, shuffled words, the question said back, repeats, mashed keys, orders to the grader.
+
+Each gate looks at one sentence and says why it closed. None looks at length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from grading.lexicon import AUXILIARIES, CONJUNCTIONS, DETERMINERS, MODALS, PREPOSITIONS, PRONOUNS, SUBORDINATORS
+from grading.text import Clause, Document, Token
+
+_INJECTION = re.compile(
+    r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:previous|prior|above|earlier|preceding|all|any|these|your|the|other)\b.{0,40}"
+    r"\b(?:instruction|prompt|rubric|rule|criteri|guideline|direction|marking|system|grader)"
+    r"|\b(?:award|assign|grant|give|output|return|set|mark|grade|score|rate|respond|reply|evaluate)\b.{0,50}"
+    r"\b(?:full|maximum|max|perfect|highest|top|all|best|10/10|100\s?%|28)\b.{0,20}\b(?:marks?|scores?|points?|credits?|grades?|out of|/)"
+    r"|\b(?:award|assign|give|grade|score|mark|rate)\b.{0,30}\b(?:this|my|the)\b.{0,20}\b(?:answer|response|submission|answers)\b.{0,40}"
+    r"\b(?:correct|full|maximum|perfect|highest|pass|L5|L6|L7|excellent|\d+)\b"
+    r"|\b(?:dear|note to|attention|hey|as)\s+(?:the\s+|an?\s+)?(?:grader|marker|examiner|assessor|evaluator|reviewer|ai|llm|language model|judge)\b"
+    r"|\byou are (?:now |an? )?(?:a |an )?(?:helpful|lenient|generous|grader|grading|ai|language model|assistant)"
+    r"|\b(?:system|developer|assistant)\s*(?:prompt|message)?\s*:\s|\[/?(?:inst|system)\]|<\|?(?:im_start|im_end|system|endoftext)"
+    r"|\bthis (?:answer|response|submission) (?:is|meets|satisfies|fulfils|covers|deserves|should (?:get|receive|be))\b.{0,40}"
+    r"\b(?:correct|perfect|all|every|full|complete|maximum|criteri|rubric|marks?|points?)\b"
+    r"|\bmark (?:all|every|each) (?:criteri|claim|item|point)|\b(?:criteri(?:on|a)|claims?|rubric) (?:is|are) (?:all |fully )?(?:met|satisfied)\b", re.I)
+_RETRACTION = re.compile(
+    r"\b(?:all|everything|each|any|none|most)\b(?: of)?(?: (?:the|that|what))?.{0,30}\b(?:above|said|wrote|written|stated|before|preceding|earlier)\b"
+    r".{0,30}\b(?:is|are|was|were)\b.{0,15}\b(?:false|wrong|untrue|incorrect|not (?:true|correct|right)|a lie|nonsense|the opposite)"
+    r"|\bnone of (?:the above|this|that|it|what I)\b.{0,30}\b(?:true|correct|right|holds?)"
+    r"|\b(?:the above|what I (?:said|wrote)|this answer|my answer)(?: (?:above|before))? (?:is|are|was) (?:all |completely |entirely |just )*"
+    r"(?:false|wrong|untrue|incorrect|nonsense|not (?:true|correct|right))"
+    r"|\b(?:the )?opposite (?:of (?:all|everything|the above|this|what I)[^.]{0,40})?(?:is|holds) (?:true|the case|correct)", re.I)
+_WORDLIKE = re.compile(r"[^\W\d_]{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """`factor` in 0..1 multiplies what the sentence can earn; `why` is empty when the gate is open."""
+
+    factor: float
+    why: str = ""
+
+
+OPEN = Gate(1.0)
+
+
+def is_injection(text: str) -> bool:
+    """Whether a text speaks to the grader instead of answering."""
+    return bool(_INJECTION.search(text))
+
+
+def is_retraction(text: str) -> bool:
+    """Whether a sentence takes back what stands before it ("all of the above is false")."""
+    return bool(_RETRACTION.search(text))
+
+
+def order_faults(tokens: Sequence[Token]) -> tuple[int, int]:
+    """(impossible pairs, pairs judged) over the closed-class words of a sentence.
+
+    English seldom lets a determiner stand before a preposition, an auxiliary before a pronoun's object, and so on. Shuffled words
+    break such pairs about every second time; prose, even hurried or second-language prose, hardly ever.
+    """
+    faults = judged = 0
+    words = [token.text for token in tokens]
+    for a, b in zip(words, [*words[1:], ""], strict=True):
+        if a in ("the", "a", "an", "its", "their", "every", "my", "our", "your"):
+            judged += 1
+            faults += b == "" or b in AUXILIARIES or b in CONJUNCTIONS or b in PRONOUNS - {"one"} or b in ("the", "a", "an", "its", "this", "to", "of",
+                                                                                     "that", "than", "by", "in", "on", "at", "for", "from", "with", "not", "because", "if", "when")
+        elif a in ("of", "from", "with", "into", "between", "at", "for", "by", "to", "in", "on"):
+            judged += 1
+            faults += b in ("", "of", "is", "are", "was", "were", "and", "or", "can", "will", "has", "does", "would", "may", "then") or (
+                b in AUXILIARIES and a != "to") or (b in PREPOSITIONS and (a, b) not in _PAIRS and a not in ("from", "in", "on", "to", "by"))
+        elif a in MODALS:
+            judged += 1
+            faults += b in DETERMINERS - {"no", "not", "both", "all", "this", "that", "the", "a", "each", "any", "these", "those", "an", "some", "every", "its", "their"} \
+                or b in PREPOSITIONS - {"as", "like", "over", "in"} or (b in MODALS and b != "do") or b in ("is", "are", "was", "were", "and", "or")
+        elif a in ("is", "are", "was", "were", "be", "been"):
+            judged += 1
+            faults += b in ("is", "are", "was", "were", "has", "have", "does", "do", "can", "will", "of", "and")
+        elif a in ("and", "or", "but", "because", "if", "than", "that", "which"):
+            judged += 1
+            faults += b in ("", "of", "and", "or", "than") or (a not in ("that", "which") and b in ("is", "are", "was", "were")) or (
+                a == "than" and b in AUXILIARIES)
+        elif a in ("it", "they", "we"):
+            judged += 1
+            faults += b in DETERMINERS - {"all", "both", "each", "no", "neither", "either", "this", "that"} or b in ("of", "it", "they", "we")
+    return faults, judged
+
+
+_PAIRS = frozenset({("of", "between"), ("into", "between"), ("for", "about"), ("at", "about"), ("for", "as"), ("with", "like"), ("of", "over"),
+                    ("of", "about"), ("of", "under"), ("for", "over"), ("with", "about"), ("for", "up"), ("at", "above"), ("at", "below"), ("with", "over"),
+                    ("of", "like"), ("for", "within"), ("for", "under"), ("with", "up"), ("between", "about"), ("of", "within"), ("of", "inside")})
+
+
+def _verb_like(token: Token) -> bool:
+    word = token.text
+    return word in AUXILIARIES or word in MODALS or (token.content and len(word) > 3 and word.endswith(("s", "ed", "es", "en")) and not word.endswith("ss")) \
+        or word in _VERBS
+
+
+_VERBS = frozenset("keep make take give get let run use need go come hold mean show say see send set put read write fill grow fall rise add cut hit cost "
+                   "lose lead leave cause help stop start wait pay move reduce increase allow require scale depend produce compute share accept reject "
+                   "sample verify become stay save bound limit avoid hide apply follow know think find call pick choose drop turn split fit "
+                   "won't can't don't kept made took gave got let ran went came held meant sent fell rose cost lost led left paid found chose "
+                   "I'd we'd use store load copy map free cache batch trade dominate match match measure compare check".split())
+
+
+def prose(tokens: Sequence[Token], lone: bool) -> Gate:
+    """Whether a sentence is prose: function words and a verb in a possible order. `lone`: it is the whole answer, a short phrase may do."""
+    count = len(tokens)
+    words = sum(token.text.isalpha() for token in tokens)
+    if words < 6:
+        return OPEN  # too short to tell; it can hold one short claim at most
+    closed = sum(not token.content for token in tokens) / count
+    verbs = sum(map(_verb_like, tokens))
+    if closed < 0.12 and (not verbs or verbs / count < 0.08 or closed < 0.04):
+        return Gate(0.2, "a list of words, not a statement")
+    faults, judged = order_faults(tokens)
+    if judged >= 3 and faults >= 2 and faults / judged >= 0.25:
+        return Gate(0.2, "the words stand in no possible order")
+    return OPEN
+
+
+def document_prose(sentences: Sequence[Clause]) -> Gate:
+    """The same test over a whole answer, which catches a list cut into short lines and a shuffle across full stops."""
+    tokens = [token for sentence in sentences for token in sentence.tokens]
+    if sum(token.text.isalpha() for token in tokens) < 8:
+        return OPEN
+    faults = judged = 0
+    for sentence in sentences:
+        a, b = order_faults(sentence.tokens)
+        faults, judged = faults + a, judged + b
+    if judged >= 4 and faults / judged >= 0.2:
+        return Gate(0.2, "the words stand in no possible order")
+    closed = sum(not token.content for token in tokens) / len(tokens)
+    if closed < 0.12:
+        return Gate(0.2, "a list of words, not statements")
+    return OPEN
+
+
+def gibberish(document: Document, pieces: Callable[[str], int]) -> bool:
+    """Whether most words are no words: three or more word pieces for each six letters."""
+    words = _WORDLIKE.findall(document.text)[:400]
+    if not words:
+        return bool(document.text.strip()) and not re.search(r"\d", document.text)
+    broken = sum(pieces(word.lower()) > 1 + len(word) / 3.5 or len(word) > 30 for word in words)
+    return broken / len(words) > 0.5
+
+
+def foreign(document: Document) -> bool:
+    """Whether an answer is in another language than English, by script and by the share of English function words."""
+    text = document.text
+    letters = [char for char in text if char.isalpha()]
+    if len(letters) >= 12 and sum(char.isascii() for char in letters) / len(letters) < 0.6:
+        return True
+    words = [token for sentence in document.sentences for token in sentence.tokens if token.text.isalpha()]
+    if len(words) < 12:
+        return False
+    english = sum(not token.content for token in words) / len(words)
+    other = sum(token.text in _OTHER for token in words) / len(words)
+    return other > 0.12 and other > english
+
+
+_OTHER = frozenset(
+    "der die das und ist nicht ein eine einen dem den des mit von zu auf für wird werden sich auch oder aber als bei nach wenn weil dass durch "
+    "le la les des est un une du de et que qui dans pour pas sur avec ne plus par sont ce cette il elle au aux ou mais si nous vous "
+    "el los las es y en que por con para una del se lo como más pero su al o son está no hay cuando "
+    "il di che e è un per non con sono del della dei le gli si da come più anche nel questo "
+    "o os as um uma do da em não se mais para com por que são ao dos".split())
+
+
+def echo_spans(tokens: Sequence[Token], prompt: frozenset[tuple[str, ...]], size: int = 4) -> list[bool]:
+    """For each token whether it lies in a run of `size` words that stands in the prompt."""
+    copied = [False] * len(tokens)
+    texts = [token.text for token in tokens]
+    for i in range(len(texts) - size + 1):
+        if tuple(texts[i : i + size]) in prompt:
+            copied[i : i + size] = [True] * size
+    return copied
+
+
+def ngrams(tokens: Sequence[Token], size: int = 4) -> frozenset[tuple[str, ...]]:
+    texts = [token.text for token in tokens]
+    return frozenset(tuple(texts[i : i + size]) for i in range(len(texts) - size + 1))

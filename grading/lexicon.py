@@ -1,0 +1,145 @@
+"""Closed word classes of English, negators, and the opposites of this field. Written for this scorer; no word list is copied."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+DETERMINERS = frozenset("a an the this that these those its their his her our your my every each any some no both either neither".split())
+PREPOSITIONS = frozenset(
+    "of in on at by for from with without into onto per between among across over under through during within against via as to about "
+    "above below before after until than like upon toward towards beyond along inside outside near despite".split())
+AUXILIARIES = frozenset(
+    "is are was were be been being am has have had having do does did can could will would shall should may might must cannot isn't "
+    "aren't wasn't weren't hasn't haven't hadn't doesn't don't didn't can't couldn't won't wouldn't shouldn't mustn't it's that's "
+    "there's let's".split())
+MODALS = frozenset("can could will would shall should may might must cannot can't couldn't won't wouldn't shouldn't mustn't do does did "
+                   "doesn't don't didn't".split())
+PRONOUNS = frozenset("i you he she it we they them us me him itself themselves one who whom what which there here".split())
+CONJUNCTIONS = frozenset("and or but nor so yet".split())
+SUBORDINATORS = frozenset("because if when while since although though whereas unless whether that which where how why once therefore "
+                          "thus hence however then".split())
+ADVERBS = frozenset("also only just even still already again very more most less least much many too quite rather often always usually "
+                    "never not all such same other another own few several else up down out off etc ie eg instead both first".split())
+FUNCTION = (DETERMINERS | PREPOSITIONS | AUXILIARIES | PRONOUNS | CONJUNCTIONS | SUBORDINATORS | ADVERBS
+            ) - {"before", "after", "up", "down", "more", "less", "above", "below", "without", "not", "never", "no", "inside", "outside",
+                 "over", "under", "all", "only", "most", "least", "first", "same", "between", "neither", "cannot", "many", "few"}
+
+NEGATORS = frozenset("not no never none neither nor without cannot n't can't couldn't won't wouldn't shouldn't mustn't isn't aren't "
+                     "wasn't weren't hasn't haven't hadn't doesn't don't didn't hardly barely scarcely fails fail failed failing "
+                     "lacks lack lacking unable false untrue incorrect wrong impossible wrongly incorrectly falsely nothing".split())
+NOT_NEGATING = frozenset("only just merely simply necessarily".split())  # "not only"
+
+# Opposites. Each row is one axis: the words of one pole, a bar, the words of the other.
+_AXES = """
+increase increases increased increasing grow grows growing rise rises raise raises higher more greater larger bigger up gain gains improve improves longer | decrease decreases decreased decreasing reduce reduces reduced reducing shrink shrinks fall falls lower fewer less smaller drop drops down loss worsen worsens shorter
+high large big many long | low small little few short
+maximum maximal maximise maximize max most highest largest | minimum minimal minimise minimize min least lowest smallest
+fast faster quick quicker quickly | slow slower slowly
+cheap cheaper | expensive costly
+before first earlier prior preceding early | after last later subsequent following late
+start begin beginning | end finish ending
+above over | below under
+inside internal | outside external
+always | never sometimes
+all every | none some
+accept accepts accepted accepting acceptance keep keeps kept | reject rejects rejected rejecting rejection discard discards discarded
+allow allows enable enables permit permits | prevent prevents forbid forbids block prohibit prohibits disable disables
+prefill prefilling | decode decoding
+compute arithmetic flops | memory bandwidth
+latency | throughput
+logical virtual | physical
+read reads load loads | write writes store stores
+sender send sends transmit transmits | receiver receive receives
+client | server
+sequential serial sequentially serially | parallel concurrent concurrently parallelised
+synchronous | asynchronous
+static fixed constant | dynamic varying variable
+same equal identical equals | different unequal differs differ
+exact exactly lossless | approximate approximately lossy biased
+correct right true valid | incorrect wrong false invalid untrue
+positive | negative
+linear linearly | quadratic quadratically exponential
+contiguous consecutive | scattered fragmented noncontiguous
+shared share | private exclusive
+open | closed close
+connected connect connects | disconnected separated separate gap
+on lit | off unlit
+complete full | incomplete partial empty
+hit hits | miss misses
+local | remote global
+upper | lower
+push | pull
+success succeed succeeds | failure fail fails
+input | output
+row rows | column columns
+draft drafter drafted | target verifier
+dense | sparse
+online | offline
+add adds added | subtract subtracts remove removes removed
+multiply multiplied multiplies | divide divided divides
+numerator | denominator
+source | destination
+encode encoder | decoder
+lossless | lossy
+necessary required needed | unnecessary optional unneeded
+possible | impossible
+independent independently | dependent
+deterministic | random stochastic
+greedy | sampled
+stateless | stateful
+eager | lazy
+strong stronger | weak weaker
+left | right
+horizontal horizontally | vertical vertically
+public | private
+unicast | broadcast multicast
+wired | wireless
+symmetric | asymmetric
+reliable | unreliable
+preemptive | nonpreemptive
+causal | bidirectional
+underflow | overflow
+saturated saturates | idle underutilised underutilized
+"""
+# Words that stand in many senses: they take part only when the clauses are otherwise nearly the same.
+LOOSE = frozenset("first last right long short end start all some many few read write over under on off up down most least max min "
+                  "input output full complete close open block keep draft target row column source left".split())
+
+
+@lru_cache(maxsize=65536)
+def stem(word: str) -> str:
+    """A short common form of a word's inflections and commonest derivations; for matching only, never shown."""
+    word = word.replace("’", "'").removesuffix("'s")
+    if not word.isalpha() or len(word) <= 3:
+        return word
+    for long, short in (("isation", "ise"), ("ization", "ise"), ("izing", "ise"), ("ised", "ise"), ("ized", "ise"), ("izes", "ise"), ("ize", "ise")):
+        if word.endswith(long) and len(word) - len(long) >= 3:
+            word = word[: -len(long)] + short
+            break
+    for end in ("ications", "ication", "ically", "ations", "ation", "ments", "ment", "ances", "ance", "ences", "ence", "ities", "ity", "ions", "ion", "ively", "ive",
+                "ingly", "ings", "ing", "edly", "ed", "ies", "ied", "ness", "ally", "ly", "ers", "er", "ors", "or", "als", "al", "ful", "es",
+                "able", "ible", "ic", "s", "y", "e"):
+        if word.endswith(end) and len(word) - len(end) >= (3 if len(end) < 4 else 4) and not (end == "s" and word.endswith("ss")):
+            word = word[: -len(end)]
+            break
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiouls":
+        word = word[:-1]
+    return word.removesuffix("e") if len(word) > 3 else word
+
+
+def _axes() -> dict[str, tuple[tuple[int, int], ...]]:
+    poles: dict[str, list[tuple[int, int]]] = {}
+    for number, line in enumerate(filter(None, _AXES.strip().splitlines())):
+        for pole, side in enumerate(line.split("|")):
+            for word in side.split():
+                for form in {word, stem(word)}:
+                    poles.setdefault(form, []).append((number, 1 if pole else -1))
+    return {word: tuple(dict.fromkeys(places)) for word, places in poles.items()}
+
+
+POLES = _axes()  # word or stem -> its (axis, pole) places; pole is -1 or 1
+
+
+def poles(word: str, stemmed: str) -> tuple[tuple[int, int], ...]:
+    """The axes on which a word stands."""
+    return POLES.get(word) or POLES.get(stemmed, ())

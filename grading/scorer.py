@@ -1,0 +1,216 @@
+"""The default scorer: a rubric, an answer and a question in; points with evidence and reasons out. No language model takes part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grading import gates as g
+from grading.certainty import level_set, points_law
+from grading.encoder import Encoder, encoder
+from grading.evidence import CUT, Match, Statement, Target, Window, lexical, match, targets, weigh
+from grading.fields import judge_quantities, judge_tests
+from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score
+from grading.rubric import Claim, Criterion, Misconception, Rubric
+from grading.text import Clause, Document, read, tokenise
+
+SCORER = "claims-1"
+WRONG_CUT = 0.55  # a misconception needs a little more than a claim: to deduct unjustly is the worse fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """A rubric made ready: targets by criterion, statements and their embeddings."""
+
+    claims: dict[tuple[str, str], Target]
+    texts: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+
+
+@lru_cache(maxsize=256)
+def _statements(rubric_id: str, items: tuple[tuple[str, Claim | Misconception], ...]) -> _Statements:
+    made, texts = targets([item for _, item in items])
+    keys = [(criterion, item.id if isinstance(item, Claim) else f"!{item.id}") for criterion, item in items]
+    return _Statements(dict(zip(keys, made, strict=True)), tuple(texts), encoder().encode(texts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """An answer's prose read once for all criteria."""
+
+    document: Document
+    clauses: list[Clause]
+    gates: list[g.Gate]
+    flags: tuple[str, ...]
+    void: str = ""  # why nothing in it can earn points
+
+
+def read_answer(text: str, question: Question | None, model: Encoder) -> _Reading:
+    """Split and gate an answer. Flags: injection, gibberish, language, echo, wordlist, retraction, hidden-characters, truncated."""
+    document = read(text)
+    flags, void = dict[str, None](), ""
+    if document.folded or document.hidden > 3:
+        flags["hidden-characters"] = None
+    if document.cut:
+        flags["truncated"] = None
+    if not document.sentences:
+        return _Reading(document, [], [], tuple(flags), "there is no answer")
+    if g.foreign(document):
+        flags["language"] = None
+        void = "the answer is not in English, which these claims need; a person has to read it"
+    elif g.gibberish(document, model.pieces):
+        flags["gibberish"] = None
+        void = "the answer holds no words that can be read"
+    prompt = g.ngrams(tokenise(read(question.prompt).text.replace("\u2029", " "))) if question and question.prompt else frozenset()
+    by_sentence: dict[int, g.Gate] = {}
+    seen: list[frozenset[str]] = []
+    sentences = document.sentences
+    whole = g.document_prose([s for s in sentences if not g.is_injection(s.text)])
+    voided_before = max((s.sentence for s in sentences if g.is_retraction(s.text)), default=-1)
+    if voided_before >= 0:
+        flags["retraction"] = None
+    for sentence in sentences:
+        gate = g.OPEN
+        if g.is_injection(sentence.text):
+            flags["injection"] = None
+            gate = g.Gate(0.0, "speaks to the grader")
+        elif sentence.sentence <= voided_before:
+            gate = g.Gate(0.0, "taken back later in the answer")
+        else:
+            copied = g.echo_spans(sentence.tokens, prompt)
+            content = [c for token, c in zip(sentence.tokens, copied, strict=True) if token.content]
+            words = sentence.stems
+            if content and sum(content) / len(content) >= 0.6:
+                flags["echo"] = None
+                gate = g.Gate(0.0, "repeats the question")
+            elif len(words) >= 4 and any(len(words & old) >= 0.9 * len(words | old) for old in seen):
+                gate = g.Gate(1.0, "")  # a repeat earns what the first one earned, once
+            else:
+                gate = min(whole, g.prose(sentence.tokens, len(sentences) == 1), key=lambda x: x.factor)
+                if gate.why:
+                    flags["wordlist"] = None
+            seen.append(words)
+        by_sentence[sentence.sentence] = gate
+    return _Reading(document, list(document.clauses), [by_sentence[c.sentence] for c in document.clauses], tuple(flags), void)
+
+
+def score(rubric: Rubric, answer: Answer | str, question: Question | str | None = None, *, run: Mapping[str, Any] | None = None) -> Score:
+    """Mark an answer.
+
+    `run` is the judged outcome of a coding question, `{"groups": {name: [earned, possible]}}`; criteria with `tests` take their points
+    from it. The same input gives the same score. Raises RubricError for a rubric that is no rubric, never for an answer.
+    """
+    answer = Answer(answer) if isinstance(answer, str) else answer
+    question = Question(question) if isinstance(question, str) else question or Question("")
+    missing = [name for c in rubric.criteria for name in c.tests if name not in (run or {}).get("groups", {})]
+    if missing:
+        why = "the code has not been judged" if run is None else f"the judged run lacks the test groups {', '.join(missing)}"
+        return Score(0.0, rubric.max, "", (), "not_scored", (), reason=f"Not scored: {why}.", scorer=SCORER)
+    prose = [c for c in rubric.criteria if c.claims or c.misconceptions]
+    reading = read_answer(answer.text, question, encoder()) if prose else _Reading(read(""), [], [], ())
+    found = _match(rubric, prose, reading, question) if prose else {}
+    criteria = []
+    for criterion in rubric.criteria:
+        if criterion.tests:
+            criteria.append(judge_tests(criterion, (run or {})["groups"]))
+        elif criterion.quantities:
+            criteria.append(judge_quantities(criterion, answer))
+        else:
+            criteria.append(_criterion(criterion, found, reading))
+    return _total(rubric, criteria, reading)
+
+
+def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, question: Question) -> dict[tuple[str, str], Match]:
+    items = tuple((c.id, item) for c in criteria for item in (*c.claims, *c.misconceptions))
+    ready = _statements(rubric.id, items)
+    if reading.void or not reading.clauses:
+        return {key: Match(0.0, None) for key in ready.claims}
+    model = encoder()
+    known = frozenset(t.stem for t in tokenise(f"{question.title} {question.prompt}") if t.content)
+    statements = [Statement(0, text, tokens, weigh(model, tokens, known)) for text in ready.texts for tokens in [tokenise(text)]]
+    open_ = [i for i, gate in enumerate(reading.gates) if gate.factor > 0]
+    clauses, gates = [reading.clauses[i] for i in open_], [reading.gates[i] for i in open_]
+    if not clauses:
+        return {key: Match(0.0, None) for key in ready.claims}
+    cosine = model.encode([c.text for c in clauses]) @ ready.embeddings.T
+    lex, window = lexical(clauses, statements), Window(reading.document.sentences)
+    return {key: match(target, clauses, gates, cosine, lex, statements, window) for key, target in ready.claims.items()}
+
+
+def _span(clause: Clause | None, reading: _Reading) -> tuple[Evidence, ...]:
+    if clause is None:
+        return ()
+    return (Evidence("text", clause.start, clause.end, reading.document.raw[clause.start : clause.end]),)
+
+
+def _why(claim: Claim | Misconception, m: Match, met: bool, reading: _Reading) -> str:
+    if reading.void:
+        return reading.void
+    if m.clause is None:
+        return "nothing in the answer speaks of it"
+    if met:
+        return "stated"
+    if m.denial is not None:
+        return m.denied.why
+    if m.gate:
+        return m.gate
+    if m.missing:
+        return "does not mention " + ", ".join(f"“{term}”" for term in m.missing)
+    if m.numbers < 1.0:
+        return "the number is missing"
+    return "nothing in the answer says this clearly enough"
+
+
+def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], reading: _Reading) -> CriterionScore:
+    marks, evidence, missed, met = list[ClaimMark](), list[Evidence](), list[str](), set[str]()
+    for claim in criterion.claims:
+        m = found[criterion.id, claim.id]
+        ok = m.score >= CUT
+        met |= {claim.id} if ok else set()
+        marks.append(ClaimMark(claim.id, "claim", ok, m.score, CUT, _why(claim, m, ok, reading), _span(m.clause if m.denial is None else m.denial, reading),
+                               {"cosine": m.cosine, "lexical": m.lexical, "terms": m.terms, "numbers": m.numbers}))
+    while loose := {c.id for c in criterion.claims if c.id in met and not set(c.depends_on) <= met}:
+        met -= loose
+        marks = [ClaimMark(k.id, k.kind, False, k.score, k.cut, "what it rests on is not stated", k.evidence, k.parts) if k.id in loose else k for k in marks]
+    deduct, wrong = 0.0, list[str]()
+    for bad in criterion.misconceptions:
+        m = found[criterion.id, f"!{bad.id}"]
+        nearer = max((found[criterion.id, c.id].cosine for c in criterion.claims if found[criterion.id, c.id].clause is m.clause), default=-1.0)
+        said = m.score >= WRONG_CUT and m.denial is None and m.cosine > nearer - 0.02
+        marks.append(ClaimMark(bad.id, "misconception", said, m.score, WRONG_CUT, "asserted" if said else "", _span(m.clause, reading),
+                               {"cosine": m.cosine, "lexical": m.lexical, "terms": m.terms, "numbers": m.numbers}))
+        if said:
+            deduct += bad.deduct
+            wrong.append(bad.feedback or f"Wrong: {bad.text}")
+            evidence += _span(m.clause, reading)
+    for claim, mark in zip(criterion.claims, marks, strict=False):
+        if claim.id in met:
+            evidence += mark.evidence
+        else:
+            missed.append(f"{claim.text} — {mark.why}." if mark.why else claim.text)
+    earned = criterion.points_for(len(met))
+    points = max(0.0, earned - deduct)
+    reason = f"{len(met)} of {len(criterion.claims)} claims stated" if criterion.claims else "no claims"
+    if deduct:
+        reason += f"; {deduct:g} off for a wrong statement"
+    return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason + ".",
+                          (*missed, *wrong), 0.0 if False else max(points_law(criterion, marks).values(), default=1.0), tuple(marks))
+
+
+def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading) -> Score:
+    points = {c.id: c.points for c in criteria}
+    levels = level_set(rubric, criteria)
+    state, reason = "scored", ""
+    if "language" in reading.flags:
+        state, reason = "review", reading.void
+    elif "injection" in reading.flags:
+        state, reason = "review", "part of the answer speaks to the grader; it earned nothing"
+    elif len(levels) > 1:
+        state, reason = "review", f"the level could be {' or '.join(levels)}"
+    return Score(sum(points.values()), rubric.max, rubric.level(points) if rubric.bands else "", levels, state, tuple(criteria), reading.flags,  # type: ignore[arg-type]
+                 reason, SCORER)
