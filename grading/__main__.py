@@ -50,6 +50,28 @@ def _score(args: argparse.Namespace) -> int:
     return 0
 
 
+def _pack(args: argparse.Namespace) -> int:
+    """Mark every exemplar answer under a folder and compare with the level in its front matter."""
+    wrong = count = 0
+    for path in sorted(Path(args.folder).rglob("answers/*.md")):
+        text = path.read_text("utf-8")
+        front = re.match(r"---\n(.*?)\n---\n", text, re.S)
+        wanted = str((yaml.safe_load(front[1]) or {}).get("level", "")) if front else ""
+        folder = path.parent.parent
+        question = yaml.safe_load((folder / "question.yaml").read_text("utf-8")) if (folder / "question.yaml").exists() else {}
+        rubric = Rubric.from_dict(yaml.safe_load((folder / "rubric.yaml").read_text("utf-8")), str(folder / "rubric.yaml"))
+        if any(c.tests or c.quantities for c in rubric.criteria):
+            continue
+        result = score(rubric, _answer(str(path)), Question((folder / "prompt.md").read_text("utf-8"), question.get("title", "")))
+        count += 1
+        wrong += result.level != wanted
+        points = " ".join(f"{c.points:g}" for c in result.criteria)
+        print(f"{'ok ' if result.level == wanted else 'BAD'} {folder.name}/{path.name:<28} wanted {wanted:<6} got {result.level:<6} {result.total:>4g}  "
+              f"[{points}]  {result.state} {','.join(result.flags)}")
+    print(f"{count - wrong} of {count} in their band")
+    return 1 if wrong else 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -60,6 +82,9 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("--json", action="store_true")
     one.add_argument("-v", "--verbose", action="store_true", help="misconceptions and weak evidence too")
     one.set_defaults(do=_score)
+    pack = commands.add_parser("pack", help="mark the exemplar answers of a bank folder and compare with their levels")
+    pack.add_argument("folder")
+    pack.set_defaults(do=_pack)
     args = parser.parse_args(argv)
     try:
         return int(args.do(args))
