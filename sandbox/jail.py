@@ -1,0 +1,159 @@
+"""One single-use jail: its process, its stream, its control group, and its end."""
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from sandbox.guest import wire
+from sandbox.limits import Group
+from sandbox.link import Closed, Deadline, Flood, Link
+from sandbox.spec import JailSpec
+from sandbox.verdict import Unavailable
+
+START_S = 60.0
+_CLOCK = os.sysconf("SC_CLK_TCK")
+
+
+def descendants(pid: int) -> list[int]:
+    """Every live process below `pid` as the host numbers them, parents before children."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        parent = waiting.pop(0)
+        with contextlib.suppress(OSError):
+            for task in os.listdir(f"/proc/{parent}/task"):
+                with contextlib.suppress(OSError, ValueError):
+                    children = Path(f"/proc/{parent}/task/{task}/children").read_text().split()
+                    found += (below := [int(child) for child in children])
+                    waiting += below
+    return found
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Processor time used so far by these processes and the children that they have waited for."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += sum(int(field) for field in fields[11:15])
+    return total / _CLOCK
+
+
+class Slots:
+    """Small numbers for jails that live at the same time: each gets a user id of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: set[int] = set()
+
+    def take(self) -> int:
+        with self._lock:
+            slot = next(number for number in itertools.count() if number not in self._held)
+            self._held.add(slot)
+            return slot
+
+    def give_back(self, slot: int) -> None:
+        with self._lock:
+            self._held.discard(slot)
+
+
+class Jail:
+    """A started jail whose zygote waits for tests.
+
+    Args:
+        process: the launcher's process, which the driver has started.
+        link: the judge's end of the stream.
+        driver: name of the driver.
+        core: how many of the first processes below `process` belong to the jail itself.
+        group: its control group, if there is one.
+        on_close: called once after the jail is gone.
+
+    Raises:
+        Unavailable: the zygote did not come up.
+    """
+
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        link: Link,
+        spec: JailSpec,
+        driver: str,
+        descriptors: Iterable[int],
+        group: Group | None = None,
+        slot: tuple[Slots, int] | None = None,
+    ) -> None:
+        self.process, self.link, self.spec, self.driver = process, link, spec, driver
+        self._descriptors, self._group, self._slot = list(descriptors), group, slot
+        self._closed = False
+        self._lock = threading.Lock()
+        self.healthy = True
+        try:
+            message, _ = link.receive(time.monotonic() + START_S)
+            if not isinstance(message, wire.Ready):
+                raise Unavailable("the jail spoke before it was ready")
+            self.versions = message.versions
+        except (Closed, Deadline, Flood, wire.Violation) as error:
+            text = link.take_text().strip()
+            self.close()
+            raise Unavailable(f"the {driver} jail did not start: {text[-800:] or type(error).__name__}") from None
+        except BaseException:
+            self.close()
+            raise
+        self.core = [process.pid, *descendants(process.pid)]
+
+    def tests(self) -> list[int]:
+        """The processes that a test started."""
+        return [pid for pid in descendants(self.process.pid) if pid not in self.core]
+
+    def cpu_seconds(self) -> float:
+        return cpu_seconds(self.tests())
+
+    def interrupt(self) -> None:
+        """Ends the running test's processes; the zygote stays."""
+        for _ in range(20):
+            running = self.tests()
+            if not running:
+                return
+            for pid in running:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.002)
+
+    def oom_kills(self) -> int:
+        return self._group.oom_kills() if self._group else 0
+
+    def close(self) -> bool:
+        """Ends everything inside. Returns whether nothing is left; may be called twice, from any thread."""
+        with self._lock:
+            if self._closed:
+                return True
+            self._closed = True
+        self.healthy = False
+        for pid in reversed([self.process.pid, *descendants(self.process.pid)]):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            self.process.wait(5)
+            gone = True
+        except subprocess.TimeoutExpired:
+            gone = False
+        for descriptor in self._descriptors:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        if self._group is not None:
+            gone = self._group.remove() and gone
+        if self._slot is not None:
+            self._slot[0].give_back(self._slot[1])
+        return gone
+
+    def __enter__(self) -> "Jail":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

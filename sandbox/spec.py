@@ -1,0 +1,49 @@
+"""What a jail is made of and what a test may use, as frozen values."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class JailSpec:
+    """One kind of jail. Two jails with equal specs are interchangeable, which is what lets a pool hold them ready.
+
+    Args:
+        memory_mb: cap in MiB on everything inside, scratch space included (control group), and on each process's data segment (rlimit).
+        processes: cap on processes and threads.
+        scratch_mb: size in MiB of the only writable file system.
+        file_mb: the largest single file in MiB.
+        open_files: descriptors per process.
+        threads: what torch and OpenMP may use.
+        packages: distributions that the submission may import, with what they require.
+        devices: device nodes bound one by one; empty for every lab that does not run kernels itself.
+    """
+
+    memory_mb: int = 1024
+    processes: int = 64
+    scratch_mb: int = 64
+    file_mb: int = 16
+    open_files: int = 128
+    threads: int = 1
+    packages: tuple[str, ...] = ("torch", "numpy", "msgspec")
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one test may use, enforced by the judge on its own clock.
+
+    Args:
+        test_s: wall seconds of a whole test.
+        call_s: wall seconds of one call into the submission, from the request's first byte to the answer's last.
+        load_s: wall seconds to import the submission.
+        output_kb: KiB of text that a test may print before it is stopped.
+        frame_mb: the largest tensor payload of one frame in MiB.
+        engine_calls: calls of the engine per test.
+    """
+
+    test_s: float = 20.0
+    call_s: float = 10.0
+    load_s: float = 10.0
+    output_kb: int = 256
+    frame_mb: int = 16
+    engine_calls: int = 100_000
