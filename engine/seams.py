@@ -189,8 +189,7 @@ class Codec(Protocol):
 
     name: str
 
-    def store(self, n_pages: int, page_size: int, heads: int, dim: int, dtype: object, device: object) -> dict[str, Tensor]:
-        ...
+    def store(self, n_pages: int, page_size: int, heads: int, dim: int, dtype: object, device: object) -> dict[str, Tensor]: ...
 
     def write(self, store: dict[str, Tensor], slots: Tensor, k: Tensor, v: Tensor) -> None:
         """``k, v [T, K, D]`` to slots ``[T]`` (slot = page * page_size + offset)."""
