@@ -160,9 +160,20 @@ def lexical(clauses: Sequence[Clause], statements: Sequence[Statement]) -> NDArr
     return out
 
 
+def opposition(clause: Clause, raw: NDArray[np.float32], statements: Sequence[Statement]) -> Opposition:
+    """How a clause stands against the ways to say a claim, each counted by how near it is (`raw`: [statements])."""
+    weights = np.exp(raw - raw.max())
+    found = [oppose(clause.tokens, clause.text, s.tokens, s.text, s.weights) for s in statements]
+    strength = float(sum(w * o.strength for w, o in zip(weights, found, strict=True)) / weights.sum())
+    return Opposition(strength, max(zip(weights, found, strict=True), key=lambda pair: float(pair[0]) * pair[1].strength)[1].why)
+
+
 def match(target: Target, clauses: Sequence[Clause], gates: Sequence[Gate], cosine: NDArray[np.float32], lex: NDArray[np.float32],
-          statements: Sequence[Statement], window: Window) -> Match:
-    """The best evidence for one target. `cosine`, `lex`: [clauses, all statements]."""
+          statements: Sequence[Statement], window: Window, rival: NDArray[np.float32] | None = None) -> Match:
+    """The best evidence for one target. `cosine`, `lex`: [clauses, all statements].
+
+    `rival` [clauses] is, for a misconception, how near each clause comes to the rubric's claims: what says a claim better is no error.
+    """
     if not clauses:
         return Match(0.0, None)
     rows = slice(target.first, target.last)
@@ -179,12 +190,12 @@ def match(target: Target, clauses: Sequence[Clause], gates: Sequence[Gate], cosi
             z += W_TERM - W_MISS * (1.0 - share) * (1.5 if share == 0 else 1.0)
         number, differ = window.numbers(clause, target.item.numbers) if target.item.numbers else (1.0, False)
         z += (0.5 if target.item.numbers and number == 1.0 else 0.0) - W_NUMBER * (1.0 - number)
+        if rival is not None:
+            z -= max(0.0, 2.0 * float(rival[i] - per_clause[i])) + (4.0 if len(clause.stems) < 3 else 0.0)
         score = gates[i].factor / (1.0 + math.exp(-z))
         against = Opposition(0.0)
         if score > 0.2:
-            close = [k for k in range(raw.shape[1]) if raw[i, k] > raw[i, j] - 1.5]
-            against = min((oppose(clause.tokens, clause.text, statements[target.first + k].tokens, statements[target.first + k].text)
-                           for k in close), key=lambda o: o.strength)
+            against = opposition(clause, raw[i], statements[rows])
         if differ and number == 0.0:
             against = Opposition(0.9, "gives another number")
         if against.strength >= DENIED:

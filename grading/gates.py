@@ -108,37 +108,37 @@ _VERBS = frozenset("keep make take give get let run use need go come hold mean s
                    "I'd we'd use store load copy map free cache batch trade dominate match match measure compare check".split())
 
 
-def prose(tokens: Sequence[Token], lone: bool) -> Gate:
-    """Whether a sentence is prose: function words and a verb in a possible order. `lone`: it is the whole answer, a short phrase may do."""
-    count = len(tokens)
+def wordlist(tokens: Sequence[Token], strict: bool = False) -> bool:
+    """Whether a sentence is a bare list of words: hardly a function word and no verb. `strict` asks for a long one."""
     words = sum(token.text.isalpha() for token in tokens)
-    if words < 6:
-        return OPEN  # too short to tell; it can hold one short claim at most
-    closed = sum(not token.content for token in tokens) / count
-    verbs = sum(map(_verb_like, tokens))
-    if closed < 0.12 and (not verbs or verbs / count < 0.08 or closed < 0.04):
-        return Gate(0.2, "a list of words, not a statement")
-    faults, judged = order_faults(tokens)
-    if judged >= 3 and faults >= 2 and faults / judged >= 0.25:
-        return Gate(0.2, "the words stand in no possible order")
-    return OPEN
-
-
-def document_prose(sentences: Sequence[Clause]) -> Gate:
-    """The same test over a whole answer, which catches a list cut into short lines and a shuffle across full stops."""
-    tokens = [token for sentence in sentences for token in sentence.tokens]
-    if sum(token.text.isalpha() for token in tokens) < 8:
-        return OPEN
-    faults = judged = 0
-    for sentence in sentences:
-        a, b = order_faults(sentence.tokens)
-        faults, judged = faults + a, judged + b
-    if judged >= 4 and faults / judged >= 0.2:
-        return Gate(0.2, "the words stand in no possible order")
+    if words < (14 if strict else 4):
+        return False
     closed = sum(not token.content for token in tokens) / len(tokens)
-    if closed < 0.12:
-        return Gate(0.2, "a list of words, not statements")
-    return OPEN
+    verbs = sum(map(_verb_like, tokens)) / len(tokens)
+    return closed < 0.05 or (closed < 0.12 and verbs < 0.08)
+
+
+def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
+    """One gate for each sentence. A verbless line in an answer of sentences is style; a long one, or an answer made of them, is a list.
+
+    Word order is judged for each sentence and over the whole answer, which catches a shuffle across full stops.
+    """
+    tokens = [len(s.tokens) for s in sentences]
+    lists = [wordlist(s.tokens) for s in sentences]
+    listed = sum(n for n, is_list in zip(tokens, lists, strict=True) if is_list)
+    many = listed >= 8 and listed >= 0.3 * sum(tokens)
+    orders = [order_faults(s.tokens) for s in sentences]
+    faults, judged = sum(f for f, _ in orders), sum(j for _, j in orders)
+    shuffled = judged >= 4 and faults >= 2 and faults / judged >= 0.2
+    out = []
+    for sentence, is_list, (f, j) in zip(sentences, lists, orders, strict=True):
+        if is_list and (many or wordlist(sentence.tokens, strict=True)):
+            out.append(Gate(0.2, "a list of words, not a statement"))
+        elif shuffled or (j >= 3 and f >= 2 and f / j >= 0.25):
+            out.append(Gate(0.2, "the words stand in no possible order"))
+        else:
+            out.append(OPEN)
+    return out
 
 
 def gibberish(document: Document, pieces: Callable[[str], int]) -> bool:

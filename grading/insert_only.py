@@ -43,7 +43,7 @@ def protect(app_label: str, model_name: str) -> RunPython:
         table = apps.get_model(app_label, model_name)._meta.db_table
         if editor.connection.vendor == "postgresql":
             editor.execute(
-                f"""CREATE OR REPLACE FUNCTION roofline_refuse_update() RETURNS trigger LANGUAGE plpgsql AS
+                """CREATE OR REPLACE FUNCTION roofline_refuse_update() RETURNS trigger LANGUAGE plpgsql AS
                 $$ BEGIN RAISE EXCEPTION '% rows are written once', TG_TABLE_NAME; END $$"""
             )
             editor.execute(

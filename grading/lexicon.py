@@ -24,15 +24,17 @@ FUNCTION = (DETERMINERS | PREPOSITIONS | AUXILIARIES | PRONOUNS | CONJUNCTIONS |
             ) - {"before", "after", "up", "down", "more", "less", "above", "below", "without", "not", "never", "no", "inside", "outside",
                  "over", "under", "all", "only", "most", "least", "first", "same", "between", "neither", "cannot", "many", "few"}
 
-NEGATORS = frozenset("not no never none neither nor without cannot n't can't couldn't won't wouldn't shouldn't mustn't isn't aren't "
-                     "wasn't weren't hasn't haven't hadn't doesn't don't didn't hardly barely scarcely fails fail failed failing "
-                     "lacks lack lacking unable false untrue incorrect wrong impossible wrongly incorrectly falsely nothing".split())
+NEGATORS = frozenset("not no never none neither nor without cannot can't couldn't won't wouldn't shouldn't mustn't isn't aren't "
+                     "wasn't weren't hasn't haven't hadn't doesn't don't didn't hardly barely scarcely nothing".split())
 NOT_NEGATING = frozenset("only just merely simply necessarily".split())  # "not only"
 
 # Opposites. Each row is one axis: the words of one pole, a bar, the words of the other.
 _AXES = """
-increase increases increased increasing grow grows growing rise rises raise raises higher more greater larger bigger up gain gains improve improves longer | decrease decreases decreased decreasing reduce reduces reduced reducing shrink shrinks fall falls lower fewer less smaller drop drops down loss worsen worsens shorter
-high large big many long | low small little few short
+increase increases increased increasing grow grows growing rise rises raise raises raised higher improve improves improved | decrease decreases decreased decreasing reduce reduces reduced reducing shrink shrinks fall falls lower lowers lowered worsen worsens
+more greater larger bigger longer | less fewer smaller shorter
+up | down
+gain gains profit | loss losses
+high large big | low small little
 maximum maximal maximise maximize max most highest largest | minimum minimal minimise minimize min least lowest smallest
 fast faster quick quicker quickly | slow slower slowly
 cheap cheaper | expensive costly
@@ -142,4 +144,4 @@ POLES = _axes()  # word or stem -> its (axis, pole) places; pole is -1 or 1
 
 def poles(word: str, stemmed: str) -> tuple[tuple[int, int], ...]:
     """The axes on which a word stands."""
-    return POLES.get(word) or POLES.get(stemmed, ())
+    return POLES.get(word) or POLES.get("\0" + stemmed, ())

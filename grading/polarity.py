@@ -7,15 +7,19 @@ its place; two pairs of opposites joined crosswise; the two sides of a directed 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+
+import pint
 
 from grading.lexicon import LOOSE, NEGATORS, NOT_NEGATING, poles
 from grading.text import Token
-from grading.units import Found, registry
+from grading.units import Found, UnitError, quantity, registry
 
 SCOPE = 6  # content words that a negator reaches
 _STOPS = frozenset("but because whereas while although though since so if when unless which that".split())
+_NEGATES_TO = frozenset("fails fail failed failing unable refuse refuses".split())  # only before "to"
+_CONTRAST = {("rather", "than"): 2, ("instead", "of"): 2, ("as", "opposed"): 2}  # "rather than X": X is denied
 _WHOLE = re.compile(r"\b(?:it(?:'s| is| was) (?:not|never) (?:true|correct|right|the case|so)|it(?:'s| is| was) (?:false|wrong|incorrect|untrue)|"
                     r"(?:is|are) (?:false|wrong|incorrect|untrue)\s*[:,]|it is a (?:myth|mistake|misconception)|contrary to)\b|\bno,", re.I)
 _DIRECTED = frozenset("than before after to into from over by onto via precedes follows exceeds".split())
@@ -30,61 +34,74 @@ class Opposition:
     why: str = ""
 
 
-def negated(tokens: Sequence[Token], text: str) -> list[int]:
-    """For each token how many negations reach it."""
-    reach = [0] * len(tokens)
+def negated(tokens: Sequence[Token], text: str, known: Set[str] | None = None) -> list[float]:
+    """For each token how many negations reach it. With `known` (stems), a negator whose first content word is not among them, and so
+    denies something else, counts half."""
+    reach = [0.0] * len(tokens)
     for i, token in enumerate(tokens):
         word = token.text
-        if word not in NEGATORS or (i + 1 < len(tokens) and tokens[i + 1].text in NOT_NEGATING):
+        after = tokens[i + 1].text if i + 1 < len(tokens) else ""
+        if (word, after) in _CONTRAST:
+            start, left = i + 2, 4
+        elif word in _NEGATES_TO and after == "to" or word in NEGATORS and after not in NOT_NEGATING and not (
+                word == "no" and after in ("matter", "more")):
+            start, left = i + 1, SCOPE
+        elif word == "unlike":
+            start, left = i + 1, 3
+        else:
             continue
-        if word in ("false", "wrong", "incorrect", "untrue", "wrongly", "incorrectly"):
-            continue  # as a predicate these are handled by _WHOLE; as an adjective they are content
-        if i + 1 < len(tokens) and word == "no" and tokens[i + 1].text in ("longer", "matter", "more"):
-            if tokens[i + 1].text != "longer":
-                continue
-        left, j = SCOPE, i + 1
+        j = start
+        head = next((t.stem for t in tokens[start : start + 4] if t.content), "")
+        weight = 1.0 if known is None or head in known else 0.5
+        if word == "nothing" and i and tokens[i - 1].content:
+            reach[i - 1] += 1.0  # "guarantees nothing"
         while j < len(tokens) and left:
             between = text[tokens[j - 1].end : tokens[j].start]
-            if tokens[j].text in _STOPS or ";" in between or ":" in between or ("," in between and j > i + 2):
+            if j > start and (tokens[j].text in _STOPS or ";" in between or ":" in between or "." in between or ("," in between and j > start + 1)):
                 break
-            reach[j] += 1
+            reach[j] += weight
             left -= tokens[j].content
             j += 1
-        if word in ("not", "never", "n't") and i and tokens[i - 1].content:
-            reach[i - 1] += 1  # "scales not with"
-    if _WHOLE.search(text):
-        start = _WHOLE.search(text).end()  # type: ignore[union-attr]
-        reach = [n + (token.start >= start or not any(t.start >= start for t in tokens)) for n, token in zip(reach, tokens, strict=True)]
+    whole = _WHOLE.search(text)
+    if whole:
+        start = whole.end() if any(t.start >= whole.end() for t in tokens) else 0
+        reach = [n + (token.start >= start) for n, token in zip(reach, tokens, strict=True)]
     return reach
 
 
-def oppose(clause: Sequence[Token], clause_text: str, statement: Sequence[Token], statement_text: str) -> Opposition:
-    """How `clause` stands against `statement`; both are token lists with the text that they came from."""
+def oppose(clause: Sequence[Token], clause_text: str, statement: Sequence[Token], statement_text: str,
+           weights: Mapping[str, float]) -> Opposition:
+    """How `clause` stands against `statement`; both are token lists with the text that they came from.
+
+    `weights` are those of the statement's content stems: opposition counts as far as the two speak of the same thing.
+    """
     mine = [t for t in clause if t.content and t.text not in NEGATORS]
     theirs = [t for t in statement if t.content and t.text not in NEGATORS]
     shared = {t.stem for t in mine} & {t.stem for t in theirs}
     if not shared:
         return Opposition(0.0)
-    best = max((_parity(clause, clause_text, statement, statement_text, shared), _antonym(mine, theirs, shared),
+    cover = min(1.0, sum(weights.get(w, 0.0) for w in shared) / (0.5 * sum(weights.values()) or 1.0))
+    best = max((_parity(clause, clause_text, statement, statement_text, shared, weights), _antonym(mine, theirs, shared),
                 _crossed(clause, statement), _swapped(clause, statement, shared)), key=lambda o: o.strength)
-    return best
+    return Opposition(best.strength * cover, best.why)
 
 
-def _parity(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str, shared: set[str]) -> Opposition:
-    """A shared word that one side negates and the other does not. The share of shared words so hit is the strength."""
-    def odd(tokens: Sequence[Token], text: str) -> dict[str, bool]:
-        out: dict[str, bool] = {}
-        for token, n in zip(tokens, negated(tokens, text), strict=True):
-            if token.stem in shared and token.text not in NEGATORS:
-                out[token.stem] = out.get(token.stem, False) or bool(n % 2)
+def _parity(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str, shared: set[str], weights: Mapping[str, float]) -> Opposition:
+    """Shared words that one side negates and the other does not. Their weighted share among the shared words is the strength."""
+    def odd(tokens: Sequence[Token], text: str) -> dict[str, float]:
+        out: dict[str, float] = {}
+        for token, n in zip(tokens, negated(tokens, text, shared), strict=True):
+            if token.stem in shared and token.text not in NEGATORS:  # a word that also stands outside the negation is not denied
+                odd = 1.0 - abs(n % 2.0 - 1.0)
+                out[token.stem] = min(out.get(token.stem, 1.0), odd)
         return out
 
     left, right = odd(a, a_text), odd(b, b_text)
-    hit = [word for word in shared if left.get(word, False) != right.get(word, False)]
+    hit = sum((weights.get(w, 0.1) + 0.2) * abs(left.get(w, 0.0) - right.get(w, 0.0)) for w in shared)
     if not hit:
         return Opposition(0.0)
-    share = len(hit) / len(shared)
-    return Opposition(min(1.0, 0.5 + share), "says the opposite (negation)")
+    share = hit / sum(weights.get(w, 0.1) + 0.2 for w in shared)
+    return Opposition(min(1.0, 1.3 * share), "says the opposite (negation)")
 
 
 def _antonym(mine: Sequence[Token], theirs: Sequence[Token], shared: set[str]) -> Opposition:
@@ -147,16 +164,32 @@ def _swapped(a: Sequence[Token], b: Sequence[Token], shared: set[str]) -> Opposi
 
 
 def same_number(found: Found, value: float, unit: str, tolerance: float) -> str:
-    """`match`, `differ` (same dimension, other value) or `apart` (another kind of number)."""
-    from grading.units import UnitError, compare, quantity
+    """`match`, `differ` (same dimension, other value) or `apart` (another kind of number).
 
+    Counts are left out of the dimension: "320 KiB per token" is the 320 KiB of a claim that does not say per what.
+    """
     try:
         expected = quantity(value, unit)
     except UnitError:
         return "apart"
-    if found.unit is None:
-        close = abs(found.value - value) <= tolerance * abs(value) + 1e-12
-        near = abs(found.value - float(expected.magnitude)) <= tolerance * abs(float(expected.magnitude)) + 1e-12
-        return "match" if close or near else ("differ" if expected.dimensionless else "apart")
-    got = compare(registry().Quantity(found.value, found.unit), expected, tolerance)
-    return {"exact": "match", "order": "differ", "value": "differ", "unit": "apart"}[got]
+    if found.unit is None or not _kind(found.unit):
+        plain = [value, float(expected.magnitude)]
+        if any(abs(found.value - v) <= tolerance * abs(v) + 1e-12 for v in plain):
+            return "match"
+        return "differ" if not _kind(expected.units) and found.unit == expected.units else "apart"
+    if _kind(found.unit) != _kind(expected.units):
+        return "apart"
+    a, b = _base(found.value, found.unit), _base(float(expected.magnitude), expected.units)
+    return "match" if abs(a - b) <= tolerance * abs(b) + 1e-12 * abs(b) else "differ"
+
+
+_COUNTS = frozenset(f"[{name}]" for name in "token request layer gpu step user sequence parameter block".split())
+
+
+def _kind(unit: pint.Unit) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted((k, float(v)) for k, v in unit.dimensionality.items() if k not in _COUNTS)) or (
+        (("bit", 1.0),) if "byte" in str(unit) or "bit" in str(unit) else ())
+
+
+def _base(value: float, unit: pint.Unit) -> float:
+    return float(registry().Quantity(value, unit).to_base_units().magnitude)

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from grading import gates as g
 from grading.certainty import level_set, points_law
 from grading.encoder import Encoder, encoder
-from grading.evidence import CUT, Match, Statement, Target, Window, lexical, match, targets, weigh
+from grading.evidence import COS_0, CUT, LEX_0, W_COS, W_LEX, Match, Statement, Target, Window, lexical, match, targets, weigh
 from grading.fields import judge_quantities, judge_tests
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, read, tokenise
 
 SCORER = "claims-1"
-WRONG_CUT = 0.55  # a misconception needs a little more than a claim: to deduct unjustly is the worse fault
+WRONG_CUT = 0.65  # a misconception needs a little more than a claim: to deduct unjustly is the worse fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ def read_answer(text: str, question: Question | None, model: Encoder) -> _Readin
     by_sentence: dict[int, g.Gate] = {}
     seen: list[frozenset[str]] = []
     sentences = document.sentences
-    whole = g.document_prose([s for s in sentences if not g.is_injection(s.text)])
+    plain = [s for s in sentences if not g.is_injection(s.text)]
+    orderly = dict(zip((s.sentence for s in plain), g.gate_prose(plain), strict=True))
     voided_before = max((s.sentence for s in sentences if g.is_retraction(s.text)), default=-1)
     if voided_before >= 0:
         flags["retraction"] = None
@@ -91,7 +92,7 @@ def read_answer(text: str, question: Question | None, model: Encoder) -> _Readin
             elif len(words) >= 4 and any(len(words & old) >= 0.9 * len(words | old) for old in seen):
                 gate = g.Gate(1.0, "")  # a repeat earns what the first one earned, once
             else:
-                gate = min(whole, g.prose(sentence.tokens, len(sentences) == 1), key=lambda x: x.factor)
+                gate = orderly[sentence.sentence]
                 if gate.why:
                     flags["wordlist"] = None
             seen.append(words)
@@ -139,7 +140,10 @@ def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, que
         return {key: Match(0.0, None) for key in ready.claims}
     cosine = model.encode([c.text for c in clauses]) @ ready.embeddings.T
     lex, window = lexical(clauses, statements), Window(reading.document.sentences)
-    return {key: match(target, clauses, gates, cosine, lex, statements, window) for key, target in ready.claims.items()}
+    own = [i for target in ready.claims.values() if isinstance(target.item, Claim) for i in range(target.first, target.last)]
+    rival = (W_COS * (cosine[:, own] - COS_0) + W_LEX * (lex[:, own] - LEX_0)).max(axis=1) if own else np.full(len(clauses), -9.0, np.float32)
+    return {key: match(target, clauses, gates, cosine, lex, statements, window, None if isinstance(target.item, Claim) else rival)
+            for key, target in ready.claims.items()}
 
 
 def _span(clause: Clause | None, reading: _Reading) -> tuple[Evidence, ...]:
@@ -180,8 +184,7 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
     deduct, wrong = 0.0, list[str]()
     for bad in criterion.misconceptions:
         m = found[criterion.id, f"!{bad.id}"]
-        nearer = max((found[criterion.id, c.id].cosine for c in criterion.claims if found[criterion.id, c.id].clause is m.clause), default=-1.0)
-        said = m.score >= WRONG_CUT and m.denial is None and m.cosine > nearer - 0.02
+        said = m.score >= WRONG_CUT and m.denial is None
         marks.append(ClaimMark(bad.id, "misconception", said, m.score, WRONG_CUT, "asserted" if said else "", _span(m.clause, reading),
                                {"cosine": m.cosine, "lexical": m.lexical, "terms": m.terms, "numbers": m.numbers}))
         if said:
