@@ -24,7 +24,7 @@ from grading.text import Clause, Token, tokenise
 from grading.units import Found, find_quantities
 
 CUT = 0.5
-BIAS, W_COS, W_LEX, W_TERM, W_MISS, W_NUMBER = -1.0, 9.0, 4.0, 1.2, 3.2, 3.0
+BIAS, W_COS, W_LEX, W_TERM, W_MISS, W_NUMBER = -0.6, 9.0, 4.0, 1.2, 3.2, 3.0
 COS_0, LEX_0 = 0.58, 0.40
 KNOWN = 0.25  # weight of a word that the question already said
 DENIED = 0.6  # opposition from here on takes the credit
