@@ -1,0 +1,83 @@
+"""How a test can end other than well. Each kind knows its verdict; none of them is raised by the jail itself."""
+
+from typing import Any
+
+from sandbox.verdict import Verdict
+
+
+class Stop(Exception):
+    """Ends a test with a verdict. The message is for the candidate; it must hold nothing secret."""
+
+    verdict = Verdict.RTE
+
+
+class Raised(Stop):
+    """The submission raised. `lines` are (line, function) of its own frames; all of it is the submission's word."""
+
+    def __init__(self, kind: str, message: str, lines: list[tuple[int, str]]) -> None:
+        super().__init__(f"{kind}: {message}" if message else kind)
+        self.kind, self.text, self.lines = kind, message, lines
+        if kind == "MemoryError" or "can't allocate memory" in message or "not enough memory" in message:
+            self.verdict = Verdict.MLE
+        elif kind == "OutOfMemoryError" or "CUDA out of memory" in message:
+            self.verdict = Verdict.GMLE
+        elif kind == "PermissionError":
+            self.verdict = Verdict.SV
+
+
+class LoadFailed(Stop):
+    """The submission does not load, or lacks its entry point."""
+
+    verdict = Verdict.CE
+
+    def __init__(self, cause: Raised) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class Gone(Stop):
+    """The submission's process ended before it answered."""
+
+
+class Broken(Stop):
+    """The submission's side broke the protocol."""
+
+
+class TooSlow(Stop):
+    verdict = Verdict.TLE
+
+
+class Idle(Stop):
+    verdict = Verdict.ILE
+
+
+class OutOfMemory(Stop):
+    verdict = Verdict.MLE
+
+
+class TooMuchOutput(Stop):
+    verdict = Verdict.OLE
+
+
+class Stopped(Stop):
+    """A person aborted the run."""
+
+    verdict = Verdict.AB
+
+
+class Wrong(Stop):
+    """A check said no.
+
+    Args:
+        reason: a code, the only part that a hidden test shows: shape, dtype, non-finite, value, order, law, budget, form, state.
+        message: what is wrong, for public tests.
+        given, expected, actual: shown for public tests.
+    """
+
+    verdict = Verdict.WA
+
+    def __init__(
+        self, reason: str, message: str, *, given: Any = None, expected: Any = None, actual: Any = None, where: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.reason, self.given, self.expected, self.actual, self.where = reason, given, expected, actual, where

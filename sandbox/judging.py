@@ -1,0 +1,200 @@
+"""Judges one submission: every planned test in a process of its own, the verdict decided here."""
+
+import logging
+import secrets
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox import drivers, feedback, labs
+from sandbox.failures import Stop
+from sandbox.jail import Jail
+from sandbox.labs import Lab
+from sandbox.pool import Pool
+from sandbox.session import Session
+from sandbox.testing import Bench, Test, derive
+from sandbox.verdict import JudgeRequest, Outcome, TestOutcome, Unavailable, Verdict, overall
+
+MAX_SOURCE = 256 * 1024
+log = logging.getLogger(__name__)
+
+
+def run(
+    request: JudgeRequest,
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+    should_abort: Callable[[], bool] | None = None,
+    pool: Pool | None = None,
+) -> Outcome:
+    """See `sandbox.judge`."""
+    lab = labs.load(request.lab)
+    driver = request.driver or (pool.driver if pool is not None else drivers.default())
+    if driver == "plain" and request.hidden:
+        raise Unavailable("the plain driver has no walls and refuses hidden tests; use bwrap or container")
+    run = _Run(lab, request, driver, on_event or (lambda event: None), should_abort, pool)
+    try:
+        return run.judge()
+    finally:
+        run.close()
+
+
+@dataclass
+class _Execution:
+    """How one test went."""
+
+    verdict: Verdict
+    message: str
+    seconds: float
+    stdout: str
+    record: dict[str, Any] | None = None
+
+
+@dataclass
+class _Run:
+    lab: Lab
+    request: JudgeRequest
+    driver: str
+    on_event: Callable[[dict[str, Any]], None]
+    should_abort: Callable[[], bool] | None
+    pool: Pool | None
+    jail: Jail | None = None
+    began: float = field(default_factory=time.monotonic)
+    detail: list[str] = field(default_factory=list)
+
+    def judge(self) -> Outcome:
+        tests = self.lab.tests(hidden=self.request.hidden)
+        self.on_event({"type": "planned", "n": len(tests)})
+        seed = self.request.seed if self.request.seed is not None else secrets.randbits(64)
+        results: list[TestOutcome] = []
+        best: tuple[int, dict[str, Any]] | None = None
+        ending: tuple[Verdict, str] | None = self._refused()
+        failed_gate = False
+        gates = {group.name for group in self.lab.groups if group.gate}
+        group = ""
+        for test in tests:
+            if test.group != group:
+                failed_gate = failed_gate or (group in gates and any(r.group == group and r.verdict != Verdict.AC for r in results))
+                group = test.group
+            if ending is not None:
+                went = _Execution(*ending, 0.0, "")
+            elif failed_gate:
+                went = _Execution(Verdict.SK, feedback.FIXED[Verdict.SK], 0.0, "")
+            else:
+                went = self._test(test, seed)
+                if went.verdict is Verdict.AB or (went.verdict is Verdict.CE and not results):
+                    ending = (went.verdict, went.message if went.verdict is Verdict.CE else feedback.FIXED[Verdict.AB])
+                elif went.verdict is Verdict.CE:  # it did load for an earlier test
+                    went.verdict = Verdict.RTE
+                if went.record is not None:
+                    rank = 1_000_000 if test.flight else len(went.record["steps"])
+                    if best is None or rank > best[0]:
+                        best = (rank, went.record)
+            result = self._result(test, went)
+            results.append(result)
+            self.on_event({"type": "test", "test": result.as_dict()})
+        verdict = overall((result.verdict for result in results), len(tests))
+        return Outcome(
+            verdict=verdict,
+            score=sum(result.points for result in results),
+            max_score=sum(result.max_points for result in results),
+            tests=tuple(results),
+            message=ending[1] if ending else "",
+            flight=best[1] if best else None,
+            seconds=time.monotonic() - self.began,
+            driver=self.driver,
+            detail="\n".join(self.detail),
+        )
+
+    def close(self) -> None:
+        if self.jail is not None:
+            self.jail.close()
+            self.jail = None
+
+    def _refused(self) -> tuple[Verdict, str] | None:
+        """What is wrong with the source before any of it runs."""
+        source = self.request.source
+        try:
+            size = len(source.encode())
+        except UnicodeError:
+            return Verdict.CE, "The submission is not valid Unicode text."
+        if "\0" in source:
+            return Verdict.CE, "The submission holds a NUL character."
+        if size > MAX_SOURCE:
+            return Verdict.CE, f"The submission has {size} bytes; at most {MAX_SOURCE} are allowed."
+        return None
+
+    def _result(self, test: Test, went: _Execution) -> TestOutcome:
+        hidden = self.request.hidden
+        return TestOutcome(
+            name=test.name,
+            group=test.group,
+            verdict=went.verdict,
+            points=test.points if went.verdict is Verdict.AC else 0.0,
+            max_points=test.points,
+            seconds=feedback.coarse(went.seconds) if hidden else round(went.seconds, 4),
+            message=went.message,
+            stdout="" if hidden else feedback.clean(went.stdout, 16 * 1024),
+        )
+
+    def _jail(self) -> Jail:
+        """The run's jail: the one at hand while it is sound, else another."""
+        if self.jail is not None and not self.jail.healthy:
+            self.jail.close()
+            self.jail = None
+        if self.jail is None:
+            jail = self.pool.take(self.lab.spec) if self.pool is not None and self.pool.driver == self.driver else None
+            self.jail = jail or drivers.start(self.lab.spec, self.driver)
+        self.jail.link.should_abort = self.should_abort
+        return self.jail
+
+    def _test(self, test: Test, seed: int) -> _Execution:
+        if self.should_abort is not None and self.should_abort():
+            return _Execution(Verdict.AB, feedback.FIXED[Verdict.AB], 0.0, "")
+        seconds, text = 0.0, ""
+        record: dict[str, Any] | None = None
+        for repeat in range(test.repeats):
+            inputs = derive(seed, test.name, repeat)
+            went = self._once(test, inputs, self.request.source)
+            if went.verdict is Verdict.JE and self._control(test, inputs):
+                # The test itself is sound: what it choked on is the form of the submission's answer.
+                went.verdict = Verdict.WA
+                went.message = feedback.REASONS["form"]
+            went.seconds = seconds = seconds + went.seconds
+            went.stdout = text = text + went.stdout
+            record = went.record or record
+            if went.verdict is not Verdict.AC:
+                return went
+        return _Execution(Verdict.AC, "", seconds, text, record)
+
+    def _control(self, test: Test, inputs: int) -> bool:
+        """Whether the reference passes the very same test, so that a failure of the test's code is the submission's doing."""
+        return self._once(test, inputs, self.lab.reference).verdict is Verdict.AC
+
+    def _once(self, test: Test, inputs: int, source: str) -> _Execution:
+        jail = self._jail()
+        jail.link.take_text()
+        began = time.monotonic()
+        session = Session(jail, self.lab.limits)
+        bench = Bench(inputs)
+        verdict, message = Verdict.AC, ""
+        try:
+            try:
+                session.load(source, self.lab.entry, inputs ^ 0x5DEECE66D)
+                test.function(session, bench)
+                session.finish()
+            finally:
+                session.abandon()
+        except Stop as stop:
+            verdict, message = Verdict(stop.verdict), feedback.message(stop, self.request.source, self.request.hidden)
+        except Exception:
+            self.detail.append(f"{test.name}: {traceback.format_exc(limit=-6)}")
+            log.warning("test %s of %s failed by itself", test.name, self.lab.slug, exc_info=True)
+            verdict, message = Verdict.JE, feedback.FIXED[Verdict.JE]
+        seconds = time.monotonic() - began
+        record = None
+        engine = max(bench.engines, key=lambda engine: len(engine.record.steps), default=None)
+        if engine is not None and engine.record.steps:
+            engine.settle()
+            record = engine.record.as_dict()
+        return _Execution(verdict, message, seconds, jail.link.take_text(), record)

@@ -1,0 +1,292 @@
+"""One test's conversation with the jail: the judge calls the submission's objects, the submission calls the judge's.
+
+Everything that decides lives on this side. What comes back is data, read after its last byte has left the jail and under the judge's clock;
+a message that does not carry the nonce of the request in progress ends the test.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from sandbox.failures import (
+    Broken,
+    Gone,
+    Idle,
+    LoadFailed,
+    OutOfMemory,
+    Raised,
+    Stop,
+    Stopped,
+    TooMuchOutput,
+    TooSlow,
+)
+from sandbox.guest import wire
+from sandbox.jail import Jail
+from sandbox.link import Aborted, Closed, Deadline, Flood
+from sandbox.spec import Limits
+
+MAX_NESTING = 16
+END_S = 3.0
+IDLE_SHARE = 0.05
+SIGXCPU, SIGSYS, SIGKILL = -24, -31, -9
+
+
+class Refused(Exception):
+    """A call of the engine that is refused. `kind` names an exception of the module `roofline`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Exported(Protocol):
+    """An object of the judge's whose `METHODS` the submission may call, and whose `constants` it may read."""
+
+    NAME: str
+    METHODS: tuple[str, ...]
+
+    def constants(self) -> dict[str, Any]: ...
+
+
+class Proxy:
+    """An object in the jail. Its methods are called by name; it has no other attributes."""
+
+    __slots__ = ("_identity", "_session")
+
+    def __init__(self, session: "Session", identity: int) -> None:
+        self._session, self._identity = session, identity
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        if method.startswith("_"):
+            raise AttributeError(method)
+        return lambda *args, **kwargs: self._session.call(self._identity, method, args, kwargs)
+
+
+class Session:
+    """A test's process in `jail`, from `load` to `finish`."""
+
+    def __init__(self, jail: Jail, limits: Limits) -> None:
+        self._jail, self._limits = jail, limits
+        self._exports: dict[int, Exported] = {}
+        self._by_object: dict[int, int] = {}
+        self._depth = 0
+        self._engine_calls = 0
+        self._spent = 0.0  # seconds on the submission's side
+        self._began = time.monotonic()
+        self._oom = jail.oom_kills()
+        self._nonce = 0
+        self._started = 0
+        self._over = False
+        jail.link.max_payload = limits.frame_mb << 20
+        jail.link.max_text = limits.output_kb << 10
+
+    # What tests use --------------------------------------------------------------------------------------------------
+
+    def new(self, name: str, *args: Any, **kwargs: Any) -> Proxy:
+        """Makes an object of the submission's class (or factory) `name`."""
+        made = self.call(-1, name, args, kwargs)
+        if not isinstance(made, Proxy):
+            raise Broken("the new object has no reference")
+        return made
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """The submission's function `name`."""
+        return lambda *args, **kwargs: self.call(0, name, args, kwargs)
+
+    @property
+    def spent(self) -> float:
+        return self._spent
+
+    # The conversation ------------------------------------------------------------------------------------------------
+
+    def load(self, source: str, entry: str, seed: int) -> None:
+        """Forks the test's process and loads the submission into it.
+
+        Raises:
+            LoadFailed: it raised, or lacks `entry`.
+            Stop: it ended otherwise.
+        """
+        parcel = wire.Parcel(self._refer)
+        packed = parcel.pack(source.encode())
+        self._started = secrets.randbits(62)
+        message = wire.Start(
+            nonce=self._started, entry=entry, seed=seed, cpu_s=int(self._limits.test_s) + 1, source=packed
+        )
+        try:
+            self._request(message, parcel, self._limits.load_s)
+        except Raised as error:
+            if error.verdict is not Raised.verdict:
+                raise
+            raise LoadFailed(error) from None
+
+    def call(self, target: int, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One call into the submission.
+
+        Raises:
+            Raised: it raised.
+            Stop: the test is over.
+        """
+        if self._depth >= MAX_NESTING:
+            raise Broken(f"calls nested deeper than {MAX_NESTING}")
+        parcel = wire.Parcel(self._refer)
+        message = wire.Call(
+            nonce=secrets.randbits(62),
+            target=target,
+            method=method,
+            args=parcel.pack(list(args)),
+            kwargs=parcel.pack(kwargs),
+        )
+        return self._request(message, parcel, self._limits.call_s)
+
+    def finish(self) -> None:
+        """Ends the test's process and waits until nothing of it is left.
+
+        Raises:
+            Broken: frames came that nobody asked for.
+        """
+        if self._over:
+            return
+        self._over = True
+        jail = self._jail
+        try:
+            jail.link.send(wire.Finish(nonce=self._started), None, time.monotonic() + END_S)
+            message, _ = jail.link.receive(time.monotonic() + END_S)
+            if isinstance(message, wire.Ended) and message.nonce == self._started:
+                jail.healthy = jail.healthy and message.clean
+                return
+        except (Deadline, Closed, Flood, Aborted, wire.Violation):
+            pass
+        jail.healthy = False
+        raise Broken("frames came that nobody asked for, or the process would not end")
+
+    def abandon(self) -> None:
+        """Ends the test's process by force; the jail stays usable when its zygote can tidy up."""
+        if self._over:
+            return
+        self._over = True
+        jail = self._jail
+        jail.interrupt()
+        end = time.monotonic() + END_S
+        try:
+            while True:  # what the submission still had in the pipe is of no interest
+                message, _ = jail.link.receive(end)
+                if isinstance(message, wire.Ended) and message.nonce == self._started:
+                    jail.healthy = jail.healthy and message.clean
+                    return
+        except (Deadline, Closed, Flood, Aborted, wire.Violation):
+            jail.healthy = False
+
+    def _request(self, message: wire.Frame, parcel: wire.Parcel, allowed_s: float) -> Any:
+        if self._over:
+            raise Broken("the test is over")
+        outer, self._nonce = self._nonce, message.nonce
+        self._depth += 1
+        try:
+            return self._converse(message, parcel, allowed_s)
+        except Raised:
+            raise
+        except Deadline:
+            raise self._too_slow() from None
+        except Aborted:
+            self.abandon()
+            raise Stopped("aborted") from None
+        except Flood as error:
+            self.abandon()
+            raise TooMuchOutput(str(error)) from None
+        except Closed:
+            self._over = True
+            self._jail.healthy = False
+            raise self._memory() or Gone("the jail ended before the submission answered") from None
+        except wire.Violation as error:
+            self.abandon()
+            raise Broken(f"the answer breaks the protocol: {error}") from None
+        finally:
+            self._nonce = outer
+            self._depth -= 1
+
+    def _converse(self, message: wire.Frame, parcel: wire.Parcel, allowed_s: float) -> Any:
+        link, nonce = self._jail.link, message.nonce
+        left = allowed_s
+        while True:
+            began = time.monotonic()
+            deadline = began + min(left, self._limits.test_s - self._spent)
+            deadline = min(deadline, self._began + 3 * self._limits.test_s + allowed_s)
+            link.send(message, parcel, deadline)
+            answer, payload = link.receive(deadline)
+            used = time.monotonic() - began
+            self._spent += used
+            left -= used
+            if isinstance(answer, wire.Ended) and answer.nonce == self._started:
+                self._over = True
+                self._jail.healthy = self._jail.healthy and answer.clean
+                raise self._ended(answer.status)
+            if answer.nonce != nonce:
+                raise wire.Violation("it does not belong to the request")
+            if isinstance(answer, wire.Return):
+                return wire.unpack(answer.value, answer, payload, self._resolve)
+            if isinstance(answer, wire.Raise):
+                raise Raised(answer.kind[:80], answer.message[:2000], answer.lines[-8:])
+            if not isinstance(answer, wire.Invoke):
+                raise wire.Violation("it is of the wrong kind")
+            message, parcel = self._serve(answer, payload)
+
+    def _serve(self, invoke: wire.Invoke, payload: bytearray) -> tuple[wire.Frame, wire.Parcel]:
+        parcel = wire.Parcel(self._refer)
+        self._engine_calls += 1
+        if self._engine_calls > self._limits.engine_calls:
+            raise wire.Violation(f"more than {self._limits.engine_calls} engine calls in one test")
+        owner = self._exports.get(invoke.target)
+        if owner is None or invoke.method not in owner.METHODS:
+            raise wire.Violation("a call of something that was not handed out")
+        args = wire.unpack(invoke.args, invoke, payload, self._resolve)
+        kwargs = wire.unpack(invoke.kwargs, invoke, payload, self._resolve)
+        if not isinstance(args, list) or not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
+            raise wire.Violation("arguments that are none")
+        try:
+            result = getattr(owner, invoke.method)(*args, **kwargs)
+            return wire.Answer(nonce=invoke.nonce, value=parcel.pack(result)), parcel
+        except Refused as refusal:
+            return wire.Refusal(nonce=invoke.nonce, kind=refusal.kind, message=str(refusal)), parcel
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise
+            text = f"{invoke.method} does not take these arguments"
+            return wire.Refusal(nonce=invoke.nonce, kind="BadRequest", message=text), parcel
+
+    def _refer(self, value: Any) -> Any:
+        if isinstance(value, Proxy):
+            return {"$o": value._identity}
+        if getattr(type(value), "METHODS", None) is None:
+            raise TypeError(f"a test passed a {type(value).__name__} to the submission")
+        identity = self._by_object.setdefault(id(value), len(self._by_object) + 1)
+        self._exports[identity] = value
+        return {"$h": [identity, value.NAME, list(value.METHODS), value.constants()]}
+
+    def _resolve(self, tag: str, body: Any) -> Any:
+        if tag != "$o" or type(body) is not int or not 0 < body < 1 << 31:
+            raise wire.Violation("a reference that is none")
+        return Proxy(self, body)
+
+    def _too_slow(self) -> Stop:
+        used = self._jail.cpu_seconds()
+        waited = time.monotonic() - self._began
+        self.abandon()
+        if memory := self._memory():
+            return memory
+        if used < IDLE_SHARE * waited:
+            return Idle("the submission waited without computing until its time was up")
+        return TooSlow("the submission ran out of time")
+
+    def _memory(self) -> OutOfMemory | None:
+        if self._jail.oom_kills() > self._oom:
+            return OutOfMemory(f"more than {self._jail.spec.memory_mb} MiB were used")
+        return None
+
+    def _ended(self, status: int) -> Stop:
+        if memory := self._memory():
+            return memory
+        if status == SIGXCPU:
+            return TooSlow("the submission ran out of processor time")
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        return Gone(f"the process ended ({how}) before the submission answered")

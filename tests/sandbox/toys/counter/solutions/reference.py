@@ -1,0 +1,16 @@
+class Counter:
+    def __init__(self, start):
+        self.total = start
+
+    def add(self, more):
+        self.total += more
+        return self.total
+
+    def sums(self, values):
+        return values.sum(dim=1)
+
+    def chime(self, bell, depth):
+        return bell.ring(depth)
+
+    def tone(self, bell):
+        return bell.tone
