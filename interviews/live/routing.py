@@ -1,3 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-websocket_urlpatterns: list[URLPattern | URLResolver] = []
+from interviews.live.consumers import AnswerConsumer, InterviewConsumer
+
+websocket_urlpatterns = [
+    path("ws/interviews/<uuid:pk>/", InterviewConsumer.as_asgi()),
+    path("ws/answers/<uuid:pk>/", AnswerConsumer.as_asgi()),
+]

@@ -1,0 +1,236 @@
+"""Every write to an interview. Each is one transaction that begins by locking the interview's row and ends with its event."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from interviews.accounts.models import User
+from interviews.bank.queries import askable
+from interviews.errors import Problem
+from interviews.live import blueprints, documents, events, queries
+from interviews.live.models import Answer, Blueprint, Event, Interview, InterviewQuestion, Snapshot, Update
+from interviews.live.signals import hidden_run_finished, interview_finished
+from sandbox import actions as sandbox_actions
+from sandbox import labs
+from sandbox.models import Run
+
+SNAPSHOT_EVERY = 200
+LEVELS = ("L5", "L6", "L7")
+NOTHING_TO_JUDGE = "There is no code yet. Write some, then run it."
+
+
+def ensure_blueprints() -> None:
+    """Makes the shipped blueprints, or brings them up to date with the bank."""
+    kinds = frozenset(question.current.kind for question in askable() if question.current)
+    for slug, title, level, minutes in blueprints.SHIPPED:
+        try:
+            sections = blueprints.generate(level, minutes, (), kinds)
+        except blueprints.NothingToAsk:
+            continue
+        body = {"title": title, "level": level, "minutes": minutes, "sections": [section.as_dict() for section in sections]}
+        Blueprint.objects.update_or_create(slug=slug, defaults=body)
+
+
+def plan(*, level: str, minutes: int, topics: Sequence[str]) -> dict[str, Any]:
+    """A blueprint's data for what somebody asked for.
+
+    Raises:
+        Problem: no such level, length or topic, or nothing in the bank fits.
+    """
+    if level not in LEVELS:
+        raise Problem("bad_level", f"Choose a level: {', '.join(LEVELS)}.")
+    if not blueprints.MIN_MINUTES <= minutes <= blueprints.MAX_MINUTES:
+        raise Problem("bad_minutes", f"Choose {blueprints.MIN_MINUTES} to {blueprints.MAX_MINUTES} minutes.")
+    wanted = set(topics)
+    fitting = [question for question in askable() if question.current and (not wanted or wanted & set(question.current.topics))]
+    kinds = frozenset(question.current.kind for question in fitting if question.current)
+    try:
+        sections = blueprints.generate(level, minutes, sorted(wanted), kinds)
+    except blueprints.NothingToAsk as error:
+        raise Problem("nothing_to_ask", str(error)) from error
+    title = f"{', '.join(sorted(wanted)) or 'All topics'}, {level}, {minutes} minutes"[:120]
+    return {"title": title, "level": level, "minutes": minutes, "sections": [section.as_dict() for section in sections]}
+
+
+def _make_answer(question: InterviewQuestion) -> None:
+    answer = Answer.objects.create(question=question)
+    if question.version.lab and question.version.lab in labs.slugs():
+        _store(answer, documents.starter_update(labs.get(question.version.lab).starter))
+
+
+@transaction.atomic
+def create_interview(*, candidate: User, blueprint: dict[str, Any], seed: int | None = None) -> Interview:
+    """An interview that is ready to start, with its questions fixed as they stand in the bank now.
+
+    Raises:
+        Problem: the bank can't fill the blueprint.
+    """
+    seed = secrets.randbits(32) if seed is None else seed
+    sections = [blueprints.Section.from_dict(section) for section in blueprint["sections"]]
+    asked = InterviewQuestion.objects.filter(interview__candidate=candidate).values_list("version__question_id", flat=True)
+    try:
+        chosen = blueprints.choose(sections, list(askable()), frozenset(asked), seed)
+    except blueprints.NothingToAsk as error:
+        raise Problem("nothing_to_ask", str(error)) from error
+    interview = Interview.objects.create(
+        candidate=candidate,
+        title=blueprint["title"],
+        level=blueprint["level"],
+        minutes=blueprint["minutes"],
+        blueprint={**blueprint, "seed": seed},
+    )
+    for position, (question, minutes) in enumerate(chosen):
+        _make_answer(
+            InterviewQuestion.objects.create(interview=interview, position=position, version=question.current, minutes=minutes)
+        )
+    events.append(events.lock(interview.pk), Event.Kind.CREATED, actor=candidate)
+    interview.refresh_from_db()
+    return interview
+
+
+@transaction.atomic
+def start(*, interview: Interview, actor: User) -> Interview:
+    """Starts the clock. A second start changes nothing."""
+    interview = events.lock(interview.pk)
+    if interview.status == Interview.Status.READY:
+        interview.status = Interview.Status.RUNNING
+        interview.started_at = timezone.now()
+        interview.deadline = interview.started_at + timedelta(minutes=interview.minutes)
+        interview.save(update_fields=["status", "started_at", "deadline"])
+        events.append(interview, Event.Kind.STARTED, actor=actor, body={"state": {"status": interview.status, "can_write": True}})
+    return interview
+
+
+def _store(answer: Answer, data: bytes) -> int:
+    answer.seq += 1
+    answer.size += len(data)
+    Update.objects.create(answer=answer, seq=answer.seq, data=data)
+    answer.save(update_fields=["seq", "size"])
+    return answer.seq
+
+
+@transaction.atomic
+def store_update(*, answer_id: UUID, actor: User, data: bytes) -> int:
+    """Stores one update of an answer's document and returns its number. What this returned, no crash takes back.
+
+    Raises:
+        Problem: not the candidate's own, the deadline has passed, or the document would grow too large. Nothing was stored.
+    """
+    question = InterviewQuestion.objects.select_related("answer").get(answer__id=answer_id)
+    # The lock puts this write before or after the finish, never beside it: what is graded is what was acknowledged.
+    interview = events.lock(question.interview_id)
+    if interview.candidate_id != actor.pk:
+        raise Problem("read_only", "Only the candidate writes here.", 403)
+    if interview.status == Interview.Status.READY:
+        raise Problem("not_started", "The interview has not started.", 409)
+    if not interview.open:
+        raise Problem("deadline", "The time is over. What was saved before is what counts.", 409)
+    answer = Answer.objects.get(pk=answer_id)
+    if answer.size + len(data) > documents.MAX_DOCUMENT_BYTES:
+        raise Problem("too_large", "This answer has grown too large to store. Undo the last paste and go on.", 413)
+    return _store(answer, data)
+
+
+@transaction.atomic
+def snapshot(*, answer_id: UUID) -> None:
+    """Stores the document as it is, when enough updates have come since the last snapshot. The updates stay."""
+    answer = Answer.objects.select_related("snapshot").get(pk=answer_id)
+    last = answer.snapshot.seq if hasattr(answer, "snapshot") else 0
+    if answer.seq - last >= SNAPSHOT_EVERY:
+        data = documents.open_document(answer, upto=answer.seq).get_update()
+        Snapshot.objects.update_or_create(answer=answer, defaults={"seq": answer.seq, "data": data})
+
+
+@transaction.atomic
+def request_run(*, question: InterviewQuestion, actor: User, kind: str) -> Run:
+    """Queues a run of the code as the server has it.
+
+    Raises:
+        Problem: not a code question, no code, or the time is over.
+        sandbox.errors.Refused: a limit of the sandbox.
+    """
+    interview = events.lock(question.interview_id)
+    if question.version.kind != "code":
+        raise Problem("no_code", "This question has no code to run.")
+    if not interview.open:
+        raise Problem("deadline", "The time is over: no more runs.", 409)
+    code = documents.read(documents.open_document(question.answer)).code
+    if not code.strip():
+        raise Problem("empty", NOTHING_TO_JUDGE)
+    return sandbox_actions.request_run(user=actor, subject=question.answer.pk, lab=question.version.lab, source=code, kind=kind)
+
+
+RUN_EVENTS = {
+    "queued": Event.Kind.RUN_QUEUED,
+    "started": Event.Kind.RUN_STARTED,
+    "test": Event.Kind.RUN_TEST,
+    "finished": Event.Kind.RUN_FINISHED,
+}
+
+
+@transaction.atomic
+def note_run(*, run_id: UUID, kind: str) -> None:
+    """Writes a run's change into the log of the interview that it belongs to. Runs of no interview are passed by."""
+    run = Run.objects.select_related("user").prefetch_related("tests").get(pk=run_id)
+    question = InterviewQuestion.objects.filter(answer__id=run.subject).select_related("version").first() if run.subject else None
+    if question is None:
+        return
+    interview = events.lock(question.interview_id)
+    body = {"run": queries.run_state(run, question.pk)}
+    events.append(interview, RUN_EVENTS[kind], actor=run.user if kind == "queued" else None, body=body)
+    if kind == "finished" and run.kind == Run.Kind.HIDDEN:
+        hidden_run_finished.send(sender=Interview, question=question, run=run)
+
+
+def _judge_final_code(question: InterviewQuestion) -> None:
+    """The code as it stands at the end is what counts: judged now, unless exactly it was judged before."""
+    code = documents.read(documents.open_document(question.answer)).code
+    if not code.strip():
+        return
+    same = Run.objects.filter(subject=question.answer.pk, kind=Run.Kind.HIDDEN, source=code, abort_requested=False)
+    if not same.exclude(verdict__in=("AB", "JE")).exists():
+        candidate = question.interview.candidate
+        sandbox_actions.request_run(
+            user=candidate, subject=question.answer.pk, lab=question.version.lab, source=code, kind="hidden", limited=False
+        )
+
+
+def _end(interview: Interview, kind: str, actor: User | None) -> None:
+    interview.status = Interview.Status.GRADING
+    interview.finished_at = timezone.now()
+    interview.save(update_fields=["status", "finished_at"])
+    for question in interview.questions.select_related("version", "answer", "interview__candidate"):
+        if question.version.kind == "code":
+            _judge_final_code(question)
+    events.append(interview, kind, actor=actor, body={"state": {"status": interview.status, "can_write": False}})
+    interview_finished.send(sender=Interview, interview=interview)
+
+
+@transaction.atomic
+def finish(*, interview: Interview, actor: User) -> Interview:
+    """Ends the interview and sends it to be graded. A second finish changes nothing.
+
+    Raises:
+        Problem: the interview has not started.
+    """
+    interview = events.lock(interview.pk)
+    if interview.status == Interview.Status.READY:
+        raise Problem("not_started", "The interview has not started.", 409)
+    if interview.status == Interview.Status.RUNNING:
+        _end(interview, Event.Kind.FINISHED, actor)
+    return interview
+
+
+@transaction.atomic
+def expire(*, interview_id: UUID) -> bool:
+    """Ends an interview whose deadline has passed. Returns whether it did."""
+    interview = events.lock(interview_id)
+    if interview.status != Interview.Status.RUNNING or interview.open:
+        return False
+    _end(interview, Event.Kind.EXPIRED, None)
+    return True

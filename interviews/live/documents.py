@@ -1,0 +1,74 @@
+"""Answers as Yjs documents: opening, reading and checking them. No Django models are written here."""
+
+from dataclasses import dataclass
+
+from pycrdt import Doc, Map, Text
+
+from interviews.live.models import Answer
+
+EMPTY_UPDATE = b"\x00\x00"
+MAX_UPDATE_BYTES = 2 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+
+
+class Malformed(ValueError):
+    """Bytes that are no Yjs update."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a document says. NUL becomes U+FFFD, one for one, because PostgreSQL's text can't hold it; offsets stay."""
+
+    text: str
+    code: str
+    fields: dict[str, str]
+
+    @property
+    def blank(self) -> bool:
+        return not (self.text.strip() or self.code.strip() or any(value.strip() for value in self.fields.values()))
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def open_document(answer: Answer, upto: int | None = None) -> Doc:
+    """The document after all its updates, or after the first `upto`."""
+    document: Doc = Doc()
+    updates = answer.updates.all()
+    if upto is not None:
+        updates = updates.filter(seq__lte=upto)
+    snapshot = getattr(answer, "snapshot", None)
+    if snapshot is not None and (upto is None or snapshot.seq <= upto):
+        document.apply_update(bytes(snapshot.data))
+        updates = updates.filter(seq__gt=snapshot.seq)
+    for data in updates.values_list("data", flat=True):
+        document.apply_update(bytes(data))
+    return document
+
+
+def read(document: Doc) -> Content:
+    """The document's shared types as plain text."""
+    fields = document.get("fields", type=Map)
+    return Content(
+        text=_storable(str(document.get("text", type=Text))),
+        code=_storable(str(document.get("code", type=Text))),
+        fields={_storable(str(key)): _storable(str(value)) for key, value in fields.items()},
+    )
+
+
+def check(update: bytes) -> None:
+    """Raises Malformed unless the bytes are an update that some document could take."""
+    try:
+        Doc().apply_update(update)
+    except BaseException as error:  # the library's panics do not derive from Exception
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        raise Malformed(str(error)) from error
+
+
+def starter_update(code: str) -> bytes:
+    """The first update of a code answer: the lab's starter. The server writes it, so that two tabs do not insert it twice."""
+    document: Doc = Doc()
+    document.get("code", type=Text).insert(0, code)
+    return bytes(document.get_update())

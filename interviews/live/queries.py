@@ -1,0 +1,108 @@
+"""Reads of interviews: the state that the room draws, and the events since."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from interviews.accounts.models import User
+from interviews.bank.markdown import render
+from interviews.live import documents
+from interviews.live.models import Blueprint, Event, Interview, InterviewQuestion, Update
+from sandbox import labs
+from sandbox import queries as sandbox_queries
+from sandbox.models import Run
+
+
+def interviews_of(user: User) -> QuerySet[Interview]:
+    """A candidate's interviews, newest first."""
+    return Interview.objects.filter(candidate=user)
+
+
+def blueprint_json(blueprint: Blueprint) -> dict[str, Any]:
+    return {name: getattr(blueprint, name) for name in ("slug", "title", "level", "minutes", "sections")}
+
+
+def run_state(run: Run, question_id: UUID, *, flight: bool = False) -> dict[str, Any]:
+    """A run as the room shows it. The flight record is left to the run's own address: it may be long."""
+    return {**sandbox_queries.run_json(run, flight=flight), "question_id": str(question_id)}
+
+
+def _lab(slug: str) -> dict[str, Any] | None:
+    if not slug or slug not in labs.slugs():
+        return None
+    lab = labs.get(slug)
+    tests = [{"name": test.name, "group": test.group, "doc": test.doc} for test in lab.public_tests]
+    return {"slug": slug, "title": lab.title, "brief_html": render(lab.brief), "public_tests": tests}
+
+
+def _question(question: InterviewQuestion, runs: list[Run]) -> dict[str, Any]:
+    version = question.version
+    return {
+        "id": str(question.pk),
+        "position": question.position,
+        "kind": version.kind,
+        "title": version.title,
+        "minutes": question.minutes,
+        "prompt_html": render(version.prompt),
+        "answer_id": str(question.answer.pk),
+        "fields": [{"id": field["id"], "label": field["label"], "hint": field.get("hint", "")} for field in version.fields],
+        "lab": _lab(version.lab),
+        "runs": [run_state(run, question.pk) for run in runs],
+    }
+
+
+def _sandbox_state() -> dict[str, Any]:
+    from sandbox.health import read
+
+    jail = read()["jail"]
+    reason = "" if jail["ok"] else f"Code can't be run at the moment: {jail['detail']} Your code is saved and will be judged when it can."
+    return {"ok": jail["ok"], "reason": reason}
+
+
+def state(interview: Interview, user: User) -> dict[str, Any]:
+    """Everything that the room needs, as of event `seq`. Before the start the questions are not shown."""
+    asked = list(interview.questions.select_related("version", "answer"))
+    ready = interview.status == Interview.Status.READY
+    by_answer: dict[UUID, list[Run]] = {}
+    for run in sandbox_queries.runs_of([question.answer.pk for question in asked]):
+        by_answer.setdefault(run.subject, []).append(run)
+    return {
+        "id": str(interview.pk),
+        "title": interview.title,
+        "level": interview.level,
+        "status": interview.status,
+        "seq": interview.seq,
+        "remaining_ms": interview.remaining_ms,
+        "duration_ms": interview.minutes * 60_000,
+        "server_now": timezone.now().isoformat(),
+        "can_write": interview.open and interview.candidate_id == user.pk,
+        "sandbox": _sandbox_state(),
+        "questions": [] if ready else [_question(question, by_answer.get(question.answer.pk, [])) for question in asked],
+        "outline": [
+            {"position": question.position, "kind": question.version.kind, "minutes": question.minutes} for question in asked
+        ],
+    }
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    actor = event.actor.display_name if event.actor else None
+    return {"seq": event.seq, "kind": event.kind, "actor": actor, "body": event.body, "at": event.at.isoformat()}
+
+
+def events_since(interview: Interview, since: int) -> dict[str, Any]:
+    """The events after number `since`."""
+    found = interview.events.filter(seq__gt=since).select_related("actor")
+    body = [event_json(event) for event in found]
+    return {"seq": body[-1]["seq"] if body else max(since, interview.seq), "events": body}
+
+
+def content_of(question: InterviewQuestion) -> documents.Content:
+    """What the candidate's answer says, as acknowledged."""
+    return documents.read(documents.open_document(question.answer))
+
+
+def updates_since(answer_id: UUID, seq: int) -> list[tuple[int, bytes]]:
+    """The numbered updates of an answer after number `seq`."""
+    return list(Update.objects.filter(answer_id=answer_id, seq__gt=seq).values_list("seq", "data"))

@@ -1,0 +1,62 @@
+"""The server-rendered pages around the room."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+from rest_framework.exceptions import NotFound
+
+from interviews.bank.queries import topics
+from interviews.errors import Problem
+from interviews.live import access, actions, queries
+from interviews.live.models import Blueprint
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """What the site is, for a visitor; one's interviews and the way to a new one, for who is signed in."""
+    if not request.user.is_authenticated:
+        return render(request, "landing.html")
+    context = {
+        "interviews": queries.interviews_of(request.user),
+        "blueprints": Blueprint.objects.all(),
+        "topics": topics(),
+        "levels": actions.LEVELS,
+    }
+    return render(request, "home.html", context)
+
+
+@login_required
+@require_POST
+def new(request: HttpRequest) -> HttpResponse:
+    """Makes an interview from the form and goes to its room. A wrong choice comes back as a message."""
+    slug = request.POST.get("blueprint")
+    try:
+        if slug:
+            blueprint = Blueprint.objects.filter(slug=slug).first()
+            if blueprint is None:
+                raise Problem("no_blueprint", "There is no such interview any more. Choose another.")
+            wanted = {key: getattr(blueprint, key) for key in ("title", "level", "minutes", "sections")} | {"slug": slug}
+        else:
+            minutes = request.POST.get("minutes", "")
+            wanted = actions.plan(
+                level=request.POST.get("level", ""),
+                minutes=int(minutes) if minutes.isdecimal() and len(minutes) < 6 else 0,
+                topics=request.POST.getlist("topics"),
+            )
+        return redirect(actions.create_interview(candidate=request.user, blueprint=wanted))
+    except Problem as problem:
+        messages.error(request, str(problem.detail))
+        return redirect("home")
+
+
+@login_required
+def room(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The shell of the room; the island fetches its state."""
+    try:
+        interview = access.interview_for(request.user, pk)
+    except NotFound as error:
+        raise Http404("There is no such interview, or it is not yours.") from error
+    return render(request, "live/room.html", {"interview": interview})
