@@ -72,7 +72,10 @@ class Supervisor:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Starts the children and tends them until SIGINT or SIGTERM. Call in the main thread: children die with the thread that made them."""
+        """Starts the children and tends them until SIGINT or SIGTERM.
+
+        Call in the main thread: children die with the thread that made them.
+        """
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, lambda *_: self.stopping.set())
         for child in self.children:

@@ -26,7 +26,7 @@ def notify(run_id: UUID, kind: str) -> None:
 
 def wake(run: Run) -> None:
     """Rings a worker. When the broker is away the row stays queued and the reaper rings again."""
-    queue = "sandbox.gpu" if labs.get(run.lab).gpu else "sandbox.cpu"
+    queue = f"sandbox.{labs.load(run.lab).queue}"
     try:
         # By name: the web process need not import the judge.
         current_app.send_task("sandbox.tasks.judge_run", (str(run.id),), queue=queue, retry=False)

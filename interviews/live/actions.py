@@ -60,7 +60,7 @@ def plan(*, level: str, minutes: int, topics: Sequence[str]) -> dict[str, Any]:
 def _make_answer(question: InterviewQuestion) -> None:
     answer = Answer.objects.create(question=question)
     if question.version.lab and question.version.lab in labs.slugs():
-        _store(answer, documents.starter_update(labs.get(question.version.lab).starter))
+        _store(answer, documents.starter_update(labs.load(question.version.lab).starter))
 
 
 @transaction.atomic

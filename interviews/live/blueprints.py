@@ -80,7 +80,8 @@ def _fits(question: Question, section: Section, *, level: bool, topics: bool) ->
 def choose(sections: Sequence[Section], questions: Sequence[Question], seen: frozenset[Any], seed: int) -> list[tuple[Question, int]]:
     """A question and its minutes for each place, without repeats; the same for the same seed.
 
-    Questions that suit the level and that this person has not had come first. Topics are never given up; the level is when nothing else is left.
+    Questions that suit the level and that this person has not had come first. Topics are never given up; the level is, when
+    nothing else is left.
 
     Raises:
         NothingToAsk: a section can't be filled.

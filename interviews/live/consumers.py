@@ -1,11 +1,12 @@
 """The two sockets: an interview's doorbell, and an answer's document.
 
-The document socket speaks y-websocket's protocol (https://github.com/yjs/y-protocols) with an acknowledgement added. Each connection keeps a document of its own,
-built from the database; what others write arrives through the channel layer, and a gap in the numbers is filled from the database. So any
-number of server processes may serve one answer.
+The document socket speaks y-websocket's protocol (yjs/y-protocols) with an acknowledgement added. Each connection keeps a document of
+its own, built from the database; what others write arrives through the channel layer, and a gap in the numbers is filled from the
+database. So any number of server processes may serve one answer.
 
-What a client sent is stored as it came, not as this connection's document observed it: an update may wait for another that went through a different
-connection, and a document observes only what it can integrate. Both kinds of frame that carry an update, step 2 and update, are treated alike.
+What a client sent is stored as it came, not as this connection's document observed it: an update may wait for another that went
+through a different connection, and a document observes only what it can integrate. Both kinds of frame that carry an update, step 2
+and update, are treated alike.
 """
 
 import json

@@ -32,7 +32,7 @@ def run_state(run: Run, question_id: UUID, *, flight: bool = False) -> dict[str,
 def _lab(slug: str) -> dict[str, Any] | None:
     if not slug or slug not in labs.slugs():
         return None
-    lab = labs.get(slug)
+    lab = labs.load(slug)
     tests = [{"name": test.name, "group": test.group, "doc": test.doc} for test in lab.public_tests]
     return {"slug": slug, "title": lab.title, "brief_html": render(lab.brief), "public_tests": tests}
 

@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class ReviewConfig(AppConfig):
     name = "interviews.review"
     label = "review"
+
+    def ready(self) -> None:
+        from interviews.review import receivers  # noqa: F401  (connects)

@@ -1,3 +1,14 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from interviews.review import api, views
+
+urlpatterns = [
+    path("interviews/<uuid:pk>/report/", views.report, name="report"),
+    path("review/", views.queue, name="review_queue"),
+    path("review/<uuid:pk>/", views.desk, name="review_desk"),
+    path("api/interviews/<uuid:pk>/report/", api.ReportDetail.as_view()),
+    path("api/interviews/<uuid:pk>/overrides/", api.Overrides.as_view()),
+    path("api/interviews/<uuid:pk>/notes/", api.Notes.as_view()),
+    path("api/interviews/<uuid:pk>/publish/", api.Publish.as_view()),
+    path("api/interviews/<uuid:pk>/rescore/", api.Rescore.as_view()),
+]

@@ -6,6 +6,8 @@ import uuid
 from django.conf import settings
 from django.db import migrations, models
 
+from grading.insert_only import protect
+
 
 class Migration(migrations.Migration):
 
@@ -120,4 +122,6 @@ class Migration(migrations.Migration):
             model_name='update',
             constraint=models.UniqueConstraint(fields=('answer', 'seq'), name='one_update_per_number'),
         ),
+        protect("live", "Update"),
+        protect("live", "Event"),
     ]

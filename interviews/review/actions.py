@@ -1,0 +1,248 @@
+"""Every write of grading and review."""
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from celery import current_app
+from django.db import transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+import grading
+from grading.models import Score
+from interviews.accounts.models import User
+from interviews.errors import Problem
+from interviews.live import events
+from interviews.live.models import Event, Interview, InterviewQuestion
+from interviews.live.queries import content_of
+from interviews.review import marking, queries
+from interviews.review.models import GradeJob, Note, Override
+from sandbox.health import read as sandbox_health
+from sandbox.leases import MAX_ATTEMPTS
+from sandbox.models import Run
+
+log = logging.getLogger(__name__)
+JUDGE_PATIENCE = timedelta(minutes=10)
+MAX_NOTE = 10_000
+SCORER_FAILED = "The scorer failed three times. That is our fault and counts for nothing; an interviewer can have the answer scored again."
+NO_JUDGE = "No judge was there to run this code. That is our fault and counts for nothing; it can be judged and scored later."
+
+
+def wake(job: GradeJob) -> None:
+    """Rings a grading worker. When the broker is away, the reaper rings again."""
+    try:
+        current_app.send_task("interviews.review.tasks.grade_answer", (str(job.pk),), queue="grading", retry=False)
+    except OperationalError as error:
+        log.warning("grading %s waits for the broker: %s", job.pk, error)
+
+
+def _queue(question: InterviewQuestion, generation: int) -> None:
+    job, made = GradeJob.objects.get_or_create(question=question, generation=generation)
+    if made:
+        transaction.on_commit(lambda: wake(job))
+
+
+@transaction.atomic
+def queue_ready_answers(*, interview: Interview) -> None:
+    """Queues the answers that can be graded now: all but code whose final run is not over. Safe to repeat."""
+    for question in interview.questions.select_related("version", "answer"):
+        if question.version.kind == "code" and queries.pending_run(question):
+            continue
+        _queue(question, 0)
+
+
+@transaction.atomic
+def store_grade(*, job: GradeJob, marked: grading.Score) -> Score:
+    """Writes a job's score and ends it, as long as this attempt holds it.
+
+    Raises:
+        sandbox.leases.Lost: another attempt holds the job; nothing was written.
+    """
+    question = job.question
+    interview = events.lock(question.interview_id)
+    score = marking.store(question.answer.pk, question.version.rubric, marked)
+    _end_job(job, interview, score)
+    return score
+
+
+@transaction.atomic
+def store_no_grade(*, job: GradeJob, reason: str) -> Score:
+    """Ends a job without a score, saying why."""
+    question = job.question
+    interview = events.lock(question.interview_id)
+    rubric = question.version.rubric
+    maximum = grading.Rubric.from_dict(rubric.body).max
+    score = marking.store_not_scored(question.answer.pk, rubric, maximum, reason)
+    _end_job(job, interview, score)
+    return score
+
+
+def _end_job(job: GradeJob, interview: Interview, score: Score) -> None:
+    job.advance(state=GradeJob.State.DONE, score=score, finished_at=timezone.now(), lease_until=None)
+    events.append(interview, Event.Kind.GRADED, body={"question_id": str(job.question_id), "score_id": str(score.pk)})
+    graded = GradeJob.objects.filter(question__interview=interview, score__isnull=False).values("question").distinct().count()
+    if interview.status == Interview.Status.GRADING and graded == interview.questions.count():
+        interview.status = Interview.Status.SCORED
+        interview.save(update_fields=["status"])
+        events.append(interview, Event.Kind.SCORED, body={"state": {"status": interview.status}})
+
+
+@transaction.atomic
+def release(*, job: GradeJob) -> None:
+    """Gives a job back after a failure, to be tried again."""
+    job.advance(state=GradeJob.State.QUEUED, lease_until=None)
+    transaction.on_commit(lambda: wake(job))
+
+
+@transaction.atomic
+def give_up(*, job: GradeJob) -> None:
+    """Ends a job that failed as often as it may."""
+    store_no_grade(job=job, reason=SCORER_FAILED)
+
+
+@transaction.atomic
+def rescore(*, interview: Interview, actor: User) -> int:
+    """Grades every answer again with the scorer as it is now. Old scores stay. Returns how many answers were queued.
+
+    Raises:
+        Problem: the interview is not scored yet.
+    """
+    interview = events.lock(interview.pk)
+    _check_scored(interview)
+    count = 0
+    for question in interview.questions.all():
+        last = question.grade_jobs.order_by("-generation").first()
+        if last is not None and last.state != GradeJob.State.DONE:
+            continue
+        _queue(question, last.generation + 1 if last else 0)
+        count += 1
+    return count
+
+
+def _check_scored(interview: Interview) -> None:
+    if interview.status not in (Interview.Status.SCORED, Interview.Status.PUBLISHED):
+        raise Problem("not_scored", "The interview is not scored yet.", 409)
+
+
+def check_reviewer(interview: Interview, user: User) -> None:
+    """Raises Problem unless this person may review this interview: interviewers and admins, but not their own."""
+    if not user.reviews:
+        raise Problem("not_reviewer", "Only interviewers review.", 403)
+    if interview.candidate_id == user.pk:
+        raise Problem("own_interview", "Nobody reviews their own interview. Ask a colleague.", 403)
+
+
+@transaction.atomic
+def override(*, interview: Interview, actor: User, score_id: UUID, criterion_id: str, points: float, reason: str) -> Override:
+    """Sets a criterion's points beside the scorer's, with a reason.
+
+    Raises:
+        Problem: not a reviewer, not scored, not the answer's latest score, no such criterion, points out of range, or no reason.
+    """
+    check_reviewer(interview, actor)
+    interview = events.lock(interview.pk)
+    _check_scored(interview)
+    question = queries.question_of_score(interview, score_id)
+    if question is None:
+        raise Problem("no_score", "This score is not of this interview.", 404)
+    latest = queries.latest_score(question)
+    if latest is None or latest.pk != score_id:
+        raise Problem("old_score", "This answer was scored again meanwhile. Reload and look at the new score.", 409)
+    criterion = latest.criteria.filter(criterion=criterion_id).first()
+    if criterion is None:
+        raise Problem("no_criterion", "The score has no such criterion.", 404)
+    if not 0 <= points <= criterion.max or points * 2 != int(points * 2):
+        raise Problem("bad_points", f"Points go from 0 to {criterion.max:g}, in halves.")
+    reason = reason.replace("\0", "").strip()
+    if not reason:
+        raise Problem("no_reason", "Say why: the candidate reads it.")
+    if len(reason) > MAX_NOTE:
+        raise Problem("too_long", f"Keep the reason under {MAX_NOTE} characters.")
+    row = Override.objects.create(score=latest, criterion=criterion_id, points=points, reason=reason, by=actor)
+    body = {"question_id": str(question.pk), "criterion": criterion_id, "from": criterion.points, "to": points, "reason": reason}
+    events.append(interview, Event.Kind.SCORE_OVERRIDE, actor=actor, body=body)
+    return row
+
+
+@transaction.atomic
+def add_note(*, interview: Interview, actor: User, text: str, question_id: UUID | None) -> Note:
+    """Writes a note of an interviewer.
+
+    Raises:
+        Problem: not a reviewer, an empty or very long note, or no such question.
+    """
+    check_reviewer(interview, actor)
+    interview = events.lock(interview.pk)
+    text = text.replace("\0", "").strip()
+    if not text or len(text) > MAX_NOTE:
+        raise Problem("bad_note", f"A note has 1 to {MAX_NOTE} characters.")
+    question = interview.questions.filter(pk=question_id).first() if question_id else None
+    if question_id and question is None:
+        raise Problem("no_question", "The interview has no such question.", 404)
+    note = Note.objects.create(interview=interview, question=question, text=text, by=actor)
+    events.append(interview, Event.Kind.NOTE, actor=actor, body={"question_id": str(question_id) if question_id else None})
+    return note
+
+
+@transaction.atomic
+def publish(*, interview: Interview, actor: User) -> Interview:
+    """Shows the candidate the reviewed report, notes included. A second publish changes nothing.
+
+    Raises:
+        Problem: not a reviewer, or not scored yet.
+    """
+    check_reviewer(interview, actor)
+    interview = events.lock(interview.pk)
+    _check_scored(interview)
+    if interview.status == Interview.Status.SCORED:
+        interview.status = Interview.Status.PUBLISHED
+        interview.published_at = timezone.now()
+        interview.save(update_fields=["status", "published_at"])
+        events.append(interview, Event.Kind.PUBLISHED, actor=actor, body={"state": {"status": interview.status}})
+    return interview
+
+
+def mend_stuck(*, interview: Interview) -> None:
+    """For an interview that waits for grades: queues what was forgotten, and after ten minutes without any judge says so."""
+    queue_ready_answers(interview=interview)
+    if interview.finished_at is None or timezone.now() - interview.finished_at < JUDGE_PATIENCE or sandbox_health()["jail"]["ok"]:
+        return
+    for question in interview.questions.select_related("version", "answer").filter(version__kind="code", grade_jobs=None):
+        run = queries.pending_run(question)
+        if run is not None and run.state == Run.State.QUEUED:
+            _give_up_judging(question)
+
+
+@transaction.atomic
+def _give_up_judging(question: InterviewQuestion) -> None:
+    events.lock(question.interview_id)
+    job, made = GradeJob.objects.get_or_create(question=question, generation=0)
+    if made and (claimed := GradeJob.claim(job.pk)):
+        store_no_grade(job=claimed, reason=NO_JUDGE)
+
+
+def grade(job: GradeJob) -> None:
+    """Grades a claimed job's answer and writes the score.
+
+    Raises:
+        sandbox.leases.Lost: another attempt holds the job.
+    """
+    question = InterviewQuestion.objects.select_related("version__rubric", "answer").get(pk=job.question_id)
+    job.question = question
+    content = content_of(question)
+    try:
+        marked = marking.mark(question.version, question.version.rubric.body, content, queries.final_run(question, content.code))
+    except marking.NotScored as why:
+        store_no_grade(job=job, reason=why.reason)
+        return
+    except Exception:
+        log.exception("grading %s: attempt %s failed", job.pk, job.attempt)
+        if job.attempt >= MAX_ATTEMPTS:
+            give_up(job=job)
+        else:
+            release(job=job)
+        return
+    store_grade(job=job, marked=marked)
+
+

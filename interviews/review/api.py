@@ -1,0 +1,78 @@
+"""The report's and the review desk's HTTP interface."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from interviews.errors import Problem
+from interviews.live import access
+from interviews.live.models import Interview
+from interviews.review import actions, queries
+
+
+class NewOverride(serializers.Serializer[Any]):
+    score_id = serializers.UUIDField()
+    criterion_id = serializers.CharField(max_length=80)
+    points = serializers.FloatField()
+    reason = serializers.CharField(max_length=actions.MAX_NOTE, allow_blank=True)
+
+
+class NewNote(serializers.Serializer[Any]):
+    text = serializers.CharField(max_length=actions.MAX_NOTE)
+    question_id = serializers.UUIDField(required=False, allow_null=True)
+
+
+def _over(request: Request, pk: UUID) -> Interview:
+    """The interview, once it is over."""
+    interview = access.interview_for(request.user, pk)
+    if interview.status in (Interview.Status.READY, Interview.Status.RUNNING):
+        raise Problem("not_finished", "The interview is not over yet; there is no report.", 409)
+    return interview
+
+
+class ReportDetail(APIView):
+    @extend_schema(responses=dict)
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(queries.report(_over(request, pk), request.user))
+
+
+class Overrides(APIView):
+    @extend_schema(request=NewOverride, responses=dict)
+    def post(self, request: Request, pk: UUID) -> Response:
+        interview = _over(request, pk)
+        form = NewOverride(data=request.data)
+        form.is_valid(raise_exception=True)
+        actions.override(interview=interview, actor=request.user, **form.validated_data)
+        return Response(queries.report(interview, request.user))
+
+
+class Notes(APIView):
+    @extend_schema(request=NewNote, responses=dict)
+    def post(self, request: Request, pk: UUID) -> Response:
+        interview = _over(request, pk)
+        form = NewNote(data=request.data)
+        form.is_valid(raise_exception=True)
+        data = form.validated_data
+        actions.add_note(interview=interview, actor=request.user, text=data["text"], question_id=data.get("question_id"))
+        return Response(queries.report(interview, request.user))
+
+
+class Publish(APIView):
+    @extend_schema(request=None, responses=dict)
+    def post(self, request: Request, pk: UUID) -> Response:
+        interview = actions.publish(interview=_over(request, pk), actor=request.user)
+        return Response(queries.report(interview, request.user))
+
+
+class Rescore(APIView):
+    @extend_schema(request=None, responses=dict)
+    def post(self, request: Request, pk: UUID) -> Response:
+        interview = _over(request, pk)
+        actions.check_reviewer(interview, request.user)
+        actions.rescore(interview=interview, actor=request.user)
+        return Response(queries.report(interview, request.user))

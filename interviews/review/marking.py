@@ -1,0 +1,89 @@
+"""From a stored answer to a score: what the scorer is given, and what came back as rows. The scorer itself is `grading`'s."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import grading
+from grading.models import CriterionScore, RubricVersion, Score
+from interviews.bank.models import QuestionVersion
+from interviews.live.documents import Content
+from sandbox.models import Run
+
+log = logging.getLogger(__name__)
+JUDGE_FAILED = "The judge could not run this code. That is our fault and counts for nothing; an interviewer can have it judged again."
+
+
+@dataclass(frozen=True)
+class NotScored(Exception):
+    """The answer can't be graded, and why, in words for the candidate."""
+
+    reason: str
+
+
+def groups_of(tests: Sequence[Any]) -> dict[str, Any]:
+    """Points earned and possible per test group, from a run's tests."""
+    groups: dict[str, list[float]] = {}
+    for test in tests:
+        earned = groups.setdefault(test.group, [0.0, 0.0])
+        earned[0] += test.points
+        earned[1] += test.max_points
+    return {"groups": groups}
+
+
+def mark(version: QuestionVersion, rubric_body: Mapping[str, Any], content: Content, run: Run | None) -> grading.Score:
+    """Grades one answer as it stands.
+
+    Raises:
+        NotScored: the code was never judged, for reasons that are ours.
+    """
+    judged = None
+    if version.kind == "code" and content.code.strip():
+        if run is None or run.verdict in ("JE", "AB", ""):
+            raise NotScored(run.message if run and run.verdict == "JE" else JUDGE_FAILED)
+        judged = groups_of(list(run.tests.all()))
+    question = grading.Question(prompt=version.prompt, title=version.title, kind=version.kind)
+    answer = grading.Answer(text=content.text, code=content.code, fields=content.fields)
+    return grading.score(grading.Rubric.from_dict(dict(rubric_body)), answer, question, run=judged)
+
+
+def store(subject: UUID, rubric: RubricVersion, marked: grading.Score) -> Score:
+    """Writes a score and its criteria. Call inside a transaction."""
+    if marked.state == "not_scored":
+        return store_not_scored(subject, rubric, marked.max, marked.reason, marked.scorer)
+    row = Score.objects.create(
+        subject=subject,
+        rubric=rubric,
+        scorer=marked.scorer,
+        state=marked.state,
+        total=marked.total,
+        max=marked.max,
+        level=marked.level,
+        level_set=list(marked.level_set),
+        flags=list(marked.flags),
+        reason=marked.reason,
+    )
+    CriterionScore.objects.bulk_create(
+        CriterionScore(
+            score=row,
+            criterion=criterion.id,
+            position=position,
+            points=criterion.points,
+            max=criterion.max,
+            evidence=[span._asdict() for span in criterion.evidence],
+            reason=criterion.reason,
+            missed=list(criterion.missed),
+            confidence=criterion.confidence,
+        )
+        for position, criterion in enumerate(marked.criteria)
+    )
+    return row
+
+
+def store_not_scored(subject: UUID, rubric: RubricVersion, maximum: float, reason: str, scorer: str = "") -> Score:
+    """Writes that there is no score, and why."""
+    return Score.objects.create(
+        subject=subject, rubric=rubric, scorer=scorer, state=Score.State.NOT_SCORED, total=None, max=maximum, reason=reason
+    )

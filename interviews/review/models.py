@@ -1,0 +1,52 @@
+"""Grading as durable jobs, and what people add to scores. Nothing here changes a score: overrides and notes stand beside it."""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from grading.insert_only import InsertOnly
+from grading.models import Score
+from interviews.live.models import Interview, InterviewQuestion
+from sandbox.leases import Leased
+
+
+class GradeJob(Leased):
+    """One grading of one answer. A rescore is a job of the next generation."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    question = models.ForeignKey(InterviewQuestion, on_delete=models.CASCADE, related_name="grade_jobs")
+    generation = models.PositiveSmallIntegerField(default=0)
+    score = models.OneToOneField(Score, on_delete=models.PROTECT, null=True, related_name="job")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["question", "generation"], name="one_job_per_generation")]
+
+
+class Override(InsertOnly):
+    """An interviewer's points for one criterion of one score. The latest counts; the earlier ones stay."""
+
+    score = models.ForeignKey(Score, on_delete=models.CASCADE, related_name="overrides")
+    criterion = models.CharField(max_length=80)
+    points = models.FloatField()
+    reason = models.TextField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+
+class Note(InsertOnly):
+    """What an interviewer wrote down, about the interview or one question. The candidate reads it once the review is published."""
+
+    interview = models.ForeignKey(Interview, on_delete=models.CASCADE, related_name="notes")
+    question = models.ForeignKey(InterviewQuestion, on_delete=models.CASCADE, null=True, related_name="notes")
+    text = models.TextField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["id"]

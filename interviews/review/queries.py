@@ -1,0 +1,185 @@
+"""Reads of scores: which one counts, and the report."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Prefetch, QuerySet
+
+import grading
+from grading.models import Score
+from interviews.accounts.models import User
+from interviews.bank.files import parse_answer
+from interviews.bank.markdown import render
+from interviews.live.documents import Content
+from interviews.live.models import Interview, InterviewQuestion
+from interviews.live.queries import content_of, run_state
+from interviews.review import levels
+from interviews.review.models import Override
+from sandbox.models import Run
+
+
+def review_queue() -> QuerySet[Interview]:
+    """Interviews that are over, those to review first."""
+    done = (Interview.Status.SCORED, Interview.Status.PUBLISHED, Interview.Status.GRADING)
+    return Interview.objects.filter(status__in=done).select_related("candidate").order_by("-status", "-finished_at")
+
+
+def _hidden_runs(question: InterviewQuestion) -> QuerySet[Run]:
+    return Run.objects.filter(subject=question.answer.pk, kind=Run.Kind.HIDDEN)
+
+
+def pending_run(question: InterviewQuestion) -> Run | None:
+    """A run against the hidden tests that is not over."""
+    return _hidden_runs(question).exclude(state=Run.State.DONE).first()
+
+
+def final_run(question: InterviewQuestion, code: str) -> Run | None:
+    """The last run that judged exactly this code against the hidden tests."""
+    runs = _hidden_runs(question).filter(state=Run.State.DONE, source=code).prefetch_related("tests")
+    judged = runs.exclude(verdict__in=("AB", "JE")).order_by("-finished_at").first()
+    return judged or runs.order_by("-finished_at").first()
+
+
+def latest_score(question: InterviewQuestion) -> Score | None:
+    """The score that counts: the newest."""
+    return Score.objects.filter(subject=question.answer.pk).order_by("-created_at").first()
+
+
+def question_of_score(interview: Interview, score_id: UUID) -> InterviewQuestion | None:
+    """The question of this interview that the score belongs to."""
+    score = Score.objects.filter(pk=score_id).first()
+    return interview.questions.select_related("answer").filter(answer__id=score.subject).first() if score else None
+
+
+def _override_json(override: Override) -> dict[str, Any]:
+    return {"points": override.points, "reason": override.reason, "by": override.by.display_name, "at": override.at.isoformat()}
+
+
+def _score_json(score: Score, version_hash: str) -> dict[str, Any]:
+    rubric = grading.Rubric.from_dict(score.rubric.body)
+    overrides = {override.criterion: override for override in score.overrides.all()}
+    points: dict[str, float] = {}
+    criteria = []
+    for row in score.criteria.all():
+        criterion = rubric.criterion(row.criterion)
+        changed = overrides.get(row.criterion)
+        points[row.criterion] = changed.points if changed else row.points
+        criteria.append(
+            {
+                "id": row.criterion,
+                "title": criterion.title,
+                "points": points[row.criterion],
+                "auto_points": row.points,
+                "max": row.max,
+                "levels": list(criterion.levels),
+                "evidence": row.evidence,
+                "reason": row.reason,
+                "missed": row.missed,
+                "confidence": row.confidence,
+                "override": _override_json(changed) if changed else None,
+            }
+        )
+    scored = score.state != Score.State.NOT_SCORED
+    level = rubric.level(points) if scored else ""
+    return {
+        "id": str(score.pk),
+        "total": sum(points.values()) if scored else None,
+        "auto_total": score.total,
+        "max": score.max,
+        "level": level,
+        "level_set": [level] if overrides else score.level_set,
+        "state": "scored" if overrides and score.state == Score.State.REVIEW else score.state,
+        "flags": score.flags,
+        "reason": score.reason,
+        "scorer": score.scorer,
+        "bands": dict(rubric.bands),
+        "version": {"question": version_hash, "rubric": score.rubric_id},
+        "criteria": criteria,
+    }
+
+
+def _model_answer(question: InterviewQuestion) -> str:
+    """The best exemplar answer of the version that was asked, as HTML."""
+    files = question.version.files
+    for level in ("l7", "l6", "l5"):
+        if text := files.get(f"answers/{level}.md"):
+            _, answer = parse_answer(text, kind=question.version.kind)
+            fields = "".join(f"- {name}: {value}\n" for name, value in answer.fields.items())
+            code = f"\n\n```python\n{answer.code}```\n" if answer.code else ""
+            return render(f"{fields}\n{answer.text}{code}")
+    return ""
+
+
+def _question_json(question: InterviewQuestion, content: Content, score: Score | None) -> dict[str, Any]:
+    version = question.version
+    run = final_run(question, content.code) if version.kind == "code" else None
+    labels = {field["id"]: field["label"] for field in version.fields}
+    return {
+        "id": str(question.pk),
+        "position": question.position,
+        "kind": version.kind,
+        "title": version.title,
+        "minutes": question.minutes,
+        "prompt_html": render(version.prompt),
+        "answer": {"text": content.text, "code": content.code, "fields": content.fields},
+        "field_labels": labels,
+        "model_answer_html": _model_answer(question),
+        "run": run_state(run, question.pk, flight=True) if run else None,
+        "score": _score_json(score, version.hash) if score else None,
+    }
+
+
+def _scores(questions: list[InterviewQuestion]) -> dict[UUID, Score]:
+    """The newest score of each answer, with what the report shows of it."""
+    overrides = Prefetch("overrides", Override.objects.select_related("by"))
+    rows = Score.objects.filter(subject__in=[question.answer.pk for question in questions])
+    newest: dict[UUID, Score] = {}
+    for score in rows.order_by("created_at").select_related("rubric").prefetch_related("criteria", overrides):
+        newest[score.subject] = score
+    return newest
+
+
+def report(interview: Interview, user: User) -> dict[str, Any]:
+    """The report as it stands, overrides applied. The candidate reads notes once the review is published."""
+    questions = list(interview.questions.select_related("version", "answer"))
+    scores = _scores(questions)
+    body = [_question_json(question, content_of(question), scores.get(question.answer.pk)) for question in questions]
+    marks = []
+    for item in body:
+        score = item["score"]
+        total = score["total"] if score else None
+        maximum = score["max"] if score else float(levels.SCALE)
+        marks.append(levels.Mark(total, maximum, bool(score) and score["state"] == "review"))
+    where = levels.standing(marks)
+    published = interview.status == Interview.Status.PUBLISHED
+    notes = interview.notes.select_related("by") if (user.reviews and interview.candidate_id != user.pk) or published else []
+    return {
+        "interview": {
+            "id": str(interview.pk),
+            "title": interview.title,
+            "level": interview.level,
+            "candidate": interview.candidate.display_name,
+            "finished_at": interview.finished_at.isoformat() if interview.finished_at else None,
+            "status": interview.status,
+        },
+        "total": where.total,
+        "max": where.max,
+        "scaled_28": where.scaled,
+        "level": where.level,
+        "level_set": list(where.level_set),
+        "provisional": where.provisional,
+        "why": where.why,
+        "bands": levels.BANDS,
+        "can_review": user.reviews and interview.candidate_id != user.pk,
+        "notes": [
+            {
+                "id": note.pk,
+                "by": note.by.display_name,
+                "text": note.text,
+                "at": note.at.isoformat(),
+                "question_id": str(note.question_id) if note.question_id else None,
+            }
+            for note in notes
+        ],
+        "questions": body,
+    }
