@@ -68,14 +68,13 @@ class Transformer:
         if self.device.type == "cpu":
             self._check(batch)
         heads, kv_heads, dim = config.n_heads, config.n_kv_heads, config.head_dim
-        split = (heads * dim, kv_heads * dim, kv_heads * dim)
         cos, sin = self.rope.cos[batch.positions], self.rope.sin[batch.positions]
         residual = F.embedding(batch.tokens, weights.embedding)
         x = ops.norm(residual, weights.layers[0].norm, config.rms_eps)
         for index, layer in enumerate(weights.layers):
             layer_kv = kv.layer(index)
             qkv = self._linear(x, layer.qkv, layer.qkv_bias, batch, index, "qkv")
-            q, k, v = (part.unflatten(-1, (-1, dim)) for part in torch.split(qkv, split, dim=-1))
+            q, k, v = torch.split(qkv.view(-1, heads + 2 * kv_heads, dim), [heads, kv_heads, kv_heads], dim=1)
             q = ops.rope_write(q, k, v, layer.q_norm, layer.k_norm, config.rms_eps, cos, sin, batch, layer_kv)
             x = ops.attention(q, layer_kv, batch, config.scale, config.window(index)).flatten(1)
             x = self._linear(x, layer.out, layer.out_bias, batch, index, "out")

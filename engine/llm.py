@@ -1,0 +1,282 @@
+"""The public face: a checkpoint and its engine behind `generate`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from engine.checkpoint import Checkpoint, load_checkpoint
+from engine.engine import Engine
+from engine.errors import RequestError
+from engine.kv import PagedKV
+from engine.lora import Adapter, load_adapter
+from engine.noise import DRAFT, SAMPLE, splitmix
+from engine.outputs import Ending
+from engine.pages import PageAllocator, Pool
+from engine.params import RequestOutput, SamplingParams
+from engine.prefix import HashPrefixCache
+from engine.radix import RadixPrefixCache
+from engine.request import Group, Request
+from engine.runner import Runner
+from engine.sampling import GumbelSampler
+from engine.scheduler import FairScheduler, Limits
+from engine.seams import CacheKey, Drafter, PrefixCache, Verifier
+from engine.speculate import ModelDrafter, NGramDrafter
+from engine.verify import CoupledVerifier, RejectionVerifier
+
+Prompt = str | Sequence[int]
+
+
+class LLM:
+    """An engine over one checkpoint.
+
+    `path`: a checkpoint folder (or a loaded Checkpoint). `dtype`: float32, bfloat16 or float16. `device`: "cpu", "cuda".
+    `mode`: "exact" (float32, plain torch; equals transformers) or "fast" (Triton kernels on a GPU); by default "exact"
+    for float32 and "fast" otherwise.
+    `n_pages`, `page_size`: the pool; by default as many pages as `kv_memory` bytes hold, and no more than can be used.
+    `kv_codec`: None, "int8" or "fp8". `prefix_cache`: "hash", "radix" or None.
+    `draft`: None, "ngram", or the folder of a smaller checkpoint with the same vocabulary; `draft_tokens` per step, or
+    `draft_tree` with the children per node at each depth. `acceptance`: "rejection" (accepts most) or "coupled"
+    (samples the very tokens that it would without a drafter).
+    `overlap`: 1 plans and launches a step before the one before has been read; by default on GPUs only.
+    `seed`: of requests that bring none. `limits`: fields of `engine.scheduler.Limits`.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | Checkpoint,
+        dtype: str = "float32",
+        device: str = "cpu",
+        *,
+        mode: Literal["exact", "fast"] | None = None,
+        n_pages: int | None = None,
+        page_size: int = 16,
+        kv_memory: int = 1 << 28,
+        kv_codec: str | None = None,
+        prefix_cache: Literal["hash", "radix"] | None = "hash",
+        draft: str | Path | Checkpoint | None = None,
+        draft_tokens: int = 4,
+        draft_tree: Sequence[int] | None = None,
+        acceptance: Literal["rejection", "coupled"] = "rejection",
+        overlap: int | None = None,
+        seed: int = 0,
+        max_length: int | None = None,
+        **limits: Any,
+    ):
+        self.mode = mode or ("exact" if dtype == "float32" else "fast")
+        if self.mode == "exact" and dtype != "float32":
+            raise RequestError(f"mode 'exact' means float32, not {dtype}")
+        self.checkpoint = path if isinstance(path, Checkpoint) else load_checkpoint(path, dtype, device, self._ops(device))
+        self.config, self.tokenizer = self.checkpoint.config, self.checkpoint.tokenizer
+        self.seed = seed
+        self.adapters: dict[str, Adapter] = {}
+        self._numbers = itertools.count()
+        model = self.checkpoint.model
+        most = min(max_length or self.config.max_position, self.config.max_position)
+        self.limits = bounds = Limits(max_length=most, **limits)
+        per_page = page_size * self.config.kv_bytes_per_token(model.dtype.itemsize)
+        usable = bounds.max_running * -(-most // page_size)
+        n_pages = n_pages or max(1, min(kv_memory // per_page, usable))
+        self.kv = PagedKV(self.config, n_pages, page_size, model.dtype, model.device, kv_codec)
+        allocator = PageAllocator(n_pages)
+        self.pool = Pool(allocator, page_size, self._cache(prefix_cache, allocator, page_size))
+        self.sampler = GumbelSampler(self.config.eos_ids)
+        verifier: Verifier = CoupledVerifier() if acceptance == "coupled" else RejectionVerifier()
+        drafter = self._drafter(draft, draft_tree or (1,) * draft_tokens, dtype, device, acceptance)
+        scheduler = FairScheduler(self.pool, bounds, getattr(drafter, "k", 0), isinstance(drafter, ModelDrafter))
+        self.engine = Engine(
+            scheduler,
+            Runner(model, self.kv, self.sampler, drafter, verifier),
+            Ending(self.config.eos_ids, most),
+            overlap=(1 if model.device.type == "cuda" else 0) if overlap is None else overlap,
+            decode=self._decode,
+            equip=self._equip,
+        )
+
+    # -- use ---------------------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        params: SamplingParams | Sequence[SamplingParams] | None = None,
+        **extra: Any,
+    ) -> list[RequestOutput]:
+        """Answer prompts (texts or lists of token ids) and return when all are done, in the order of the prompts.
+
+        `params` is one for all or one for each. `extra`: `priority`, `adapter`, `salt`, as in `submit`.
+        A request that can't be served raises RequestError before anything runs.
+        """
+        many = _as_prompts(prompts)
+        each = list(params) if isinstance(params, Sequence) else [params or SamplingParams()] * len(many)
+        if len(each) != len(many):
+            raise RequestError(f"{len(many)} prompts, but {len(each)} sampling params")
+        ids: list[str] = []
+        try:
+            for prompt, p in zip(many, each, strict=True):
+                ids.append(self.submit(prompt, p, **extra))
+        except Exception:
+            for request_id in ids:
+                self.abort(request_id)
+            self.step()
+            raise
+        done: dict[str, RequestOutput] = {}
+        while len(done) < len(ids):
+            for output in self.step():
+                if output.finished and output.request_id in ids:
+                    done[output.request_id] = output
+        return [done[request_id] for request_id in ids]
+
+    def stream(self, prompt: Prompt, params: SamplingParams | None = None, **extra: Any) -> Iterator[RequestOutput]:
+        """Outputs as they grow; `delta` is the new text. Closing the iterator aborts the request."""
+        request_id = self.submit(prompt, params, **extra)
+        try:
+            while True:
+                for output in self.step():
+                    if output.request_id == request_id:
+                        yield output
+                        if output.finished:
+                            return
+        finally:
+            if self.abort(request_id):
+                self.step()
+
+    def submit(
+        self,
+        prompt: Prompt,
+        params: SamplingParams | None = None,
+        *,
+        request_id: str | None = None,
+        priority: int = 0,
+        adapter: str | None = None,
+        salt: str | None = None,
+    ) -> str:
+        """Queue a request for `step`; its id. RequestError (or QueueFull) says why one can't be served.
+
+        `priority`: lower is more urgent. `adapter`: the name of a loaded one. `salt`: requests share cached prefixes
+        only with those of the same salt.
+        """
+        params = params or SamplingParams()
+        number = next(self._numbers)
+        request_id = request_id or f"request-{number}"
+        tokens = self._tokens(prompt)
+        if adapter is not None and adapter not in self.adapters:
+            raise RequestError(f"no adapter {adapter!r}; loaded are {sorted(self.adapters)}")
+        if params.stop and self.tokenizer is None:
+            raise RequestError("stop strings need a checkpoint with a tokenizer")
+        unknown = [t for t in params.logit_bias if not 0 <= t < self.config.vocab_size]
+        if unknown:
+            raise RequestError(f"SamplingParams.logit_bias: token {unknown[0]} is outside the vocabulary")
+        weights = self.adapters[adapter] if adapter is not None else None
+        seed = params.seed if params.seed is not None else splitmix(self.seed ^ splitmix(number))
+        text = prompt if isinstance(prompt, str) else None
+        group = Group(request_id, text, tokens, params, seed)
+        request = Request(
+            request_id, list(tokens), len(tokens), params, seed, 0, priority,
+            CacheKey(weights.uid if weights else None, salt), weights, group, mu=2 * (params.mirostat_tau or 0.0),
+        )  # fmt: skip
+        group.members.append(request)
+        requests = [request]
+        if params.guidance_scale != 1:
+            requests.append(self._shadow(request))
+        self.engine.add(group, requests)
+        return request_id
+
+    def step(self) -> list[RequestOutput]:
+        """One engine step; see `Engine.step`."""
+        return self.engine.step()
+
+    def abort(self, request_id: str) -> bool:
+        """End a request and release its pages at once; the next step reports it. False when it is unknown."""
+        return self.engine.abort(request_id)
+
+    @property
+    def idle(self) -> bool:
+        return self.engine.idle
+
+    def stats(self) -> dict[str, Any]:
+        return self.engine.stats()
+
+    def load_adapter(self, name: str, folder: str | Path) -> None:
+        """Load a LoRA adapter under a name. Under a name in use it replaces the old one for new requests; those that
+        run keep theirs, and cached pages of the old one are never found again."""
+        model = self.checkpoint.model
+        self.adapters[name] = load_adapter(folder, self.config, model.dtype, model.device, name)
+
+    def drop_adapter(self, name: str) -> None:
+        """Forget an adapter; requests that run with it keep it until they end."""
+        if self.adapters.pop(name, None) is None:
+            raise RequestError(f"no adapter {name!r}")
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _ops(self, device: str) -> Any:
+        if self.mode == "fast" and torch.device(device).type == "cuda":
+            from engine.kernels import TritonOps
+
+            return TritonOps()
+        return None
+
+    @staticmethod
+    def _cache(kind: str | None, allocator: PageAllocator, page_size: int) -> PrefixCache | None:
+        if kind is None:
+            return None
+        if kind not in ("hash", "radix"):
+            raise RequestError(f"prefix cache {kind!r} is unknown; there are hash, radix and None")
+        return HashPrefixCache(allocator, page_size) if kind == "hash" else RadixPrefixCache(allocator, page_size)
+
+    def _drafter(self, draft: Any, widths: Sequence[int], dtype: str, device: str, acceptance: str) -> Drafter | None:
+        if draft is None:
+            return None
+        if draft == "ngram":
+            return NGramDrafter(len(widths))
+        small = draft if isinstance(draft, Checkpoint) else load_checkpoint(draft, dtype, device, self._ops(device))
+        if small.config.vocab_size != self.config.vocab_size:
+            raise RequestError(
+                f"the draft model has {small.config.vocab_size} tokens, the target {self.config.vocab_size}; they must match"
+            )
+        if small.config.max_position < min(self.config.max_position, self.limits.max_length):
+            raise RequestError(f"the draft model has only {small.config.max_position} positions")
+        kv = PagedKV(small.config, self.kv.n_pages, self.kv.page_size, self.kv.dtype, self.kv.device)
+        stream = SAMPLE if acceptance == "coupled" else DRAFT
+        return ModelDrafter(small.model, kv, self.sampler, widths, stream)
+
+    def _shadow(self, request: Request) -> Request:
+        """The unconditional half of a guided request: the negative prompt, or the prompt's last token alone."""
+        negative = request.params.negative_prompt
+        tokens = self._tokens(negative) if negative is not None else request.tokens[-1:]
+        shadow = Request(
+            f"{request.id}/unconditional", list(tokens), len(tokens), request.params, request.seed, 0, request.priority,
+            request.key, request.adapter, request.group, partner=request, shadow=True,
+        )  # fmt: skip
+        request.partner = shadow
+        return shadow
+
+    def _tokens(self, prompt: Prompt) -> list[int]:
+        if isinstance(prompt, str):
+            if self.tokenizer is None:
+                raise RequestError("this checkpoint has no tokenizer; send token ids")
+            tokens = self.tokenizer.encode(prompt)
+        else:
+            tokens = [int(token) for token in prompt]
+        if not tokens:
+            raise RequestError("the prompt has no tokens")
+        wrong = next((t for t in tokens if not 0 <= t < self.config.vocab_size), None)
+        if wrong is not None:
+            raise RequestError(f"prompt token {wrong} is outside the vocabulary of {self.config.vocab_size}")
+        return tokens
+
+    def _decode(self, tokens: Sequence[int]) -> str:
+        return self.tokenizer.decode(tokens) if self.tokenizer is not None else ""
+
+    def _equip(self, request: Request) -> None:
+        """Give a request its detokenizer and its grammar."""
+
+
+def _as_prompts(prompts: Any) -> list[Prompt]:
+    if isinstance(prompts, str) or (len(prompts) and isinstance(prompts[0], int)):
+        return [prompts]
+    return list(prompts)

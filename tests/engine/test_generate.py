@@ -1,0 +1,166 @@
+"""Tokens equal transformers' under every schedule: arrivals, chunks, page sizes, storms, cache hits, speculation."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine import LLM, SamplingParams
+from engine.checkpoint import load_checkpoint
+from tests.engine import factory, oracle
+
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def prompts_of(seed: int, count: int, longest: int = 40, shared: int = 0) -> list[list[int]]:
+    dice = random.Random(seed)
+    head = [dice.randrange(2, 97) for _ in range(shared)]
+    return [head + [dice.randrange(2, 97) for _ in range(dice.randint(1, longest))] for _ in range(count)]
+
+
+def at_rest(llm: LLM) -> None:
+    """All pages are free or only the cache's, and every reference is accounted for."""
+    allocator = llm.pool.allocator
+    cached = llm.pool.cache.stats().pages if llm.pool.cache else 0
+    assert llm.pool.available == allocator.n_pages
+    assert allocator.free_count + cached == allocator.n_pages
+    assert sum(allocator.references(page) for page in range(allocator.n_pages)) == cached
+    assert llm.engine.scheduler.idle and llm.idle and llm.engine.scheduler.swapped_pages == 0
+
+
+@pytest.mark.parametrize("family", factory.FAMILIES)
+def test_greedy_tokens_equal_transformers(checkpoints: Any, family: str) -> None:
+    folder, model = checkpoints(family)
+    llm = LLM(folder, n_pages=64)
+    prompts = prompts_of(1, 4)
+    outputs = llm.generate(prompts, SamplingParams(temperature=0, max_tokens=24))
+    for prompt, output in zip(prompts, outputs, strict=True):
+        assert output.outputs[0].token_ids == oracle.greedy(model, prompt, 24)
+        assert output.outputs[0].finish_reason == ("stop" if output.outputs[0].token_ids[-1] == 1 else "length")
+    at_rest(llm)
+
+
+SCHEDULES = st.fixed_dictionaries(
+    {
+        "page_size": st.sampled_from([1, 2, 4, 16]),
+        "slack": st.integers(0, 12),
+        "max_running": st.integers(1, 6),
+        "budget": st.integers(0, 30),
+        "chunk": st.one_of(st.none(), st.integers(1, 9)),
+        "preemption": st.sampled_from(["recompute", "swap"]),
+        "prefix_cache": st.sampled_from([None, "hash", "radix"]),
+        "draft": st.sampled_from([None, "ngram", "model", "tree"]),
+        "acceptance": st.sampled_from(["rejection", "coupled"]),
+        "overlap": st.integers(0, 1),
+        "ageing": st.sampled_from([1, 256]),
+        "shared": st.sampled_from([0, 9, 20]),
+        "seed": st.integers(0, 10_000),
+    }
+)
+
+
+def run(llm: LLM, prompts: list[list[int]], params: list[SamplingParams], dice: random.Random) -> list[list[int]]:
+    """Submit at random times with random priorities, step to the end; the outputs in order."""
+    queue = list(range(len(prompts)))
+    dice.shuffle(queue)
+    done: dict[str, list[int]] = {}
+    for _ in range(20_000):
+        while queue and dice.random() < 0.4:
+            i = queue.pop()
+            llm.submit(prompts[i], params[i], request_id=str(i), priority=dice.randint(0, 2))
+        for output in llm.step():
+            if output.finished:
+                done[output.request_id] = output.outputs[0].token_ids
+        if len(done) == len(prompts):
+            at_rest(llm)
+            return [done[str(i)] for i in range(len(prompts))]
+    raise AssertionError(f"no end in sight: {llm.stats()}")
+
+
+def build(checkpoints: Any, family: str, s: dict[str, Any], longest: int, **more: Any) -> LLM:
+    folder, _ = checkpoints(family)
+    draft = s["draft"]
+    if draft in ("model", "tree"):
+        draft, _ = checkpoints("llama", 7)
+    return LLM(
+        folder,
+        n_pages=-(-longest // s["page_size"]) + s["slack"],
+        page_size=s["page_size"],
+        max_running=s["max_running"],
+        max_batch_tokens=s["max_running"] + s["budget"],
+        chunk=s["chunk"],
+        preemption=s["preemption"],
+        prefix_cache=s["prefix_cache"],
+        draft=draft,
+        draft_tree=(2, 2, 1) if s["draft"] == "tree" else (1, 1, 1),
+        acceptance=s["acceptance"],
+        overlap=s["overlap"],
+        ageing=s["ageing"],
+        **more,
+    )
+
+
+@QUICK
+@given(family=st.sampled_from(["llama", "qwen2-window", "qwen3", "mistral-window"]), s=SCHEDULES)
+def test_greedy_tokens_equal_transformers_under_any_schedule(checkpoints: Any, family: str, s: dict[str, Any]) -> None:
+    prompts = prompts_of(s["seed"] % 7, 5, 20, s["shared"])
+    dice = random.Random(s["seed"])
+    lengths = [dice.randint(1, 12) for _ in prompts]
+    longest = max(len(p) + n for p, n in zip(prompts, lengths, strict=True))
+    llm = build(checkpoints, family, s, longest)
+    params = [SamplingParams(temperature=0, max_tokens=n) for n in lengths]
+    got = run(llm, prompts, params, dice)
+    for prompt, tokens, n in zip(prompts, got, lengths, strict=True):
+        assert tokens == expected(checkpoints, family, prompt)[: len(tokens)]
+        assert len(tokens) == n or tokens[-1] == 1
+
+
+_known: dict[Any, list[int]] = {}
+
+
+def expected(checkpoints: Any, family: str, prompt: list[int]) -> list[int]:
+    key = (family, tuple(prompt))
+    if key not in _known:
+        _known[key] = oracle.greedy(checkpoints(family)[1], prompt, 12)
+    return _known[key]
+
+
+@QUICK
+@given(s=SCHEDULES)
+def test_sampled_tokens_do_not_depend_on_the_schedule(checkpoints: Any, s: dict[str, Any]) -> None:
+    """Batchmates, chunks, pages, preemption, cache and (coupled) drafter leave a seeded request's tokens alone."""
+    prompts = prompts_of(s["seed"] % 5, 5, 20, s["shared"])
+    dice = random.Random(s["seed"])
+    params = [
+        SamplingParams(temperature=0.8, max_tokens=10, seed=11, ignore_eos=True),
+        SamplingParams(temperature=1.2, max_tokens=9, seed=12, top_k=20, repetition_penalty=1.3),
+        SamplingParams(temperature=1.0, max_tokens=8, seed=13, top_p=0.8, frequency_penalty=0.4),
+        SamplingParams(temperature=0.7, max_tokens=10, seed=14, min_p=0.05, logit_bias={5: 2.0}),
+        SamplingParams(temperature=1.0, max_tokens=10, seed=15, typical_p=0.8, min_tokens=4),
+    ]
+    longest = max(len(p) + 10 for p in prompts)
+    if s["draft"]:
+        s = {**s, "acceptance": "coupled"}
+    got = run(build(checkpoints, "qwen3", s, longest), prompts, params, dice)
+    key = ("alone", s["seed"] % 5, s["shared"])
+    if key not in _known:
+        folder, _ = checkpoints("qwen3")
+        alone = [LLM(folder, prefix_cache=None).generate([p], q)[0] for p, q in zip(prompts, params, strict=True)]
+        _known[key] = [output.outputs[0].token_ids for output in alone]  # type: ignore[misc]
+    assert got == _known[key]
+
+
+def test_every_end_of_sequence_id_ends_a_request(checkpoints: Any) -> None:
+    folder, model = checkpoints("llama")
+    first = oracle.greedy(model, [5, 6, 7], 8, eos_token_id=None)
+    loaded = load_checkpoint(folder)
+    for token in first:
+        config = type(loaded.config)(**{**loaded.config.__dict__, "eos_ids": frozenset({1, token})})
+        loaded.config = config
+        output = LLM(loaded, n_pages=16).generate([5, 6, 7], SamplingParams(temperature=0, max_tokens=8))[0].outputs[0]
+        assert output.token_ids == first[: first.index(token) + 1]
+        assert (output.finish_reason, output.stop_reason) == ("stop", token)
+        output = LLM(loaded, n_pages=16).generate([5, 6, 7], SamplingParams(temperature=0, max_tokens=8, ignore_eos=True))[0].outputs[0]
+        assert output.token_ids == first
