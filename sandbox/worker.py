@@ -11,8 +11,9 @@ from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import close_old_connections
 
-from sandbox import Pool, Unavailable, probe
 from sandbox.models import Worker
+from sandbox.pool import Pool
+from sandbox.verdict import Unavailable
 
 log = logging.getLogger(__name__)
 REPORT_SECONDS = 10.0
@@ -26,6 +27,8 @@ def pool() -> Pool | None:
 
 
 def _probe() -> tuple[str, bool, str]:
+    from sandbox.probe import probe
+
     try:
         report = probe(settings.SANDBOX["driver"])
     except Unavailable as error:

@@ -154,16 +154,21 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             await self._catch_up()
             update = self.document.get_update(payload)
             await self.send(bytes_data=bytes([SYNC, STEP_2]) + write_message(update))
+        elif step == STEP_2 and await self._says_nothing_new(payload):
+            await self._acknowledge()
         elif step in (STEP_2, UPDATE):
             await self._update(payload)
         else:
             raise documents.Malformed(f"no sync message has the number {step}")
 
+    async def _says_nothing_new(self, payload: bytes) -> bool:
+        """Whether a step 2 repeats only deletions that are known: Yjs sends all of them at each reconnect."""
+        documents.check(payload)
+        await self._catch_up()
+        return documents.repeats(self.document, payload)
+
     async def _update(self, payload: bytes) -> None:
         documents.check(payload)
-        if payload == documents.EMPTY_UPDATE:
-            await self._acknowledge()
-            return
         self.document.apply_update(payload)
         try:
             seq = await self._store(payload)

@@ -6,7 +6,6 @@ from pycrdt import Doc, Map, Text
 
 from interviews.live.models import Answer
 
-EMPTY_UPDATE = b"\x00\x00"
 MAX_UPDATE_BYTES = 2 * 1024 * 1024
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 
@@ -65,6 +64,19 @@ def check(update: bytes) -> None:
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
         raise Malformed(str(error)) from error
+
+
+def repeats(document: Doc, update: bytes) -> bool:
+    """Whether a checked update without insertions changes nothing in the document. Others are taken to change something."""
+    if update[:1] != b"\0":
+        return False
+    seen: list[bytes] = []
+    subscription = document.observe(lambda event: seen.append(bytes(event.update)))
+    try:
+        document.apply_update(update)
+    finally:
+        document.unobserve(subscription)
+    return not seen
 
 
 def starter_update(code: str) -> bytes:

@@ -1,0 +1,4 @@
+/** Server-rendered pages with formulas. */
+import { renderMath } from "./shared/math";
+
+renderMath(document.body);

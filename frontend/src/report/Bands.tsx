@@ -1,0 +1,45 @@
+/** The score under its roof: points rise to the level that they reach, on the scale of 28. */
+const W = 640;
+const H = 150;
+const LEFT = 20;
+const RIGHT = 620;
+const FLOOR = 112;
+
+export function label(level: string): string {
+  return level === "below" ? "below L5" : level || "no level";
+}
+
+export function Bands({ scaled, bands, level, set }: { scaled: number | null; bands: Record<string, number>; level: string; set: string[] }) {
+  const x = (points: number): number => LEFT + (points / 28) * (RIGHT - LEFT);
+  const y = (points: number): number => FLOOR - Math.min(1, points / 25) * 84;
+  const order = Object.entries(bands).sort((a, b) => a[1] - b[1]);
+  const words = scaled === null ? "No score yet." : `${scaled} of 28 points: ${label(level)}. ${order.map(([name, least]) => `${name} from ${least}`).join(", ")}.`;
+  const possible = set.length > 1 ? ` Possible levels: ${set.map(label).join(", ")}.` : "";
+  return (
+    <svg className="chart" viewBox={`0 0 ${W} ${H}`} role="img" aria-label={words + possible}>
+      {order.map(([name, least], i) => {
+        const end = order[i + 1]?.[1] ?? 28;
+        return (
+          <g key={name}>
+            <rect x={x(least)} y={14} width={x(end) - x(least)} height={FLOOR - 14} fill={set.includes(name) ? "var(--accent-wash)" : "var(--sunken)"} />
+            <path d={`M${x(least)},14V${FLOOR}`} stroke="var(--line)" />
+            <text x={x(least) + 6} y={28} className={name === level ? "strong" : ""}>
+              {name} · {least}
+            </text>
+          </g>
+        );
+      })}
+      <path d={`M${x(0)},${y(0)}L${x(25)},${y(25)}H${x(28)}`} fill="none" stroke="var(--soft)" strokeWidth={2} />
+      <path d={`M${LEFT},${FLOOR}H${RIGHT}`} stroke="var(--line)" />
+      {scaled !== null && (
+        <>
+          <path d={`M${x(scaled)},${FLOOR}V${y(scaled)}`} stroke="var(--accent)" strokeWidth={2} />
+          <circle cx={x(scaled)} cy={y(scaled)} r={7} fill="var(--accent)" />
+          <text x={Math.min(Math.max(x(scaled), 60), W - 60)} y={FLOOR + 22} textAnchor="middle" className="strong">
+            {scaled} of 28
+          </text>
+        </>
+      )}
+    </svg>
+  );
+}

@@ -1,0 +1,58 @@
+/** One criterion: points, the reason, what earned them and what was missed. */
+import type { ReactNode } from "react";
+import type { Criterion } from "../shared/types";
+
+export function Meter({ points, max }: { points: number; max: number }) {
+  return (
+    <span className="meter" aria-hidden="true">
+      {Array.from({ length: Math.ceil(max) }, (_, i) => (
+        <span key={i} className={points >= i + 1 ? "on" : points > i ? "half" : ""} />
+      ))}
+    </span>
+  );
+}
+
+interface Props {
+  criterion: Criterion;
+  active: boolean;
+  onPick: () => void;
+  children?: ReactNode;
+}
+
+export function CriterionView({ criterion, active, onPick, children }: Props) {
+  const level = criterion.levels[Math.floor(criterion.points)];
+  return (
+    <article className={`criterion ${active ? "active" : ""}`} id={`criterion-${criterion.id}`}>
+      <div className="row between">
+        <h4 style={{ margin: 0, flex: 1 }}>
+          <button type="button" className="quiet compact" style={{ padding: 0, color: "inherit", whiteSpace: "normal", textAlign: "left" }} aria-pressed={active} onClick={onPick}>
+            {criterion.title}
+          </button>
+        </h4>
+        <Meter points={criterion.points} max={criterion.max} />
+        <span className="points">
+          {criterion.points}
+          <span className="soft small">/{criterion.max}</span>
+        </span>
+      </div>
+      {level && <p className="soft small" style={{ margin: "var(--s1) 0" }}>{level}</p>}
+      {criterion.reason && <p className="small" style={{ margin: "var(--s1) 0" }}>{criterion.reason}</p>}
+      {criterion.missed.length > 0 && (
+        <details className="small">
+          <summary>Missed ({criterion.missed.length})</summary>
+          <ul style={{ marginTop: "var(--s1)" }}>
+            {criterion.missed.map((text, i) => (
+              <li key={i}>{text}</li>
+            ))}
+          </ul>
+        </details>
+      )}
+      {criterion.override && (
+        <p className="banner small" style={{ margin: "var(--s2) 0 0" }}>
+          <strong>{criterion.override.by}</strong> changed {criterion.auto_points} to {criterion.override.points}: {criterion.override.reason}
+        </p>
+      )}
+      {children}
+    </article>
+  );
+}

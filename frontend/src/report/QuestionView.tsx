@@ -1,0 +1,98 @@
+/** One question of the report: the answer beside its criteria. The desk puts its controls into each criterion. */
+import { type ReactNode, useState } from "react";
+import { FlightView } from "../shared/FlightView";
+import { Html } from "../shared/Html";
+import { RunView } from "../shared/RunView";
+import type { Criterion, ReportQuestion } from "../shared/types";
+import { AnswerView } from "./Answer";
+import { label } from "./Bands";
+import { CriterionView } from "./CriterionView";
+
+function ScoreLine({ question }: { question: ReportQuestion }) {
+  const score = question.score;
+  if (!score)
+    return (
+      <span className="badge info">
+        <span className="spinner" aria-hidden="true" /> being graded
+      </span>
+    );
+  if (score.state === "not_scored") return <span className="badge warn">not scored</span>;
+  return (
+    <span className="row">
+      {score.state === "review" && <span className="badge warn">for review</span>}
+      <span className="badge accent">{label(score.level)}</span>
+      <strong className="num">
+        {score.total} of {score.max}
+      </strong>
+    </span>
+  );
+}
+
+interface Props {
+  question: ReportQuestion;
+  controls?: (criterion: Criterion) => ReactNode;
+  children?: ReactNode;
+}
+
+export function QuestionView({ question, controls, children }: Props) {
+  const [active, setActive] = useState<string | null>(null);
+  const score = question.score;
+  const pick = (id: string): void => {
+    setActive(id === active ? null : id);
+    document.getElementById(`criterion-${id}`)?.scrollIntoView({ block: "nearest" });
+  };
+  return (
+    <section className="stack" aria-labelledby={`q-${question.id}`} style={{ marginTop: "var(--s7)" }}>
+      <div className="row between">
+        <h2 id={`q-${question.id}`} style={{ margin: 0 }}>
+          {question.position + 1}. {question.title}
+        </h2>
+        <ScoreLine question={question} />
+      </div>
+      {score?.reason && <p className={`banner ${score.state === "scored" ? "" : "warn"}`}>{score.reason}</p>}
+      <details className="card">
+        <summary>The question</summary>
+        <div style={{ marginTop: "var(--s3)" }}>
+          <Html html={question.prompt_html} />
+        </div>
+      </details>
+      <div className="split">
+        <section className="card sticky" aria-label="Answer">
+          <h3>Answer</h3>
+          <AnswerView question={question} active={active} onPick={pick} />
+        </section>
+        <section aria-label="Criteria">
+          {score?.criteria.map((criterion) => (
+            <CriterionView key={criterion.id} criterion={criterion} active={criterion.id === active} onPick={() => pick(criterion.id)}>
+              {controls?.(criterion)}
+            </CriterionView>
+          ))}
+          {score && !score.criteria.length && <p className="empty">There are no points to show.</p>}
+        </section>
+      </div>
+      {question.run && (
+        <details className="card" open={!!question.run.flight}>
+          <summary>What your code did</summary>
+          <div className="stack" style={{ marginTop: "var(--s3)" }}>
+            <RunView run={question.run} />
+            {question.run.flight && <FlightView flight={question.run.flight} />}
+          </div>
+        </details>
+      )}
+      {question.model_answer_html && (
+        <details className="card">
+          <summary>A model answer</summary>
+          <div style={{ marginTop: "var(--s3)" }}>
+            <Html html={question.model_answer_html} />
+          </div>
+        </details>
+      )}
+      {score && (
+        <p className="small soft mono">
+          question {score.version.question.slice(0, 8)} · rubric {score.version.rubric.slice(0, 8)} · {score.scorer || "no scorer"}
+        </p>
+      )}
+      {children}
+    </section>
+  );
+}

@@ -1,0 +1,62 @@
+/** The head of the report: the level, why, and where each question stands. */
+import type { Report } from "../shared/types";
+import { Bands, label } from "./Bands";
+import { Meter } from "./CriterionView";
+
+export function Summary({ report }: { report: Report }) {
+  const { interview } = report;
+  return (
+    <header className="stack">
+      <p className="small soft" style={{ marginBottom: 0 }}>
+        {interview.candidate}
+        {interview.finished_at && ` · ${new Date(interview.finished_at).toLocaleString()}`}
+      </p>
+      <div className="row between">
+        <h1 style={{ margin: 0 }}>{interview.title}</h1>
+        {interview.status === "published" ? <span className="badge good">reviewed</span> : <span className="badge">not yet reviewed by a person</span>}
+      </div>
+      <div className="card">
+        <p style={{ fontSize: "var(--hero)", fontWeight: 680, lineHeight: 1, margin: "0 0 var(--s2)", letterSpacing: "-0.03em" }}>
+          {report.scaled_28 === null ? "Not scored yet" : label(report.level)}
+          {report.provisional && report.scaled_28 !== null && <span className="badge warn" style={{ marginLeft: "var(--s3)", verticalAlign: "middle" }}>provisional</span>}
+        </p>
+        <p>{report.why}</p>
+        <Bands scaled={report.scaled_28} bands={report.bands} level={report.level} set={report.level_set} />
+      </div>
+      <div className="card scroll">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Question</th>
+              <th scope="col">Criteria</th>
+              <th scope="col" className="num">
+                Points
+              </th>
+              <th scope="col">Level</th>
+            </tr>
+          </thead>
+          <tbody>
+            {report.questions.map((question) => (
+              <tr key={question.id}>
+                <td>
+                  <a href={`#q-${question.id}`}>{question.title}</a> <span className="soft small">{question.kind}</span>
+                </td>
+                <td>
+                  <span className="row" style={{ gap: "var(--s2)" }}>
+                    {question.score?.criteria.map((criterion) => (
+                      <span key={criterion.id} style={{ width: "2.2rem" }} title={`${criterion.title}: ${criterion.points} of ${criterion.max}`}>
+                        <Meter points={criterion.points} max={criterion.max} />
+                      </span>
+                    ))}
+                  </span>
+                </td>
+                <td className="num">{question.score?.total ?? "—"}{question.score?.total != null && ` / ${question.score.max}`}</td>
+                <td>{question.score ? (question.score.state === "not_scored" ? "not scored" : label(question.score.level)) : "being graded"}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </header>
+  );
+}

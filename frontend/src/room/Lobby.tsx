@@ -1,0 +1,52 @@
+/** Before the start: what comes, and the button that starts the clock. */
+import type { Interview } from "../shared/types";
+
+const KINDS: Record<string, string> = {
+  written: "Written answer",
+  design: "System design, in writing",
+  debug: "Debugging, in writing",
+  estimate: "Estimate with units",
+  code: "Code against the engine",
+};
+
+export function Lobby({ state, busy, onStart }: { state: Interview; busy: boolean; onStart: () => void }) {
+  const minutes = state.duration_ms / 60_000;
+  return (
+    <div className="wrap page stack">
+      <h1>{state.title}</h1>
+      <p className="soft prose">
+        You have {minutes} minutes from the moment you press Start. The clock is the server's and does not stop when you leave; come back on any
+        device and go on. Your text is saved as you type. When the time is over, what was saved last is graded.
+      </p>
+      <div className="card scroll">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Question</th>
+              <th scope="col">Kind</th>
+              <th scope="col" className="num">
+                Suggested minutes
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {state.outline.map((item) => (
+              <tr key={item.position}>
+                <td>{item.position + 1}</td>
+                <td>{KINDS[item.kind]}</td>
+                <td className="num">{item.minutes}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {!state.sandbox.ok && state.outline.some((item) => item.kind === "code") && <p className="banner warn">{state.sandbox.reason}</p>}
+      <p>
+        <button type="button" className="primary" disabled={busy} onClick={onStart}>
+          {busy && <span className="spinner" aria-hidden="true" />}
+          Start the clock
+        </button>
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,224 @@
+/** One question: the prompt beside what the candidate writes. */
+import { useCallback, useEffect, useReducer, useState } from "react";
+import type * as Y from "yjs";
+import { api, ApiError } from "../shared/api";
+import { Editor } from "../shared/Editor";
+import { FlightView } from "../shared/FlightView";
+import { Html } from "../shared/Html";
+import { RunView } from "../shared/RunView";
+import type { Flight, Interview, Question, Run } from "../shared/types";
+import type { Answers } from "./answers";
+
+interface Props {
+  state: Interview;
+  question: Question;
+  answers: Answers;
+  onRun: (run: Run) => void;
+}
+
+function Fields({ question, map, readOnly }: { question: Question; map: Y.Map<string>; readOnly: boolean }) {
+  const [, redraw] = useReducer((n: number) => n + 1, 0);
+  useEffect(() => {
+    map.observe(redraw);
+    return () => map.unobserve(redraw);
+  }, [map]);
+  return (
+    <section className="panel">
+      <header>
+        <h3>Your numbers</h3>
+      </header>
+      <div className="inside">
+        {question.fields.map((field) => (
+          <div className="field" key={field.id}>
+            <label htmlFor={`field-${field.id}`}>{field.label}</label>
+            <input
+              id={`field-${field.id}`}
+              value={map.get(field.id) ?? ""}
+              readOnly={readOnly}
+              autoComplete="off"
+              spellCheck={false}
+              maxLength={200}
+              placeholder="number and unit"
+              onChange={(event) => map.set(field.id, event.target.value)}
+            />
+            {field.hint && <p className="hint">{field.hint}</p>}
+          </div>
+        ))}
+      </div>
+    </section>
+  );
+}
+
+function RunFlight({ run }: { run: Run }) {
+  const [flight, setFlight] = useState<Flight | null>(null);
+  useEffect(() => {
+    let stale = false;
+    setFlight(null);
+    if (run.state === "D")
+      api
+        .runDetail(run.id)
+        .then((detail) => !stale && setFlight(detail.flight))
+        .catch(() => undefined);
+    return () => {
+      stale = true;
+    };
+  }, [run.id, run.state]);
+  if (!flight) return null;
+  return (
+    <details>
+      <summary>What the engine did</summary>
+      <div style={{ marginTop: "var(--s3)" }}>
+        <FlightView flight={flight} />
+      </div>
+    </details>
+  );
+}
+
+function Code({ state, question, answers, onRun }: Props) {
+  const [problem, setProblem] = useState<string | null>(null);
+  const [asking, setAsking] = useState(false);
+  const text = answers.get(question).doc.getText("code");
+  const latest = question.runs.at(-1);
+  const busy = asking || (latest !== undefined && latest.state !== "D");
+  const closed = !state.can_write;
+
+  const start = useCallback(
+    async (kind: "public" | "hidden") => {
+      setProblem(null);
+      setAsking(true);
+      try {
+        if (!(await answers.settle())) throw new ApiError("Your last changes are not saved yet. Wait for “Saved”, then run again.", "unsaved", 0, null);
+        onRun(await api.run(state.id, question.id, kind));
+      } catch (error) {
+        setProblem(error instanceof Error ? error.message : String(error));
+      } finally {
+        setAsking(false);
+      }
+    },
+    [answers, onRun, question.id, state.id],
+  );
+  const press = (kind: "public" | "hidden") => (): boolean => {
+    if (!busy && !closed) void start(kind);
+    return true;
+  };
+
+  return (
+    <>
+      <section className="panel">
+        <header>
+          <h3>Your module</h3>
+          <button type="button" className="compact" disabled={busy || closed} onClick={press("public")} title="Ctrl+Enter">
+            Run
+          </button>
+          <button type="button" className="compact primary" disabled={busy || closed} onClick={press("hidden")} title="Ctrl+Shift+Enter">
+            Submit
+          </button>
+        </header>
+        <Editor
+          text={text}
+          language="python"
+          label={`Code for ${question.title}`}
+          readOnly={closed}
+          hint="Tab indents; Escape, then Tab, leaves the editor. Ctrl+Enter runs the public tests, Ctrl+Shift+Enter submits to the hidden ones."
+          keys={[
+            { key: "Mod-Shift-Enter", run: press("hidden") },
+            { key: "Mod-Enter", run: press("public") },
+          ]}
+        />
+      </section>
+      {!state.sandbox.ok && <p className="banner warn">{state.sandbox.reason}</p>}
+      {problem && (
+        <p className="banner bad" role="alert">
+          {problem}
+        </p>
+      )}
+      <section className="panel" aria-label="Runs">
+        <header>
+          <h3>Runs</h3>
+          <span className="small soft">The code as it stands at the end is what is graded.</span>
+        </header>
+        <div className="inside stack">
+          {latest ? (
+            <>
+              <RunView
+                run={latest}
+                onAbort={() =>
+                  void api
+                    .abort(latest.id)
+                    .then(onRun)
+                    .catch((error: Error) => setProblem(error.message))
+                }
+              />
+              <RunFlight run={latest} />
+              {question.runs.length > 1 && (
+                <details>
+                  <summary>Earlier runs ({question.runs.length - 1})</summary>
+                  <div className="stack" style={{ marginTop: "var(--s3)" }}>
+                    {question.runs
+                      .slice(0, -1)
+                      .reverse()
+                      .map((run) => (
+                        <RunView key={run.id} run={run} />
+                      ))}
+                  </div>
+                </details>
+              )}
+            </>
+          ) : (
+            <p className="soft">Run checks your code against the public tests and shows inputs and outputs. Submit checks it against the hidden ones.</p>
+          )}
+        </div>
+      </section>
+    </>
+  );
+}
+
+export function Work(props: Props) {
+  const { state, question, answers } = props;
+  const { doc } = answers.get(question);
+  const code = question.kind === "code";
+  return (
+    <div className={`workspace ${code ? "" : "prose-only"}`}>
+      <section className="panel" aria-label="Question">
+        <header>
+          <h2>{question.title}</h2>
+          <span className="badge num">{question.minutes} min</span>
+        </header>
+        <div className="inside stack">
+          <Html html={question.prompt_html} />
+          {question.lab && (
+            <>
+              <details open={code}>
+                <summary>The lab: {question.lab.title}</summary>
+                <div style={{ marginTop: "var(--s3)" }}>
+                  <Html html={question.lab.brief_html} />
+                </div>
+              </details>
+              <details>
+                <summary>Public tests ({question.lab.public_tests.length})</summary>
+                <ul className="small" style={{ marginTop: "var(--s2)" }}>
+                  {question.lab.public_tests.map((test) => (
+                    <li key={test.name}>
+                      <code>{test.name}</code> {test.doc}
+                    </li>
+                  ))}
+                </ul>
+              </details>
+            </>
+          )}
+          {code && !question.lab && <p className="banner warn">This question's lab is not installed here. Explain your solution in the notes.</p>}
+        </div>
+      </section>
+      <div className="stack">
+        {code && <Code {...props} />}
+        {question.kind === "estimate" && <Fields question={question} map={doc.getMap<string>("fields")} readOnly={!state.can_write} />}
+        <section className="panel">
+          <header>
+            <h3>{code ? "Notes to the interviewer" : question.kind === "estimate" ? "Working and assumptions" : "Your answer"}</h3>
+          </header>
+          <Editor text={doc.getText("text")} language="prose" label={`Answer to ${question.title}`} readOnly={!state.can_write} />
+        </section>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,46 @@
+/**
+ * The clock. The server sends remaining milliseconds, never an end time, and this page's own clock only measures how long ago that was, so that
+ * two clocks are never compared. What is shown is an upper bound that never exceeds what the server grants:
+ *
+ * The server computed `remaining` at some moment between our sending the request (a) and our receiving the answer (b). At time t, at least t - b has
+ * passed since then and at most t - a. What is surely left is remaining - (t - a); we show that, so that the last second shown is one that the
+ * server still grants. A message without a request (the doorbell's hello) is taken with a = b. Later messages only ever lower what is shown, unless
+ * the server grants more time on purpose, by more than the jitter of a line.
+ */
+
+export const GRANT_MS = 5_000;
+
+export class Countdown {
+  private endsAt: number | null = null;
+
+  /** `sentAt` and `now` are readings of performance.now(), in milliseconds. */
+  update(remainingMs: number, sentAt: number): void {
+    const endsAt = sentAt + remainingMs;
+    if (this.endsAt === null || endsAt < this.endsAt || endsAt > this.endsAt + GRANT_MS) this.endsAt = endsAt;
+  }
+
+  remaining(now: number): number {
+    return this.endsAt === null ? 0 : Math.max(0, this.endsAt - now);
+  }
+}
+
+/** `1:02:03` or `02:03`; the part of a second that is left is not promised. */
+export function digits(ms: number): string {
+  const total = Math.floor(ms / 1000);
+  const pad = (n: number): string => String(n).padStart(2, "0");
+  const hours = Math.floor(total / 3600);
+  const rest = `${pad(Math.floor((total % 3600) / 60))}:${pad(total % 60)}`;
+  return hours ? `${hours}:${rest}` : rest;
+}
+
+const MARKS_MIN = [10, 5, 1];
+
+/** What a screen reader is told when the time left falls from `before` to `after` ms, or null. */
+export function announcement(before: number, after: number): string | null {
+  if (before > 0 && after <= 0) return "The time is over.";
+  for (const minutes of MARKS_MIN) {
+    const mark = minutes * 60_000;
+    if (before > mark && after <= mark) return `${minutes} ${minutes === 1 ? "minute" : "minutes"} left.`;
+  }
+  return null;
+}

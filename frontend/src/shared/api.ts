@@ -1,0 +1,53 @@
+/** The site's HTTP interface: JSON, session cookie, CSRF token. */
+import type { Interview, LogEvent, Report, Run } from "./types";
+
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly code: string,
+    readonly status: number,
+    readonly retryAfter: number | null,
+  ) {
+    super(message);
+  }
+}
+
+function csrf(): string {
+  return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+}
+
+async function call<T>(method: "GET" | "POST", path: string, body?: unknown): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": csrf() },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  } catch {
+    throw new ApiError("The server can't be reached. Your text is kept on this device; try again in a moment.", "offline", 0, null);
+  }
+  const data: unknown = await response.json().catch(() => null);
+  if (response.ok) return data as T;
+  const problem = (data ?? {}) as { detail?: string; code?: string; retry_after?: number };
+  const fallback = response.status === 403 ? "You are signed out. Sign in in another tab, then try again." : "The server failed. Try again in a moment.";
+  throw new ApiError(problem.detail ?? fallback, problem.code ?? "error", response.status, problem.retry_after ?? null);
+}
+
+const base = (id: string): string => `/api/interviews/${id}/`;
+
+export const api = {
+  state: (id: string) => call<Interview>("GET", base(id)),
+  start: (id: string) => call<Interview>("POST", `${base(id)}start/`, {}),
+  finish: (id: string) => call<Interview>("POST", `${base(id)}finish/`, {}),
+  events: (id: string, since: number) => call<{ seq: number; events: LogEvent[] }>("GET", `${base(id)}events/?since=${since}`),
+  run: (id: string, question: string, kind: "public" | "hidden") => call<Run>("POST", `${base(id)}questions/${question}/runs/`, { kind }),
+  runDetail: (id: string) => call<Run>("GET", `/api/runs/${id}/`),
+  abort: (id: string) => call<Run>("POST", `/api/runs/${id}/abort/`, {}),
+  report: (id: string) => call<Report>("GET", `${base(id)}report/`),
+  override: (id: string, body: { score_id: string; criterion_id: string; points: number; reason: string }) =>
+    call<Report>("POST", `${base(id)}overrides/`, body),
+  note: (id: string, body: { text: string; question_id: string | null }) => call<Report>("POST", `${base(id)}notes/`, body),
+  publish: (id: string) => call<Report>("POST", `${base(id)}publish/`, {}),
+  rescore: (id: string) => call<Report>("POST", `${base(id)}rescore/`, {}),
+};

@@ -1,0 +1,144 @@
+/** What the server sends. docs/architecture.md is the reference. */
+
+export type Status = "ready" | "running" | "grading" | "scored" | "published";
+export type Kind = "written" | "design" | "debug" | "estimate" | "code";
+
+export interface TestResult {
+  name: string;
+  group: string;
+  verdict: string;
+  points: number;
+  max_points: number;
+  seconds: number;
+  message: string;
+  stdout: string;
+}
+
+export interface FlightStep {
+  t: number;
+  requests: { id: number; prefill: number; decode: number; drafted: number; accepted: number }[];
+  blocks_used: number;
+  blocks_free: number;
+  hits: number;
+  preempted: number[];
+}
+
+export interface Flight {
+  steps: FlightStep[];
+  total_blocks: number;
+  truncated: boolean;
+}
+
+export interface Run {
+  id: string;
+  question_id: string;
+  kind: "public" | "hidden";
+  state: "QU" | "PR" | "GR" | "D";
+  verdict: string | null;
+  score: number;
+  max_score: number;
+  position: number | null;
+  expected_wait_s: number | null;
+  queued_at: string;
+  finished_at: string | null;
+  message: string;
+  planned: number;
+  tests: TestResult[];
+  flight: Flight | null;
+}
+
+export interface Question {
+  id: string;
+  position: number;
+  kind: Kind;
+  title: string;
+  minutes: number;
+  prompt_html: string;
+  answer_id: string;
+  fields: { id: string; label: string; hint: string }[];
+  lab: null | { slug: string; title: string; brief_html: string; public_tests: { name: string; group: string; doc: string }[] };
+  runs: Run[];
+}
+
+export interface Interview {
+  id: string;
+  title: string;
+  level: string;
+  status: Status;
+  seq: number;
+  remaining_ms: number;
+  duration_ms: number;
+  can_write: boolean;
+  sandbox: { ok: boolean; reason: string };
+  questions: Question[];
+  outline: { position: number; kind: Kind; minutes: number }[];
+}
+
+export interface LogEvent {
+  seq: number;
+  kind: string;
+  actor: string | null;
+  body: { state?: Partial<Interview>; run?: Run };
+  at: string;
+}
+
+export type Channel = "text" | "code" | "fields";
+
+export interface Criterion {
+  id: string;
+  title: string;
+  points: number;
+  auto_points: number;
+  max: number;
+  levels: string[];
+  evidence: { channel: Channel; start: number; end: number; text: string }[];
+  reason: string;
+  missed: string[];
+  confidence: number | null;
+  override: null | { points: number; reason: string; by: string; at: string };
+}
+
+export interface Score {
+  id: string;
+  total: number | null;
+  auto_total: number | null;
+  max: number;
+  level: string;
+  level_set: string[];
+  state: "scored" | "review" | "not_scored";
+  flags: string[];
+  reason: string;
+  scorer: string;
+  bands: Record<string, number>;
+  version: { question: string; rubric: string };
+  criteria: Criterion[];
+}
+
+export interface ReportQuestion {
+  id: string;
+  position: number;
+  kind: Kind;
+  title: string;
+  minutes: number;
+  prompt_html: string;
+  answer: { text: string; code: string; fields: Record<string, string> };
+  field_labels: Record<string, string>;
+  model_answer_html: string;
+  run: Run | null;
+  score: Score | null;
+}
+
+export interface Report {
+  interview: { id: string; title: string; level: string; candidate: string; finished_at: string | null; status: Status };
+  total: number;
+  max: number;
+  scaled_28: number | null;
+  level: string;
+  level_set: string[];
+  provisional: boolean;
+  why: string;
+  bands: Record<string, number>;
+  can_review: boolean;
+  notes: { id: number; by: string; text: string; at: string; question_id: string | null }[];
+  questions: ReportQuestion[];
+}
