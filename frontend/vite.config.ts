@@ -11,6 +11,8 @@ export default defineConfig({
     rollupOptions: {
       input: ["src/site.ts", "src/math.ts", "src/room/main.tsx", "src/report/main.tsx", "src/desk/main.tsx"],
     },
+    // A font inside a style sheet would need an exception in the content security policy.
+    assetsInlineLimit: 0,
     chunkSizeWarningLimit: 900,
   },
   test: { environment: "node", include: ["src/**/*.test.ts"] },

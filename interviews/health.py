@@ -30,7 +30,7 @@ def _redis() -> dict[str, Any]:
 
 def _queues() -> dict[str, int]:
     """Workers per queue, as the workers themselves answer within half a second."""
-    counts = dict.fromkeys(settings.CELERY_QUEUES, 0)
+    counts = dict.fromkeys(settings.WORKER_QUEUES, 0)
     for queues in (app.control.inspect(timeout=0.5).active_queues() or {}).values():
         for queue in queues:
             if queue["name"] in counts:

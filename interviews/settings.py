@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 import tempfile
+import warnings
 from pathlib import Path
 
 import environ
@@ -134,7 +135,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "beat")
-CELERY_QUEUES = ("default", "grading", "sandbox.cpu", "sandbox.gpu")
+WORKER_QUEUES = ("default", "grading", "sandbox.cpu", "sandbox.gpu")
 CELERY_TASK_ROUTES = {
     "grading.*": {"queue": "grading"},
     "interviews.review.tasks.*": {"queue": "grading"},
@@ -192,6 +193,8 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {"TITLE": "Roofline", "VERSION": "0.1.0", "COMPONENT_SPLIT_REQUEST": True}
 
+# WhiteNoise reads files from a synchronous iterator, which is right for files of a page; Django says so at each one.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 STATIC_URL = "/static/"
 STATIC_ROOT = STATE_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)

@@ -34,3 +34,9 @@ def render(text: str) -> str:
     for theirs, ours in CLASSES.items():
         html = html.replace(theirs, ours)
     return nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, link_rel="noopener noreferrer")
+
+
+def render_prompt(text: str, title: str) -> str:
+    """A prompt's HTML. A first heading that only repeats the title, which stands above it anyway, is left out."""
+    first, _, rest = text.lstrip().partition("\n")
+    return render(rest if first.strip("# ").casefold() == title.casefold() and first.startswith("#") else text)

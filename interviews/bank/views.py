@@ -7,6 +7,7 @@ from django.shortcuts import render
 from interviews.bank import access, queries
 from interviews.bank.files import parse_question
 from interviews.bank.markdown import render as markdown
+from interviews.bank.markdown import render_prompt
 
 
 @login_required
@@ -26,7 +27,7 @@ def question(request: HttpRequest, pack: str, slug: str) -> HttpResponse:
         "question": found,
         "version": version,
         "versions": found.versions.order_by("-created_at"),
-        "prompt_html": markdown(version.prompt),
+        "prompt_html": render_prompt(version.prompt, version.title),
         "rubric": parsed.rubric.to_dict(),
         "exemplars": [(e.name, e.level, markdown(e.answer.text), e.answer.code) for e in parsed.exemplars],
     }

@@ -134,7 +134,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
                 await self._awareness(bytes_data)
             elif kind == SYNC:
                 step = decoder.read_var_uint()
-                await self._sync(step, decoder.read_message())
+                await self._on_sync(step, decoder.read_message())
             else:
                 raise documents.Malformed(f"no message has the number {kind}")
         except documents.Malformed:
@@ -147,7 +147,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             raise documents.Malformed("an awareness message that large")
         await self.channel_layer.group_send(self.group, {"type": "relay.frame", "frame": frame, "sender": self.channel_name})
 
-    async def _sync(self, step: int, payload: bytes | None) -> None:
+    async def _on_sync(self, step: int, payload: bytes | None) -> None:
         if payload is None:
             raise documents.Malformed("a sync message without a payload")
         if step == STEP_1:

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from interviews.accounts.models import User
-from interviews.bank.markdown import render
+from interviews.bank.markdown import render, render_prompt
 from interviews.live import documents
 from interviews.live.models import Blueprint, Event, Interview, InterviewQuestion, Update
 from sandbox import labs
@@ -45,7 +45,7 @@ def _question(question: InterviewQuestion, runs: list[Run]) -> dict[str, Any]:
         "kind": version.kind,
         "title": version.title,
         "minutes": question.minutes,
-        "prompt_html": render(version.prompt),
+        "prompt_html": render_prompt(version.prompt, version.title),
         "answer_id": str(question.answer.pk),
         "fields": [{"id": field["id"], "label": field["label"], "hint": field.get("hint", "")} for field in version.fields],
         "lab": _lab(version.lab),

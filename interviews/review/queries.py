@@ -9,7 +9,7 @@ import grading
 from grading.models import Score
 from interviews.accounts.models import User
 from interviews.bank.files import parse_answer
-from interviews.bank.markdown import render
+from interviews.bank.markdown import render, render_prompt
 from interviews.live.documents import Content
 from interviews.live.models import Interview, InterviewQuestion
 from interviews.live.queries import content_of, run_state
@@ -120,7 +120,7 @@ def _question_json(question: InterviewQuestion, content: Content, score: Score |
         "kind": version.kind,
         "title": version.title,
         "minutes": question.minutes,
-        "prompt_html": render(version.prompt),
+        "prompt_html": render_prompt(version.prompt, version.title),
         "answer": {"text": content.text, "code": content.code, "fields": content.fields},
         "field_labels": labels,
         "model_answer_html": _model_answer(question),

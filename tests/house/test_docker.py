@@ -43,7 +43,7 @@ def check_command(argv: list[str]) -> None:
             assert module in OUR_MODULES
             assert importlib.util.find_spec(module)
             if rest[:1] == ["worker"]:
-                assert rest[1] in settings.CELERY_QUEUES
+                assert rest[1] in settings.WORKER_QUEUES
         case ["uvicorn", application, *_]:
             module, name = application.split(":")
             assert hasattr(importlib.import_module(module), name)
@@ -51,7 +51,7 @@ def check_command(argv: list[str]) -> None:
             assert importlib.util.find_spec(module)
             assert role in ("worker", "beat")
             if role == "worker":
-                assert set(rest[rest.index("--queues") + 1].split(",")) <= set(settings.CELERY_QUEUES)
+                assert set(rest[rest.index("--queues") + 1].split(",")) <= set(settings.WORKER_QUEUES)
         case _:
             pytest.fail(f"unknown command: {argv}")
 
@@ -74,8 +74,8 @@ def test_each_service_says_how_its_health_is_asked(name: str, body: dict[str, An
 
 
 def test_every_queue_has_a_worker() -> None:
-    consumed = {part for _, body in OURS for part in body["command"] if part in settings.CELERY_QUEUES}
-    assert consumed == set(settings.CELERY_QUEUES)
+    consumed = {part for _, body in OURS for part in body["command"] if part in settings.WORKER_QUEUES}
+    assert consumed == set(settings.WORKER_QUEUES)
 
 
 def test_every_variable_is_one_that_the_project_reads() -> None:

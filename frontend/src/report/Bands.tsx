@@ -1,9 +1,9 @@
 /** The score under its roof: points rise to the level that they reach, on the scale of 28. */
-const W = 640;
-const H = 150;
-const LEFT = 20;
-const RIGHT = 620;
-const FLOOR = 112;
+const W = 720;
+const H = 128;
+const LEFT = 12;
+const RIGHT = 708;
+const FLOOR = 98;
 
 export function label(level: string): string {
   return level === "below" ? "below L5" : level || "no level";
@@ -11,7 +11,7 @@ export function label(level: string): string {
 
 export function Bands({ scaled, bands, level, set }: { scaled: number | null; bands: Record<string, number>; level: string; set: string[] }) {
   const x = (points: number): number => LEFT + (points / 28) * (RIGHT - LEFT);
-  const y = (points: number): number => FLOOR - Math.min(1, points / 25) * 84;
+  const y = (points: number): number => FLOOR - Math.min(1, points / 25) * 62;
   const order = Object.entries(bands).sort((a, b) => a[1] - b[1]);
   const words = scaled === null ? "No score yet." : `${scaled} of 28 points: ${label(level)}. ${order.map(([name, least]) => `${name} from ${least}`).join(", ")}.`;
   const possible = set.length > 1 ? ` Possible levels: ${set.map(label).join(", ")}.` : "";
@@ -23,7 +23,7 @@ export function Bands({ scaled, bands, level, set }: { scaled: number | null; ba
           <g key={name}>
             <rect x={x(least)} y={14} width={x(end) - x(least)} height={FLOOR - 14} fill={set.includes(name) ? "var(--accent-wash)" : "var(--sunken)"} />
             <path d={`M${x(least)},14V${FLOOR}`} stroke="var(--line)" />
-            <text x={x(least) + 6} y={28} className={name === level ? "strong" : ""}>
+            <text x={x(least) + 6} y={27} className={name === level ? "strong" : ""}>
               {name} · {least}
             </text>
           </g>
