@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rest_framework.exceptions import APIException, ErrorDetail, Throttled, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
 
@@ -14,13 +14,6 @@ class Problem(APIException):
         super().__init__(detail, code)
         self.status_code = status
         self.retry_after = retry_after
-
-    def as_dict(self) -> dict[str, Any]:
-        """The wire shape, also used in socket frames."""
-        body: dict[str, Any] = {"detail": str(self.detail), "code": self.detail.code}
-        if self.retry_after is not None:
-            body["retry_after"] = round(self.retry_after, 1)
-        return body
 
 
 def _flatten(detail: Any, path: str = "") -> str:
@@ -36,16 +29,14 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     response = drf_handler(exc, context)
     if response is None:
         return None
-    if isinstance(exc, Problem):
-        response.data = exc.as_dict()
-        if exc.retry_after is not None:
-            response["Retry-After"] = str(max(1, round(exc.retry_after)))
-        return response
     detail = getattr(exc, "detail", "")
     code = detail.code if isinstance(detail, ErrorDetail) else "invalid" if isinstance(exc, ValidationError) else "error"
-    if response.status_code == 404:
+    if response.status_code == 404 and not isinstance(exc, Problem):
         detail, code = "There is no such thing, or it is not yours.", "not_found"
     response.data = {"detail": _flatten(detail) or "The request could not be served.", "code": code}
-    if isinstance(exc, Throttled):
-        response.data["retry_after"] = exc.wait
+    # Ours, the sandbox's and DRF's own refusals all say how long to wait, where waiting helps.
+    wait = getattr(exc, "retry_after", getattr(exc, "wait", None))
+    if wait is not None:
+        response.data["retry_after"] = round(wait, 1)
+        response["Retry-After"] = str(max(1, round(wait)))
     return response

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from celery import current_app
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -57,7 +58,7 @@ def request_run(*, user: Any, subject: UUID | None, lab: str, source: str, kind:
         raise Refused("too_large", f"The file is larger than {MAX_SOURCE_BYTES // 1024} KiB. Shorten it and run again.", 413)
     if limited:
         # The user's row is the lock under which the limits are counted.
-        type(user)._default_manager.select_for_update().get(pk=user.pk)
+        get_user_model()._default_manager.select_for_update().get(pk=user.pk)
         _check_limits(user)
     # PostgreSQL's text holds neither NUL nor lone surrogates; Python refuses both in source, and so the judge says CE either way.
     clean = source.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

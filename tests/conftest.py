@@ -31,6 +31,12 @@ class People:
         return iter((self.candidate, self.other, self.interviewer, self.admin, self.stranger))
 
 
+@pytest.fixture(autouse=True)
+def fast_passwords(settings: object) -> None:
+    """Slow hashes protect people; these are none."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
+
+
 @pytest.fixture
 def people(db: None) -> People:
     """A candidate, another candidate, an interviewer, an admin and a stranger; each signed in but the last."""

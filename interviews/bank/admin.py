@@ -32,7 +32,7 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
             for field, path in self.FILES.items():
                 self.fields[field].initial = self.instance.current.files[path]
 
-    def files(self) -> dict[str, str]:
+    def contents(self) -> dict[str, str]:
         """The edited files beside the exemplar answers. Browsers send CRLF; files in git end lines with LF."""
         kept = {path: text for path, text in self.instance.current.files.items() if path not in self.FILES.values()}
         edited = {path: self.cleaned_data[field].replace("\r\n", "\n") for field, path in self.FILES.items()}
@@ -42,7 +42,7 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
         cleaned = super().clean() or {}
         if not self.errors:
             try:
-                parsed = parse_question(self.instance.slug, self.files())
+                parsed = parse_question(self.instance.slug, self.contents())
                 if parsed.meta["uuid"] != str(self.instance.id):
                     raise BankError("question.yaml", 1, "uuid: it never changes")
             except BankError as error:
@@ -73,7 +73,7 @@ class QuestionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def save_model(self, request: HttpRequest, obj: Question, form: ModelForm, change: bool) -> None:  # type: ignore[type-arg]
-        edit_question(question=obj, files=form.files(), by=request.user)
+        edit_question(question=obj, files=form.contents(), by=request.user)
 
 
 @admin.register(Pack)

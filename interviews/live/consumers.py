@@ -137,9 +137,8 @@ class AnswerConsumer(AsyncWebsocketConsumer):
                 await self._on_sync(step, decoder.read_message())
             else:
                 raise documents.Malformed(f"no message has the number {kind}")
-        except documents.Malformed:
-            await self.close(MALFORMED)
-        except (ValueError, IndexError, TypeError):
+        except (documents.Malformed, ValueError, IndexError, TypeError, RuntimeError):
+            # The library reports broken frames by several exceptions.
             await self.close(MALFORMED)
 
     async def _awareness(self, frame: bytes) -> None:

@@ -42,7 +42,7 @@ def mark(version: QuestionVersion, rubric_body: Mapping[str, Any], content: Cont
     judged = None
     if version.kind == "code" and content.code.strip():
         if run is None or run.verdict in ("JE", "AB", ""):
-            raise NotScored(run.message if run and run.verdict == "JE" else JUDGE_FAILED)
+            raise NotScored(JUDGE_FAILED)
         judged = groups_of(list(run.tests.all()))
     question = grading.Question(prompt=version.prompt, title=version.title, kind=version.kind)
     answer = grading.Answer(text=content.text, code=content.code, fields=content.fields)

@@ -1,0 +1,267 @@
+"""The document socket: stored before acknowledged, merged, guarded, and indifferent to what people type."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from pycrdt import Decoder, Doc, Text, create_sync_message, create_update_message, write_message
+
+from interviews.asgi import application
+from interviews.live.models import Interview, Update
+from interviews.live.queries import content_of
+from tests.conftest import People, Person
+from tests.live.helpers import pass_deadline, question, typed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Make = Callable[..., Interview]
+
+
+class Browser:
+    """One tab: a document and its socket."""
+
+    def __init__(self, socket: WebsocketCommunicator) -> None:
+        self.socket = socket
+        self.document: Doc = Doc()
+        self.acknowledged = 0
+        self.refused: list[dict[str, str]] = []
+
+    @property
+    def text(self) -> str:
+        return str(self.document.get("text", type=Text))
+
+    async def receive(self) -> int:
+        """Takes one frame and returns its kind."""
+        frame = await self.socket.receive_from(timeout=5)
+        decoder = Decoder(frame)
+        kind = decoder.read_var_uint()
+        if kind == 0:
+            step = decoder.read_var_uint()
+            payload = decoder.read_message() or b""
+            if step == 0:
+                await self.socket.send_to(bytes_data=b"\0\1" + write_message(self.document.get_update(payload)))
+            else:
+                self.document.apply_update(payload)
+        elif kind == 2:
+            self.acknowledged = decoder.read_var_uint()
+        elif kind == 3:
+            self.refused.append(json.loads(decoder.read_message() or b""))
+        return kind
+
+    async def sync(self) -> None:
+        """Both step 1, both step 2, and the acknowledgement of ours."""
+        await self.socket.send_to(bytes_data=create_sync_message(self.document))
+        for _ in range(3):
+            await self.receive()
+
+    async def type(self, text: str) -> None:
+        await self.socket.send_to(bytes_data=create_update_message(typed(text, into=self.document)))
+
+
+def cookie(person: Person) -> list[tuple[bytes, bytes]]:
+    session = person.client.cookies.get("sessionid")
+    headers = [(b"origin", b"http://localhost"), (b"host", b"localhost")]
+    return [*headers, (b"cookie", f"sessionid={session.value}".encode())] if session else headers
+
+
+@asynccontextmanager
+async def opened(interview: Interview, person: Person, kind: str = "written") -> AsyncIterator[Browser]:
+    asked = await sync_to_async(question)(interview, kind)
+    socket = WebsocketCommunicator(application, f"/ws/answers/{asked.answer.pk}/", headers=cookie(person))
+    connected, _ = await socket.connect()
+    assert connected
+    try:
+        yield Browser(socket)
+    finally:
+        await socket.disconnect()
+
+
+async def content(interview: Interview, kind: str = "written") -> Any:
+    return await sync_to_async(lambda: content_of(question(interview, kind)))()
+
+
+async def test_what_is_acknowledged_is_stored(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.type("Decode reads all weights.")
+        assert await tab.receive() == 2
+        assert tab.acknowledged == 2
+        assert (await content(interview)).text == "Decode reads all weights."
+
+
+async def test_a_new_tab_sees_what_was_written(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.type("Hello.")
+        await tab.receive()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        assert tab.text == "Hello."
+
+
+async def test_two_tabs_at_once_end_with_the_same_text(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as one, opened(interview, people.candidate) as two:
+        await one.sync()
+        await two.sync()
+        await one.type("one ")
+        await two.type("two ")
+        # Each hears of its own acknowledgement and of the other's update.
+        kinds = [await tab.receive() for tab in (one, one, two, two)]
+        assert sorted(kinds) == [0, 0, 2, 2]
+        assert one.text == two.text == (await content(interview)).text
+        assert set(one.text.split()) == {"one", "two"}
+
+
+async def test_what_was_typed_offline_comes_in_with_the_next_connection(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        typed("Typed on a train. ", into=tab.document)
+        await tab.sync()
+        assert tab.acknowledged == 1
+        assert (await content(interview)).text == "Typed on a train. "
+
+
+async def test_an_offline_edit_reaches_the_other_tab_too(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as home, opened(interview, people.candidate) as train:
+        await home.sync()
+        typed("From the train.", into=train.document)
+        await train.sync()
+        await home.receive()
+        assert home.text == "From the train."
+
+
+async def test_an_update_that_waits_for_another_is_not_lost(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    source: Doc = Doc()
+    first = typed("world", into=source)
+    second = typed("hello ", into=source)
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        for update in (second, first):
+            await tab.socket.send_to(bytes_data=create_update_message(update))
+            assert await tab.receive() == 2
+    assert (await content(interview)).text == "hello world"
+
+
+async def test_reconnecting_after_a_deletion_stores_nothing_new(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.type("wrong ")
+        await tab.receive()
+        before = tab.document.get_state()
+        del tab.document.get("text", type=Text)[0:6]
+        await tab.socket.send_to(bytes_data=create_update_message(tab.document.get_update(before)))
+        await tab.receive()
+        document = tab.document
+    count = await Update.objects.acount()
+    async with opened(interview, people.candidate) as tab:
+        tab.document = document
+        await tab.sync()
+    assert await Update.objects.acount() == count
+    assert (await content(interview)).text == ""
+
+
+STRANGE = {
+    "NUL": "a\0b",
+    "emoji": "👩‍💻🏳️‍🌈",
+    "right to left": "שלום עולם",
+    "zero width": "a\u200bb\u2060c\ufeff",
+    "combining": "e\u0301 Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢",
+    "markup": "<script>alert(1)</script>&amp;",
+    "a megabyte": "decode " * 149_000,
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+async def test_strange_text_survives(people: People, make: Make, name: str) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.type(STRANGE[name])
+        assert await tab.receive() == 2
+    stored = (await content(interview)).text
+    assert stored == STRANGE[name].replace("\0", "\ufffd")
+    assert len(stored) == len(STRANGE[name])
+
+
+async def test_more_than_a_frame_may_hold_is_refused_and_loses_nothing(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.type("kept ")
+        await tab.receive()
+        await tab.socket.send_to(bytes_data=create_update_message(typed("x" * 3_000_000)))
+        assert await tab.receive() == 3
+        assert tab.refused[0]["code"] == "too_large"
+    assert (await content(interview)).text == "kept "
+
+
+BROKEN = [b"\x07", b"\x00", b"\x00\x09\x00", b"\x00\x02", b"\x00\x02\x05abc", b"\x00\x00\x03\xff\xff\xff", b"\xff" * 40, b"\x00\x02\x03\x01\x01\x01"]
+
+
+@pytest.mark.parametrize("frame", BROKEN)
+async def test_a_broken_frame_closes_the_socket_and_loses_nothing(people: People, make: Make, frame: bytes) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.type("kept ")
+        await tab.receive()
+        await tab.socket.send_to(bytes_data=frame)
+        assert await tab.socket.receive_output(timeout=5) == {"type": "websocket.close", "code": 4400}
+    assert (await content(interview)).text == "kept "
+
+
+async def test_text_on_the_binary_socket_closes_it(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.socket.send_to(text_data="hello")
+        assert (await tab.socket.receive_output(timeout=5))["code"] == 4400
+
+
+async def test_after_the_deadline_writing_is_refused_with_a_sentence(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.type("In time. ")
+        await tab.receive()
+        await sync_to_async(pass_deadline)(interview)
+        await tab.type("Too late. ")
+        assert await tab.receive() == 3
+        assert tab.refused[0]["code"] == "deadline"
+    assert (await content(interview)).text == "In time. "
+
+
+async def test_a_reviewer_reads_along_and_writes_nothing(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab, opened(interview, people.interviewer) as watching:
+        await tab.sync()
+        await watching.sync()
+        await tab.type("Watch me. ")
+        await watching.receive()
+        assert watching.text == "Watch me. "
+        await watching.type("Let me help. ")
+        assert await watching.receive() == 3
+        assert watching.refused[0]["code"] == "read_only"
+    assert (await content(interview)).text == "Watch me. "
+
+
+@pytest.mark.parametrize(("name", "code"), [("other", 4404), ("stranger", 4401)])
+async def test_nobody_else_gets_in(people: People, make: Make, name: str, code: int) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, getattr(people, name)) as tab:
+        assert await tab.socket.receive_output(timeout=5) == {"type": "websocket.close", "code": code}
+
+
+async def test_before_the_start_the_document_is_closed(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)(started=False)
+    async with opened(interview, people.candidate) as tab:
+        assert (await tab.socket.receive_output(timeout=5))["code"] == 4404

@@ -1,0 +1,3 @@
+from tests.live.conftest import bank, make
+
+__all__ = ["bank", "make"]

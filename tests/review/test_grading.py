@@ -1,0 +1,166 @@
+"""From the end of an interview to its scores: durable, honest about failures, never invented."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.db.utils import DatabaseError
+from django.utils import timezone
+
+import grading
+from grading.models import CriterionScore, Score
+from interviews.live.models import Event, Interview
+from interviews.review import actions, queries
+from interviews.review.models import GradeJob
+from interviews.review.tasks import grade_answer, reap
+from sandbox.leases import MAX_ATTEMPTS
+from tests.live.helpers import question, write
+from tests.review.helpers import GOOD, finish, grade_all, judged, scored
+
+pytestmark = pytest.mark.django_db
+Make = Callable[..., Interview]
+
+
+def score_of(interview: Interview, kind: str) -> Score:
+    found = queries.latest_score(question(interview, kind))
+    assert found is not None
+    return found
+
+
+def test_a_good_answer_earns_points_with_its_own_words(make: Make) -> None:
+    interview = scored(make())
+    score = score_of(interview, "written")
+    assert score.total == score.max == 28
+    for row in score.criteria.all():
+        assert row.evidence
+        for span in row.evidence:
+            assert GOOD[span["start"] : span["end"]] == span["text"]
+    assert interview.status == "scored"
+    assert interview.events.last().kind == Event.Kind.SCORED
+
+
+@pytest.mark.parametrize("text", ["", "fine", "asdf qwer zxcv", "What limits prefill and decode?"])
+def test_what_says_nothing_earns_nothing(make: Make, text: str) -> None:
+    interview = scored(make(), text=text)
+    assert score_of(interview, "written").total == 0
+
+
+def test_code_points_come_from_the_judged_groups_and_the_rest_from_the_notes(make: Make) -> None:
+    interview = make()
+    write(question(interview, "code"), text=GOOD)
+    scored(interview)
+    rows = {row.criterion: row.points for row in score_of(interview, "code").criteria.all()}
+    assert (rows["t0"], rows["t1"]) == (4, 2)
+    assert rows["c0"] == 4
+
+
+def test_code_is_graded_only_after_it_was_judged(make: Make) -> None:
+    interview = finish(make())
+    grade_all(interview)
+    assert interview.status == "grading"
+    assert queries.latest_score(question(interview, "code")) is None
+    judged(interview, points={"admission": (4, 4)})
+    assert grade_all(interview).status == "scored"
+
+
+def test_a_judge_error_means_not_scored_and_not_zero(make: Make) -> None:
+    interview = finish(make())
+    judged(interview, verdict="JE")
+    grade_all(interview)
+    score = score_of(interview, "code")
+    assert (score.state, score.total) == ("not_scored", None)
+    assert "our fault" in score.reason.lower()
+    report = queries.report(interview, interview.candidate)
+    assert report["provisional"] is True
+    # The answers that are scored count alone, and what the missing one could still do is said.
+    assert report["max"] == 28 * (interview.questions.count() - 1)
+    assert len(report["level_set"]) > 1
+
+
+def test_a_scorer_that_fails_three_times_means_not_scored(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    interview = finish(make())
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("no model")
+
+    monkeypatch.setattr(grading, "score", fail)
+    job = GradeJob.objects.get(question=question(interview, "written"))
+    for _ in range(MAX_ATTEMPTS):
+        grade_answer(str(job.pk))
+    score = score_of(interview, "written")
+    assert (score.state, score.total) == ("not_scored", None)
+    assert not CriterionScore.objects.filter(score=score).exists()
+
+
+def test_a_scorer_that_recovers_scores(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    interview = finish(make())
+    job = GradeJob.objects.get(question=question(interview, "written"))
+    with monkeypatch.context() as broken:
+        broken.setattr(grading, "score", lambda *a, **k: 1 / 0)
+        grade_answer(str(job.pk))
+    grade_answer(str(job.pk))
+    assert score_of(interview, "written").total == 28
+
+
+def test_a_job_delivered_twice_makes_one_score(make: Make) -> None:
+    interview = finish(make())
+    job = GradeJob.objects.get(question=question(interview, "written"))
+    grade_answer(str(job.pk))
+    grade_answer(str(job.pk))
+    assert Score.objects.filter(subject=question(interview, "written").answer.pk).count() == 1
+
+
+def test_the_reaper_takes_a_job_from_a_dead_worker(make: Make) -> None:
+    interview = finish(make())
+    job = GradeJob.claim(GradeJob.objects.get(question=question(interview, "written")).pk)
+    assert job is not None
+    GradeJob.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    reap()
+    grade_answer(str(job.pk))
+    assert score_of(interview, "written").total == 28
+    job.refresh_from_db()
+    assert job.attempt == 2
+
+
+def test_without_any_judge_code_is_given_up_after_a_while_and_says_so(make: Make) -> None:
+    interview = grade_all(finish(make()))
+    reap()
+    assert interview.status == "grading"
+    Interview.objects.filter(pk=interview.pk).update(finished_at=timezone.now() - timedelta(minutes=11))
+    reap()
+    interview.refresh_from_db()
+    assert interview.status == "scored"
+    assert score_of(interview, "code").state == "not_scored"
+
+
+def test_a_rescore_keeps_both_scores(make: Make) -> None:
+    interview = scored(make())
+    before = score_of(interview, "written")
+    count = actions.rescore(interview=interview, actor=interview.candidate)
+    assert count == interview.questions.count()
+    grade_all(interview)
+    after = score_of(interview, "written")
+    assert after.pk != before.pk
+    assert Score.objects.filter(pk=before.pk).exists()
+    assert after.total == before.total
+
+
+def test_a_score_points_at_the_rubric_that_it_was_made_with(make: Make) -> None:
+    from interviews.bank.actions import edit_question
+
+    interview = scored(make())
+    asked = question(interview, "written")
+    before = queries.report(interview, interview.candidate)
+    files = asked.version.files | {"rubric.yaml": asked.version.files["rubric.yaml"].replace("title: Criterion 0", "title: Renamed")}
+    edit_question(question=asked.version.question, files=files, by=None)
+    assert queries.report(interview, interview.candidate) == before
+    assert score_of(interview, "written").rubric == asked.version.rubric
+
+
+def test_a_score_can_not_be_changed(make: Make) -> None:
+    scored(make())
+    for table in ("grading_score", "grading_criterionscore", "grading_rubricversion"):
+        column = {"grading_score": "total", "grading_criterionscore": "points", "grading_rubricversion": "hash"}[table]
+        with pytest.raises(DatabaseError, match="written once"), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"UPDATE {table} SET {column} = 0")

@@ -1,0 +1,73 @@
+"""GET /api/interviews/<id>/report/."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from interviews.live.models import Interview
+from tests.conftest import People
+from tests.review.helpers import finish, grade_all, scored
+
+pytestmark = pytest.mark.django_db
+Make = Callable[..., Interview]
+
+
+def url(interview: Interview) -> str:
+    return f"/api/interviews/{interview.pk}/report/"
+
+
+def test_who_reads_it(people: People, make: Make) -> None:
+    interview = scored(make())
+    codes = {person.name: person.client.get(url(interview)).status_code for person in people}
+    assert codes == {"candidate": 200, "other": 404, "interviewer": 200, "admin": 200, "stranger": 403}
+
+
+def test_there_is_none_before_the_end(people: People, make: Make) -> None:
+    answer = people.candidate.client.get(url(make()))
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_finished")
+
+
+def test_it_says_the_level_and_why(people: People, make: Make) -> None:
+    report = people.candidate.client.get(url(scored(make()))).json()
+    assert report["level"] in ("below", "L5", "L6", "L7")
+    assert f"{report['scaled_28']:g} of 28" in report["why"]
+    assert report["bands"] == {"L5": 14, "L6": 20, "L7": 25}
+    assert report["total"] == sum(question["score"]["total"] for question in report["questions"])
+    assert report["interview"]["status"] == "scored"
+
+
+def test_each_criterion_says_what_earned_and_what_was_missed(people: People, make: Make) -> None:
+    report = people.candidate.client.get(url(scored(make()))).json()
+    for question in report["questions"]:
+        for criterion in question["score"]["criteria"]:
+            assert 0 <= criterion["points"] <= criterion["max"]
+            assert len(criterion["levels"]) == 5
+            if criterion["points"] and question["kind"] != "code":
+                assert criterion["evidence"]
+            assert criterion["reason"]
+
+
+def test_while_answers_are_graded_it_shows_what_there_is(people: People, make: Make) -> None:
+    interview = grade_all(finish(make()))
+    report = people.candidate.client.get(url(interview)).json()
+    assert report["provisional"] is True
+    by_kind = {question["kind"]: question["score"] for question in report["questions"]}
+    assert by_kind["code"] is None
+    assert by_kind["written"]["total"] == 28
+
+
+def test_the_number_of_queries_is_bounded(people: People, make: Make) -> None:
+    interview = scored(make())
+    with CaptureQueriesContext(connection) as caught:
+        people.candidate.client.get(url(interview))
+    # Session and user, the interview, its questions, scores with criteria and overrides, notes; and per question its document and run.
+    assert len(caught) <= 14 + 4 * interview.questions.count()
+
+
+def test_the_pages_around_it(people: People, make: Make) -> None:
+    running, done = make(), scored(make())
+    assert people.candidate.client.get(f"/interviews/{running.pk}/report/").url == f"/interviews/{running.pk}/"
+    pages = {person.name: person.client.get(f"/interviews/{done.pk}/report/").status_code for person in people}
+    assert pages == {"candidate": 200, "other": 404, "interviewer": 200, "admin": 200, "stranger": 302}

@@ -1,0 +1,144 @@
+"""The review desk: overrides, notes, publishing."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from grading.models import CriterionScore
+from interviews.live.models import Event, Interview
+from interviews.review.models import Note, Override
+from tests.conftest import People, Person
+from tests.review.helpers import finish, scored
+
+pytestmark = pytest.mark.django_db
+Make = Callable[..., Interview]
+
+
+def post(person: Person, interview: Interview, what: str, body: dict[str, Any] | None = None):  # type: ignore[no-untyped-def]
+    return person.client.post(f"/api/interviews/{interview.pk}/{what}/", json.dumps(body or {}), content_type="application/json")
+
+
+def written(people: People, interview: Interview) -> dict[str, Any]:
+    report = people.interviewer.client.get(f"/api/interviews/{interview.pk}/report/").json()
+    return next(question for question in report["questions"] if question["kind"] == "written")["score"]
+
+
+def change(people: People, interview: Interview, **changes: Any) -> dict[str, Any]:
+    score = written(people, interview)
+    return {"score_id": score["id"], "criterion_id": score["criteria"][0]["id"], "points": 1, "reason": "It contradicts itself."} | changes
+
+
+def test_an_override_counts_and_the_scorers_points_stay(people: People, make: Make) -> None:
+    interview = scored(make())
+    before = written(people, interview)
+    answer = post(people.interviewer, interview, "overrides", change(people, interview))
+    assert answer.status_code == 200
+    after = written(people, interview)
+    assert (after["total"], after["auto_total"]) == (before["total"] - 3, before["total"])
+    changed = after["criteria"][0]
+    assert (changed["points"], changed["auto_points"]) == (1, 4)
+    assert changed["override"]["by"] == "Interviewer"
+    assert changed["override"]["reason"] == "It contradicts itself."
+    assert CriterionScore.objects.get(score_id=after["id"], criterion=changed["id"]).points == 4
+    assert interview.events.last().kind == Event.Kind.SCORE_OVERRIDE
+    assert interview.events.last().actor == people.interviewer.user
+
+
+def test_the_latest_override_counts_and_all_are_kept(people: People, make: Make) -> None:
+    interview = scored(make())
+    for points in (1, 3):
+        post(people.interviewer, interview, "overrides", change(people, interview, points=points))
+    assert written(people, interview)["criteria"][0]["points"] == 3
+    assert list(Override.objects.values_list("points", flat=True)) == [1, 3]
+
+
+def test_an_override_can_change_the_level(people: People, make: Make) -> None:
+    interview = scored(make())
+    assert written(people, interview)["level"] == "L7"
+    for criterion in written(people, interview)["criteria"]:
+        post(people.interviewer, interview, "overrides", change(people, interview, criterion_id=criterion["id"], points=2))
+    assert written(people, interview)["level"] == "L5"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"reason": "  "}, "no_reason"),
+        ({"points": 5}, "bad_points"),
+        ({"points": -1}, "bad_points"),
+        ({"points": 1.3}, "bad_points"),
+        ({"points": 1e400}, "invalid"),
+        ({"criterion_id": "none"}, "no_criterion"),
+        ({"score_id": "00000000-0000-4000-8000-000000000000"}, "no_score"),
+        ({"score_id": "x"}, "invalid"),
+    ],
+)
+def test_an_override_that_makes_no_sense_changes_nothing(people: People, make: Make, changes: dict[str, Any], code: str) -> None:
+    interview = scored(make())
+    answer = post(people.interviewer, interview, "overrides", change(people, interview, **changes))
+    assert answer.status_code in (400, 404)
+    assert answer.json()["code"] in (code, "error", "parse_error")
+    assert not Override.objects.exists()
+
+
+def test_a_score_of_another_interview_can_not_be_reached_through_this_one(people: People, make: Make) -> None:
+    mine, theirs = scored(make()), scored(make())
+    answer = post(people.interviewer, mine, "overrides", change(people, theirs))
+    assert answer.json()["code"] == "no_score"
+
+
+@pytest.mark.parametrize("what", ["overrides", "notes", "publish", "rescore"])
+def test_only_reviewers_review(people: People, make: Make, what: str) -> None:
+    interview = scored(make())
+    body = change(people, interview) if what == "overrides" else {"text": "Well done."}
+    codes = {person.name: post(person, interview, what, body).status_code for person in people}
+    assert codes == {"candidate": 403, "other": 404, "interviewer": 200, "admin": 200, "stranger": 403}
+
+
+def test_nobody_reviews_their_own_interview(people: People, make: Make) -> None:
+    interview = scored(make())
+    user = people.candidate.user
+    assert user is not None
+    user.role = "interviewer"
+    user.save()
+    answer = post(people.candidate, interview, "publish")
+    assert (answer.status_code, answer.json()["code"]) == (403, "own_interview")
+
+
+def test_the_candidate_reads_notes_once_the_review_is_published(people: People, make: Make) -> None:
+    interview = scored(make())
+    post(people.interviewer, interview, "notes", {"text": "Say more about the residual."})
+
+    def notes() -> list[str]:
+        return [note["text"] for note in people.candidate.client.get(f"/api/interviews/{interview.pk}/report/").json()["notes"]]
+
+    assert notes() == []
+    post(people.interviewer, interview, "publish")
+    assert notes() == ["Say more about the residual."]
+
+
+@pytest.mark.parametrize("text", [" ", "NUL \0", "long" * 3000])
+def test_a_note_that_can_not_be_kept_is_refused(people: People, make: Make, text: str) -> None:
+    assert post(people.interviewer, scored(make()), "notes", {"text": text}).status_code == 400
+    assert not Note.objects.exists()
+
+
+def test_publishing_twice_is_publishing_once(people: People, make: Make) -> None:
+    interview = scored(make())
+    for _ in range(2):
+        assert post(people.interviewer, interview, "publish").json()["interview"]["status"] == "published"
+    assert interview.events.filter(kind=Event.Kind.PUBLISHED).count() == 1
+
+
+def test_what_is_not_scored_yet_can_not_be_published(people: People, make: Make) -> None:
+    answer = post(people.interviewer, finish(make()), "publish")
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_scored")
+
+
+def test_the_queue_and_the_desk_open_for_reviewers_alone(people: People, make: Make) -> None:
+    interview = scored(make())
+    for page in ("/review/", f"/review/{interview.pk}/"):
+        codes = {person.name: person.client.get(page).status_code for person in people}
+        assert codes == {"candidate": 403, "other": 403, "interviewer": 200, "admin": 200, "stranger": 302}
