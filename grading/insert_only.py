@@ -44,7 +44,8 @@ def protect(app_label: str, model_name: str) -> RunPython:
         if editor.connection.vendor == "postgresql":
             editor.execute(
                 """CREATE OR REPLACE FUNCTION roofline_refuse_update() RETURNS trigger LANGUAGE plpgsql AS
-                $$ BEGIN RAISE EXCEPTION '% rows are written once', TG_TABLE_NAME; END $$"""
+                $$ BEGIN RAISE EXCEPTION '% rows are written once', TG_TABLE_NAME; END $$""",
+                params=None,
             )
             editor.execute(
                 f"CREATE TRIGGER {table}_written_once BEFORE UPDATE ON {table} "

@@ -1,13 +1,14 @@
 """Real services for the tests: PostgreSQL and Redis, started here, gone with the run.
 
-A pytest plugin, loaded before Django reads its settings (`-p tests.services`). `TEST_DB=postgres` runs on PostgreSQL, which is what
-`make test` does first; the default is SQLite. `TEST_DATABASE_URL` and `TEST_REDIS_URL` name services that are already there.
+A pytest plugin, loaded before Django reads its settings (`-p tests.services`). `TEST_DB=postgres` runs on PostgreSQL, which is
+what `make test` does first; the default is SQLite. `TEST_DATABASE_URL` and `TEST_REDIS_URL` name services that are already there.
 """
 
 import atexit
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,8 +31,14 @@ def _postgres_bin() -> Path:
     raise Missing("PostgreSQL's server is not installed: apt-get install postgresql (or set TEST_DATABASE_URL).")
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def start_postgres(folder: Path) -> str:
-    """Makes a cluster in `folder`, listening on a Unix socket alone, and returns its URL. PostgreSQL refuses to run as root, so root lends it a uid."""
+    """Makes a cluster in `folder` and returns its URL. PostgreSQL refuses to run as root, so root lends it a uid."""
     bin_dir = _postgres_bin()
     user = "postgres" if any(entry.pw_name == "postgres" for entry in pwd.getpwall()) else "nobody"
     as_user = {"user": user, "group": pwd.getpwnam(user).pw_gid} if os.geteuid() == 0 else {}
@@ -41,11 +48,13 @@ def start_postgres(folder: Path) -> str:
     data = folder / "data"
     quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder, **as_user}
     subprocess.run([bin_dir / "initdb", "-D", data, "-U", "roofline", "-A", "trust", "-E", "UTF8", "--no-sync"], **quiet)
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+    port = _free_port()
+    options = f"-k {folder} -h 127.0.0.1 -p {port} -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
     subprocess.run([bin_dir / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-o", options, "start"], **quiet)
     stop = [bin_dir / "pg_ctl", "-D", data, "-m", "immediate", "stop"]
-    atexit.register(lambda: subprocess.run(stop, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **as_user))
-    return f"postgres://roofline@{str(folder).replace('/', '%2F')}/postgres"
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/", **as_user}
+    atexit.register(lambda: subprocess.run(stop, **silent, check=False))
+    return f"postgres://roofline@127.0.0.1:{port}/postgres"
 
 
 def redis_binary() -> str:
@@ -59,18 +68,18 @@ def redis_binary() -> str:
 
 def start_redis(folder: Path) -> str:
     """Starts a Redis on a Unix socket that keeps nothing, and returns its URL."""
-    socket = folder / "redis.sock"
+    address = folder / "redis.sock"
     process = subprocess.Popen(
-        [redis_binary(), "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", folder],
+        [redis_binary(), "--port", "0", "--unixsocket", address, "--save", "", "--appendonly", "no", "--dir", folder],
         stdout=subprocess.DEVNULL,
     )
     atexit.register(process.kill)
     deadline = time.monotonic() + 10
-    while not socket.exists():
+    while not address.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             raise Missing("redis-server did not start.")
         time.sleep(0.01)
-    return f"unix://{socket}"
+    return f"unix://{address}"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -204,7 +204,16 @@ async def test_more_than_a_frame_may_hold_is_refused_and_loses_nothing(people: P
     assert (await content(interview)).text == "kept "
 
 
-BROKEN = [b"\x07", b"\x00", b"\x00\x09\x00", b"\x00\x02", b"\x00\x02\x05abc", b"\x00\x00\x03\xff\xff\xff", b"\xff" * 40, b"\x00\x02\x03\x01\x01\x01"]
+BROKEN = [
+    b"\x07",
+    b"\x00",
+    b"\x00\x09\x00",
+    b"\x00\x02",
+    b"\x00\x02\x05abc",
+    b"\x00\x00\x03\xff\xff\xff",
+    b"\xff" * 40,
+    b"\x00\x02\x03\x01\x01\x01",
+]
 
 
 @pytest.mark.parametrize("frame", BROKEN)

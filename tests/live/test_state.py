@@ -73,7 +73,7 @@ def test_the_number_of_queries_does_not_grow_with_runs(people: People, make: Mak
         return len(caught)
 
     def run() -> None:
-        made = Run.objects.create(user=people.candidate.user, subject=answer.pk, lab="continuous-batcher", kind="public", source="", state="D")
+        made = Run.objects.create(user=people.candidate.user, subject=answer.pk, lab="continuous-batcher", kind="public", state="D")
         TestResult.objects.create(run=made, position=0, name="a", group="b", verdict="AC", points=1, max_points=1, seconds=0)
 
     run()

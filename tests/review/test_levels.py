@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from interviews.review.levels import BANDS, Mark, level_of, standing
 
 
-@pytest.mark.parametrize(("points", "level"), [(0, "below"), (13.9, "below"), (14, "L5"), (19.9, "L5"), (20, "L6"), (24.9, "L6"), (25, "L7"), (28, "L7")])
+BORDERS = [(0, "below"), (13.9, "below"), (14, "L5"), (19.9, "L5"), (20, "L6"), (24.9, "L6"), (25, "L7"), (28, "L7")]
+
+
+@pytest.mark.parametrize(("points", "level"), BORDERS)
 def test_the_borders(points: float, level: str) -> None:
     assert level_of(points) == level
 
