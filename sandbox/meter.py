@@ -37,6 +37,7 @@ class Counters:
     drafted: int = 0
     accepted: int = 0
     peak_blocks: int = 0
+    peak_open: int = 0  # open sequences
     peak_sequences: int = 0  # in one forward pass
     peak_tokens: int = 0  # in one forward pass
     refused: int = 0
@@ -145,6 +146,7 @@ class MeteredEngine:
         handle = self.count.opened
         self._sequences[handle] = sequence
         self._names[handle] = name
+        self.count.peak_open = max(self.count.peak_open, len(self._sequences))
         return handle
 
     def forward(self, work: list[tuple[int, list[int]]]) -> list[Any]:
