@@ -1,0 +1,260 @@
+"""What decides. The rule is checked with its noise given; the loop by its tokens, its law and its counts."""
+
+from collections import Counter
+
+import torch
+
+from sandbox import checks
+from sandbox.oracle import MARGIN, greedy, law, prompt
+from sandbox.testing import test
+
+
+class Pair:
+    """Two engines and the decoder on them."""
+
+    def __init__(self, sut, bench, k, draft="draft", **engine):
+        options = {"blocks": 16, "returns": "logits"} | engine
+        self.target, self.draft = bench.engine("target", **options), bench.engine(draft, **options)
+        self.decoder = sut.new("SpeculativeDecoder", self.target, self.draft, k)
+
+    def generate(self, tokens, count, temperature=0.0, stop=()):
+        made = checks.ints(self.decoder.generate(tokens, count, temperature, list(stop)), "generate")
+        checks.that(all(0 <= token < self.target.vocab_size for token in made), "form", "a token that is none")
+        return made
+
+
+def course(tokens, expected, k):
+    """How greedy speculation must go: (target passes, draft passes, tokens the draft computes), or None when rounding could change it."""
+    rounds = draft_passes = draft_tokens = held = 0
+    made = []
+    while len(made) < len(expected):
+        count = min(k, len(expected) - len(made) - 1)
+        drafted, margin = greedy(tokens + made, count, model="draft") if count else ([], 1.0)
+        if margin < MARGIN:
+            return None
+        accepted = 0
+        while accepted < count and drafted[accepted] == expected[len(made) + accepted]:
+            accepted += 1
+        if count:
+            draft_tokens += len(tokens) + len(made) - held + count - 1
+            held = len(tokens) + len(made) + count - 1
+        made = expected[: len(made) + accepted + 1]
+        held = min(held, len(tokens) + len(made) - 1)
+        rounds, draft_passes = rounds + 1, draft_passes + count
+    return rounds, draft_passes, draft_tokens
+
+
+def known_course(rng, length, count, k):
+    for _ in range(50):
+        tokens, expected = prompt(rng, length, count)
+        if (found := course(tokens, expected, k)) is not None:
+            return tokens, expected, found
+    raise RuntimeError("no prompt with a clear course was found")
+
+
+def simplex(rng, size):
+    raw = torch.tensor([rng.expovariate(1.0) + 0.02 for _ in range(size)], dtype=torch.float64)
+    return raw / raw.sum()
+
+
+def pick(weights, u):
+    """The index that u draws, and how far u is from the nearest border."""
+    sums = torch.cumsum(weights / weights.sum(), 0)
+    borders = [0.0, *sums.tolist()]
+    index = next(i for i, border in enumerate(sums.tolist()) if border > u or i == len(weights) - 1)
+    return index, min(abs(u - border) for border in borders)
+
+
+def clear_draw(rng, weights):
+    """A u that no rounding can move over a border, and the index that it draws."""
+    while True:
+        u = rng.random()
+        index, gap = pick(weights, u)
+        if gap > 1e-4:
+            return u, index
+
+
+# greedy-exact --------------------------------------------------------------------------------------------------------
+
+
+@test("greedy-exact", points=2)
+def matches_greedy_decoding(sut, bench):
+    """The target's own greedy tokens, over many rounds with acceptances and rejections."""
+    for length in (1, 16, bench.rng.randrange(20, 40)):
+        tokens, expected = prompt(bench.rng, length, 24)
+        checks.equal(Pair(sut, bench, 3).generate(tokens, 24), expected, "the tokens differ")
+
+
+@test("greedy-exact", points=2)
+def any_draft_length(sut, bench):
+    """k from 1 to more than the whole answer gives the same tokens."""
+    tokens, expected = prompt(bench.rng, 11, 9)
+    for k in (1, 2, 5, 20):
+        checks.equal(Pair(sut, bench, k).generate(tokens, 9), expected, f"the tokens differ at k = {k}")
+
+
+# acceptance-law ------------------------------------------------------------------------------------------------------
+
+
+@test("acceptance-law", points=2)
+def accepts_by_the_ratio(sut, bench):
+    """Each token is accepted exactly when its u is below p / q, and the first that is not ends the run."""
+    pair = Pair(sut, bench, 4)
+    for _ in range(60):
+        size, k = bench.rng.randrange(2, 9), bench.rng.randrange(1, 6)
+        p, q = [simplex(bench.rng, size) for _ in range(k + 1)], [simplex(bench.rng, size) for _ in range(k)]
+        tokens = [bench.rng.randrange(size) for _ in range(k)]
+        u, accepted = [], None
+        for i, token in enumerate(tokens):
+            ratio = float(p[i][token] / q[i][token])
+            noise = bench.rng.random()
+            while abs(noise - ratio) < 1e-3:
+                noise = bench.rng.random()
+            u.append(noise)
+            if accepted is None and noise >= ratio:
+                accepted = i
+        answer = pair.decoder.verify(tokens, torch.stack(p).float(), torch.stack(q).float(), [*u, 0.5])
+        checks.that(isinstance(answer, (tuple, list)) and len(answer) == 2, "form", "verify returns (accepted, token)")
+        checks.equal(answer[0], k if accepted is None else accepted, "how many are accepted")
+
+
+@test("acceptance-law", points=2)
+def follows_the_target_law(sut, bench):
+    """At a temperature, the first token of an answer has the target's distribution."""
+    tokens, _ = prompt(bench.rng, 6, 1)
+    temperature = 3.0
+    pair = Pair(sut, bench, 2)
+    drawn = Counter(pair.generate(tokens, 2, temperature)[0] for _ in range(700))
+    expected = law(tokens, temperature).tolist()
+    checks.follows([drawn[i] for i in range(len(expected))], expected, "the first token")
+
+
+# residual ------------------------------------------------------------------------------------------------------------
+
+
+@test("residual", points=2)
+def resamples_from_the_residual(sut, bench):
+    """A rejected token is replaced by the index that u draws from the normalised positive part of p - q."""
+    pair = Pair(sut, bench, 3)
+    for _ in range(40):
+        size = bench.rng.randrange(3, 10)
+        p, q, last = (simplex(bench.rng, size) for _ in range(3))
+        token = int((p - q).argmin())  # where the draft gives most too much
+        u, expected = clear_draw(bench.rng, (p - q).clamp(min=0))
+        actual = pair.decoder.verify([token], torch.stack([p, last]).float(), q[None].float(), [0.9999, u])
+        if float(p[token] / q[token]) < 0.999:
+            checks.equal(tuple(actual), (0, expected), "the token that replaces a rejected one")
+
+
+@test("residual", points=2)
+def a_token_the_draft_never_gives(sut, bench):
+    """q = 0 is no division by zero: such a token is accepted when the target can give it, and rejected when it can't."""
+    pair = Pair(sut, bench, 2)
+    q = torch.tensor([[0.0, 0.5, 0.5]])
+    p = torch.tensor([[0.2, 0.5, 0.3], [0.0, 1.0, 0.0]])
+    checks.equal(tuple(pair.decoder.verify([0], p, q, [bench.rng.random(), 0.5])), (1, 1), "a token with q = 0 and p > 0")
+    p = torch.tensor([[0.0, 0.1, 0.9], [0.0, 1.0, 0.0]])
+    checks.equal(tuple(pair.decoder.verify([0], p, q, [bench.rng.random(), 0.5])), (0, 2), "a token with q = 0 and p = 0")
+
+
+# kv-rollback ---------------------------------------------------------------------------------------------------------
+
+
+@test("kv-rollback", points=2, flight=True)
+def the_draft_stays_in_step(sut, bench):
+    """The draft forgets what was rejected: its proposals, and with them the number of target passes, are those of a sound cache."""
+    for _ in range(3):
+        k = bench.rng.randrange(2, 5)
+        tokens, expected, (passes, _, _) = known_course(bench.rng, bench.rng.randrange(6, 20), 30, k)
+        pair = Pair(sut, bench, k)
+        checks.equal(pair.generate(tokens, 30), expected, "the tokens differ")
+        actual = pair.target.count.forwards
+        checks.that(actual <= passes, "budget", "more target passes than a sound draft cache needs", expected=passes, actual=actual)
+
+
+@test("kv-rollback", points=2)
+def gives_all_blocks_back(sut, bench):
+    """After an answer no block is held, whether it ended by length or by a stop token; the next answer finds a whole pool."""
+    pair = Pair(sut, bench, 3, blocks=4)
+    for stop in (False, True, False):
+        tokens, expected = prompt(bench.rng, 30, 20)
+        pair.generate(tokens, 20, stop=[expected[8]] if stop else [])
+        for engine in (pair.target, pair.draft):
+            checks.equal((engine.held, engine.sequences), (0, 0), "blocks and sequences held after an answer", reason="state")
+
+
+# bonus-token ---------------------------------------------------------------------------------------------------------
+
+
+@test("bonus-token", points=2)
+def the_bonus_comes_from_the_last_row(sut, bench):
+    """When all are accepted, u draws one more token from the last row of p; with nothing drafted, that is all there is."""
+    pair = Pair(sut, bench, 3)
+    for k in (0, 1, 3):
+        size = bench.rng.randrange(3, 10)
+        rows = [simplex(bench.rng, size) for _ in range(k + 1)]
+        u, expected = clear_draw(bench.rng, rows[-1])
+        p = torch.stack(rows).float()
+        tokens = [bench.rng.randrange(size) for _ in range(k)]
+        actual = pair.decoder.verify(tokens, p, p[:-1].clone(), [*(bench.rng.random() * 0.99 for _ in range(k)), u])
+        checks.equal(tuple(actual), (k, expected), "a full acceptance")
+
+
+@test("bonus-token", points=2)
+def full_acceptance_yields_one_more(sut, bench):
+    """With the target as its own draft, each target pass yields k + 1 tokens."""
+    k = bench.rng.randrange(2, 5)
+    count = (k + 1) * 5
+    tokens, expected = prompt(bench.rng, 8, count)
+    pair = Pair(sut, bench, k, draft="target")
+    checks.equal(pair.generate(tokens, count), expected, "the tokens differ")
+    checks.equal(pair.target.count.forwards, 5, "target passes for five full acceptances", reason="budget")
+
+
+# stop-conditions -----------------------------------------------------------------------------------------------------
+
+
+@test("stop-conditions", points=2)
+def stops_inside_an_accepted_run(sut, bench):
+    """A stop token ends the answer where it stands, with nothing after it, although more were accepted."""
+    for _ in range(4):
+        tokens, made = prompt(bench.rng, 7, 16)
+        stop = [made[bench.rng.randrange(2, 9)], bench.rng.randrange(768)]
+        expected, _ = greedy(tokens, 16, stop)
+        checks.equal(Pair(sut, bench, 4, draft="target").generate(tokens, 16, stop=stop), expected, "the tokens up to the stop")
+
+
+@test("stop-conditions", points=2)
+def ends_where_the_length_says(sut, bench):
+    """Exactly max_new_tokens tokens, one included, even when a round could give more."""
+    for count in (1, 2, 7):
+        tokens, expected = prompt(bench.rng, 5, count)
+        checks.equal(Pair(sut, bench, 4, draft="target").generate(tokens, count), expected, f"{count} tokens")
+
+
+# efficiency ----------------------------------------------------------------------------------------------------------
+
+
+@test("efficiency", points=2)
+def computes_the_prompt_once(sut, bench):
+    """Each model computes the prompt once, and of the rest no more than the drafts need."""
+    tokens, expected, (_, _, draft_tokens) = known_course(bench.rng, 60, 20, 3)
+    pair = Pair(sut, bench, 3)
+    checks.equal(pair.generate(tokens, 20), expected, "the tokens differ")
+    # Each target pass computes its drafts and one token more; the prompt comes on top, once.
+    allowed = len(tokens) + pair.target.count.forwards * 4
+    checks.that(pair.target.count.tokens <= allowed, "budget", "tokens computed by the target", expected=allowed, actual=pair.target.count.tokens)
+    slack = draft_tokens + len(tokens) // 2
+    checks.that(pair.draft.count.tokens <= slack, "budget", "tokens computed by the draft", expected=draft_tokens, actual=pair.draft.count.tokens)
+
+
+@test("efficiency", points=2)
+def drafts_no_more_than_can_be_used(sut, bench):
+    """Near the end of an answer fewer tokens are drafted: the last one of a round needs no draft."""
+    k = 4
+    for count, passes in ((1, 0), (3, 2), (5, 4), (8, 6), (13, 10)):
+        tokens, expected = prompt(bench.rng, 9, count)
+        pair = Pair(sut, bench, k, draft="target")  # so that every draft is accepted
+        checks.equal(pair.generate(tokens, count), expected, "the tokens differ")
+        actual = pair.draft.count.forwards
+        checks.that(actual <= passes, "budget", "draft passes", expected=passes, actual=actual)
