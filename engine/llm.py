@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from engine.checkpoint import Checkpoint, load_checkpoint
 from engine.engine import Engine
 from engine.errors import RequestError
@@ -35,7 +33,7 @@ class LLM:
     """An engine over one checkpoint.
 
     `path`: a checkpoint folder (or a loaded Checkpoint). `dtype`: float32, bfloat16 or float16. `device`: "cpu", "cuda".
-    `mode`: "exact" (float32, plain torch; equals transformers) or "fast" (Triton kernels on a GPU); by default "exact"
+    `mode`: "exact" (float32, plain torch; equals transformers) or "fast" (reduced precision); by default "exact"
     for float32 and "fast" otherwise.
     `n_pages`, `page_size`: the pool; by default as many pages as `kv_memory` bytes hold, and no more than can be used.
     `kv_codec`: None, "int8" or "fp8". `prefix_cache`: "hash", "radix" or None.
@@ -70,7 +68,7 @@ class LLM:
         self.mode = mode or ("exact" if dtype == "float32" else "fast")
         if self.mode == "exact" and dtype != "float32":
             raise RequestError(f"mode 'exact' means float32, not {dtype}")
-        self.checkpoint = path if isinstance(path, Checkpoint) else load_checkpoint(path, dtype, device, self._ops(device))
+        self.checkpoint = path if isinstance(path, Checkpoint) else load_checkpoint(path, dtype, device)
         self.config, self.tokenizer = self.checkpoint.config, self.checkpoint.tokenizer
         self.seed = seed
         self.adapters: dict[str, Adapter] = {}
@@ -213,13 +211,6 @@ class LLM:
 
     # -- parts -------------------------------------------------------------------------------------------------------
 
-    def _ops(self, device: str) -> Any:
-        if self.mode == "fast" and torch.device(device).type == "cuda":
-            from engine.kernels import TritonOps
-
-            return TritonOps()
-        return None
-
     @staticmethod
     def _cache(kind: str | None, allocator: PageAllocator, page_size: int) -> PrefixCache | None:
         if kind is None:
@@ -233,7 +224,7 @@ class LLM:
             return None
         if draft == "ngram":
             return NGramDrafter(len(widths))
-        small = draft if isinstance(draft, Checkpoint) else load_checkpoint(draft, dtype, device, self._ops(device))
+        small = draft if isinstance(draft, Checkpoint) else load_checkpoint(draft, dtype, device)
         if small.config.vocab_size != self.config.vocab_size:
             raise RequestError(
                 f"the draft model has {small.config.vocab_size} tokens, the target {self.config.vocab_size}; they must match"

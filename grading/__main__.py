@@ -20,7 +20,8 @@ def _answer(path: str) -> str:
 
 
 def _show(result: Score, verbose: bool) -> None:
-    print(f"{result.total:g} of {result.max:g}   {result.level}   {result.state}" + (f"   could be {', '.join(result.level_set)}" if len(result.level_set) > 1 else ""))
+    also = f"   could be {', '.join(result.level_set)}" if len(result.level_set) > 1 else ""
+    print(f"{result.total:g} of {result.max:g}   {result.level}   {result.state}{also}")
     if result.flags:
         print("flags:", ", ".join(result.flags))
     if result.reason:

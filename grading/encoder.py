@@ -91,7 +91,7 @@ class Encoder:
         for i in range(LAYERS):
             at = f"encoder.layer.{i}."
             q, k, v = (part.view(len(batch), length, HEADS, WIDTH // HEADS).transpose(1, 2)
-                       for part in F.linear(x, w[f"qkv.{i}.weight"], w[f"qkv.{i}.bias"]).split(WIDTH, dim=-1))
+                       for part in F.linear(x, w[f"qkv.{i}.weight"], w[f"qkv.{i}.bias"]).split(WIDTH, dim=-1))  # type: ignore[no-untyped-call]
             attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2).reshape(x.shape)
             x = self._norm(x + self._linear(attended, at + "attention.output.dense"), at + "attention.output.LayerNorm")
             inner = F.gelu(self._linear(x, at + "intermediate.dense"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class Match:
     terms: float = 1.0
     numbers: float = 1.0
     missing: tuple[str, ...] = ()
-    denied: Opposition = Opposition(0.0)
+    denied: Opposition = field(default_factory=lambda: Opposition(0.0))
     denial: Clause | None = None
     gate: str = ""
 

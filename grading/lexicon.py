@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-DETERMINERS = frozenset("a an the this that these those its their his her our your my every each any some no both either neither".split())
+DETERMINERS = frozenset(["a", "an", "the", "this", "that", "these", "those", "its", "their", "his", "her", "our", "your", "my", "every", "each", "any", "some", "no", "both", "either", "neither"])
 PREPOSITIONS = frozenset(
-    "of in on at by for from with without into onto per between among across over under through during within against via as to about "
-    "above below before after until than like upon toward towards beyond along inside outside near despite".split())
+    ["of", "in", "on", "at", "by", "for", "from", "with", "without", "into", "onto", "per", "between", "among", "across", "over", "under", "through", "during", "within", "against", "via", "as", "to", "about", "above", "below", "before", "after", "until", "than", "like", "upon", "toward", "towards", "beyond", "along", "inside", "outside", "near", "despite"])
 AUXILIARIES = frozenset(
-    "is are was were be been being am has have had having do does did can could will would shall should may might must cannot isn't "
-    "aren't wasn't weren't hasn't haven't hadn't doesn't don't didn't can't couldn't won't wouldn't shouldn't mustn't it's that's "
-    "there's let's".split())
-MODALS = frozenset("can could will would shall should may might must cannot can't couldn't won't wouldn't shouldn't mustn't do does did "
-                   "doesn't don't didn't".split())
-PRONOUNS = frozenset("i you he she it we they them us me him itself themselves one who whom what which there here".split())
-CONJUNCTIONS = frozenset("and or but nor so yet".split())
-SUBORDINATORS = frozenset("because if when while since although though whereas unless whether that which where how why once therefore "
-                          "thus hence however then".split())
-ADVERBS = frozenset("also only just even still already again very more most less least much many too quite rather often always usually "
-                    "never not all such same other another own few several else up down out off etc ie eg instead both first".split())
+    ["is", "are", "was", "were", "be", "been", "being", "am", "has", "have", "had", "having", "do", "does", "did", "can", "could", "will", "would", "shall", "should", "may", "might", "must", "cannot", "isn't", "aren't", "wasn't", "weren't", "hasn't", "haven't", "hadn't", "doesn't", "don't", "didn't", "can't", "couldn't", "won't", "wouldn't", "shouldn't", "mustn't", "it's", "that's", "there's", "let's"])
+MODALS = frozenset(["can", "could", "will", "would", "shall", "should", "may", "might", "must", "cannot", "can't", "couldn't", "won't", "wouldn't", "shouldn't", "mustn't", "do", "does", "did", "doesn't", "don't", "didn't"])
+PRONOUNS = frozenset(["i", "you", "he", "she", "it", "we", "they", "them", "us", "me", "him", "itself", "themselves", "one", "who", "whom", "what", "which", "there", "here"])
+CONJUNCTIONS = frozenset(["and", "or", "but", "nor", "so", "yet"])
+SUBORDINATORS = frozenset(["because", "if", "when", "while", "since", "although", "though", "whereas", "unless", "whether", "that", "which", "where", "how", "why", "once", "therefore", "thus", "hence", "however", "then"])
+ADVERBS = frozenset(["also", "only", "just", "even", "still", "already", "again", "very", "more", "most", "less", "least", "much", "many", "too", "quite", "rather", "often", "always", "usually", "never", "not", "all", "such", "same", "other", "another", "own", "few", "several", "else", "up", "down", "out", "off", "etc", "ie", "eg", "instead", "both", "first"])
 FUNCTION = (DETERMINERS | PREPOSITIONS | AUXILIARIES | PRONOUNS | CONJUNCTIONS | SUBORDINATORS | ADVERBS
             ) - {"before", "after", "up", "down", "more", "less", "above", "below", "without", "not", "never", "no", "inside", "outside",
                  "over", "under", "all", "only", "most", "least", "first", "same", "between", "neither", "cannot", "many", "few"}
 
-NEGATORS = frozenset("not no never none neither nor without cannot can't couldn't won't wouldn't shouldn't mustn't isn't aren't "
-                     "wasn't weren't hasn't haven't hadn't doesn't don't didn't hardly barely scarcely nothing".split())
-NOT_NEGATING = frozenset("only just merely simply necessarily".split())  # "not only"
+NEGATORS = frozenset(["not", "no", "never", "none", "neither", "nor", "without", "cannot", "can't", "couldn't", "won't", "wouldn't", "shouldn't", "mustn't", "isn't", "aren't", "wasn't", "weren't", "hasn't", "haven't", "hadn't", "doesn't", "don't", "didn't", "hardly", "barely", "scarcely", "nothing"])
+NOT_NEGATING = frozenset(["only", "just", "merely", "simply", "necessarily"])  # "not only"
 
 # Opposites. Each row is one axis: the words of one pole, a bar, the words of the other.
 _AXES = """
@@ -104,8 +97,7 @@ underflow | overflow
 saturated saturates | idle underutilised underutilized
 """
 # Words that stand in many senses: they take part only when the clauses are otherwise nearly the same.
-LOOSE = frozenset("first last right long short end start all some many few read write over under on off up down most least max min "
-                  "input output full complete close open block keep draft target row column source left".split())
+LOOSE = frozenset(["first", "last", "right", "long", "short", "end", "start", "all", "some", "many", "few", "read", "write", "over", "under", "on", "off", "up", "down", "most", "least", "max", "min", "input", "output", "full", "complete", "close", "open", "block", "keep", "draft", "target", "row", "column", "source", "left"])
 
 
 @lru_cache(maxsize=65536)

@@ -9,20 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-
-import pint
+from typing import Any
 
 from grading.lexicon import LOOSE, NEGATORS, NOT_NEGATING, poles
 from grading.text import Token
 from grading.units import Found, UnitError, quantity, registry
 
 SCOPE = 6  # content words that a negator reaches
-_STOPS = frozenset("but because whereas while although though since so if when unless which that".split())
-_NEGATES_TO = frozenset("fails fail failed failing unable refuse refuses".split())  # only before "to"
+_STOPS = frozenset(["but", "because", "whereas", "while", "although", "though", "since", "so", "if", "when", "unless", "which", "that"])
+_NEGATES_TO = frozenset(["fails", "fail", "failed", "failing", "unable", "refuse", "refuses"])  # only before "to"
 _CONTRAST = {("rather", "than"): 2, ("instead", "of"): 2, ("as", "opposed"): 2}  # "rather than X": X is denied
 _WHOLE = re.compile(r"\b(?:it(?:'s| is| was) (?:not|never) (?:true|correct|right|the case|so)|it(?:'s| is| was) (?:false|wrong|incorrect|untrue)|"
                     r"(?:is|are) (?:false|wrong|incorrect|untrue)\s*[:,]|it is a (?:myth|mistake|misconception)|contrary to)\b|\bno,", re.I)
-_DIRECTED = frozenset("than before after to into from over by onto via precedes follows exceeds".split())
+_DIRECTED = frozenset(["than", "before", "after", "to", "into", "from", "over", "by", "onto", "via", "precedes", "follows", "exceeds"])
 _TURNED = {"before": "after", "after": "before", "from": "to", "to": "from", "into": "from"}
 
 
@@ -43,8 +42,8 @@ def negated(tokens: Sequence[Token], text: str, known: Set[str] | None = None) -
         after = tokens[i + 1].text if i + 1 < len(tokens) else ""
         if (word, after) in _CONTRAST:
             start, left = i + 2, 4
-        elif word in _NEGATES_TO and after == "to" or word in NEGATORS and after not in NOT_NEGATING and not (
-                word == "no" and after in ("matter", "more")):
+        elif (word in _NEGATES_TO and after == "to") or (word in NEGATORS and after not in NOT_NEGATING and not (
+                word == "no" and after in ("matter", "more"))):
             start, left = i + 1, SCOPE
         elif word == "unlike":
             start, left = i + 1, 3
@@ -173,23 +172,23 @@ def same_number(found: Found, value: float, unit: str, tolerance: float) -> str:
     except UnitError:
         return "apart"
     if found.unit is None or not _kind(found.unit):
-        plain = [value, float(expected.magnitude)]
+        plain = [value, float(expected.m)]
         if any(abs(found.value - v) <= tolerance * abs(v) + 1e-12 for v in plain):
             return "match"
         return "differ" if not _kind(expected.units) and found.unit == expected.units else "apart"
     if _kind(found.unit) != _kind(expected.units):
         return "apart"
-    a, b = _base(found.value, found.unit), _base(float(expected.magnitude), expected.units)
+    a, b = _base(found.value, found.unit), _base(float(expected.m), expected.units)
     return "match" if abs(a - b) <= tolerance * abs(b) + 1e-12 * abs(b) else "differ"
 
 
-_COUNTS = frozenset(f"[{name}]" for name in "token request layer gpu step user sequence parameter block".split())
+_COUNTS = frozenset(f"[{name}]" for name in ["token", "request", "layer", "gpu", "step", "user", "sequence", "parameter", "block"])
 
 
-def _kind(unit: pint.Unit) -> tuple[tuple[str, float], ...]:
+def _kind(unit: Any) -> tuple[tuple[str, float], ...]:
     return tuple(sorted((k, float(v)) for k, v in unit.dimensionality.items() if k not in _COUNTS)) or (
         (("bit", 1.0),) if "byte" in str(unit) or "bit" in str(unit) else ())
 
 
-def _base(value: float, unit: pint.Unit) -> float:
+def _base(value: float, unit: Any) -> float:
     return float(registry().Quantity(value, unit).to_base_units().magnitude)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +219,8 @@ def _problem(error: ValidationError) -> str:
         return f"YAML read this as {error.instance}; put it in quotes"
     if isinstance(error.instance, dict) and error.validator == "type" and "string" in error.validator_value:
         return "this is a mapping, not a text; a text with a colon needs quotes"
-    return error.message if len(error.message) < 300 else error.message[:300] + " …"
+    message = str(error.message)
+    return message if len(message) < 300 else message[:300] + " …"
 
 
 def _unique(ids: Iterable[str], place: str, path: str) -> None:
@@ -327,7 +329,7 @@ def _check_rule(criterion: Criterion, place: str, path: str) -> None:
 
 def _check_bands(rubric: Rubric, path: str) -> None:
     least = [points for _, points in rubric.bands]
-    if any(a >= b for a, b in zip(least, least[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(least)):
         raise RubricError("bands", "must rise", path)
     if least and least[-1] > rubric.max:
         raise RubricError("bands", f"asks for {least[-1]:g} of {rubric.max:g} points", path)

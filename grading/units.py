@@ -119,7 +119,7 @@ def _unit(text: str) -> tuple[float, pint.Unit]:
     try:
         parsed = registry().parse_expression(out)
         quantity = parsed if isinstance(parsed, pint.Quantity) else registry().Quantity(parsed)
-        return float(quantity.magnitude), quantity.units
+        return float(quantity.magnitude), registry().Unit(str(quantity.units))
     except Exception:  # as above
         raise UnitError(f"unknown unit {text!r}") from None
 

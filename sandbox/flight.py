@@ -1,7 +1,8 @@
 """The flight record: what happened in each step, as the metered engine saw it.
 
 Shape (docs/architecture.md): `{steps: [{t, requests: [{id, prefill, decode, drafted, accepted}], blocks_used, blocks_free, hits, preempted}],
-total_blocks, truncated}`. Requests are numbered in the order in which they were first opened: their names are the submission's to choose, so they are not shown.
+total_blocks, truncated}`. Requests are numbered in the order in which they were first opened: their names are the submission's to choose, so they
+are not shown.
 """
 
 from dataclasses import dataclass, field

@@ -16,14 +16,14 @@ MS_BIND, MS_REC, MS_PRIVATE, MS_NOSUID, MS_NODEV = 0x1000, 0x4000, 0x40000, 0x2,
 STAGE = "/tmp"
 
 
-def _call(name, *arguments):
+def _call(name: str, *arguments: object) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, name)(*arguments) != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{name}: {os.strerror(code)}")
 
 
-def stage(sources):
+def stage(sources: list[str]) -> None:
     """Binds each source to STAGE/<index> in a private mount namespace, wherever it lay.
 
     The sources are opened before the file system is mounted over STAGE, which could hide them, but in the new namespace: a bind
@@ -43,7 +43,7 @@ def stage(sources):
         os.close(handle)
 
 
-def main():
+def main() -> None:
     descriptor = int(sys.argv[1])
     with open(descriptor, "rb", closefd=True) as order_file:
         order = json.load(order_file)

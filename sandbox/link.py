@@ -1,6 +1,7 @@
 """The judge's end of the stream: frames under a deadline, with the other end distrusted.
 
-One deadline covers a whole message, so an end that sends a byte a second gains nothing. The text that the jail prints is drained in the same loop, because a full
+One deadline covers a whole message, so an end that sends a byte a second gains nothing. The text that the jail prints is drained in the same loop,
+because a full
 pipe would stop it, and capped, because a flood would fill our memory.
 """
 

@@ -312,12 +312,12 @@ class MeteredEngine:
             sequence.tokens += tokens
             context += len(sequence.tokens)
             entries.append(entry)
-        count = self.count
-        count.forwards += 1
-        count.tokens += total
-        count.peak_blocks = max(count.peak_blocks, self.held)
-        count.peak_sequences = max(count.peak_sequences, len(rows))
-        count.peak_tokens = max(count.peak_tokens, total)
+        counters = self.count
+        counters.forwards += 1
+        counters.tokens += total
+        counters.peak_blocks = max(counters.peak_blocks, self.held)
+        counters.peak_sequences = max(counters.peak_sequences, len(rows))
+        counters.peak_tokens = max(counters.peak_tokens, total)
         self.clock.now += self._cost.step(total, context)
-        hits, self._hits_before_step = count.hits - self._hits_before_step, count.hits
+        hits, self._hits_before_step = counters.hits - self._hits_before_step, counters.hits
         self._last_step = self.record.step(self.clock.now, entries, self.held, hits)

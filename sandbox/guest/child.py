@@ -196,7 +196,7 @@ def serve(stream: Stream, start: wire.Start, payload: bytearray) -> int:
     random.seed(start.seed)
     for name, seed in (("numpy", lambda m: m.random.seed(start.seed % (1 << 32))), ("torch", lambda m: m.manual_seed(start.seed))):
         if name in sys.modules:
-            seed(sys.modules[name])
+            seed(sys.modules[name])  # type: ignore[no-untyped-call]
     server = Server(stream)
     if not server.answer_load(start, payload):
         return 0

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from interviews.review.levels import BANDS, Mark, level_of, standing
 
-
 BORDERS = [(0, "below"), (13.9, "below"), (14, "L5"), (19.9, "L5"), (20, "L6"), (24.9, "L6"), (25, "L7"), (28, "L7")]
 
 

@@ -1,6 +1,5 @@
 """A continuous batcher: fill in the methods. The brief says what each must do."""
 
-from roofline import OutOfBlocks  # raised by engine.forward when the pool can't hold a pass
 
 
 class ContinuousBatcher:

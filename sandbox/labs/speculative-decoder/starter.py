@@ -1,6 +1,5 @@
 """A speculative decoder: fill in the methods. The brief says what each must do."""
 
-import random
 
 import torch
 

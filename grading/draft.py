@@ -1,0 +1,58 @@
+"""A rubric from a model answer: its atomic statements become claims, to be edited by an author or used as they are."""
+
+from __future__ import annotations
+
+import re
+
+from grading.rubric import Claim, Criterion, Number, Rubric
+from grading.text import Clause, read, tokenise
+from grading.units import find_quantities
+
+MAX_CLAIMS = 24
+_META = re.compile(r"\b(?:one|two|three|some|any|all|either) of the following\b|\bshould be (?:given|mentioned|named|stated)\b|\bconsidered (?:fully )?correct\b"
+                   r"|\bpossible (?:answers?|differences|challenges|solutions)\b|\bfor example\s*:?$|\balternatively\b.{0,30}$|\banswer may\b|\bit is also (?:sufficient|valid)\b", re.I)
+_POINTS = re.compile(r"\(\s*\d*\.?\d+\s*(?:p|pt|pts|points?|marks?)?\s*\)")
+LONG = 20  # a sentence of more words is taken apart
+
+
+def split_reference(text: str) -> list[str]:
+    """The atomic statements of a model answer, in order and without repeats. Remarks to graders and lone headings are left out."""
+    document = read(_POINTS.sub(" ", text))
+    by_sentence: dict[int, list[Clause]] = {}
+    for clause in document.clauses:
+        by_sentence.setdefault(clause.sentence, []).append(clause)
+    out: dict[str, None] = {}
+    for clauses in by_sentence.values():
+        whole, parts = clauses[0], clauses[1:]
+        content = sum(t.content for t in whole.tokens)
+        if (_META.search(whole.text) and content < 12) or not content:
+            continue
+        if len(whole.tokens) > LONG and len(parts) > 1:
+            for part in parts:
+                if sum(t.content for t in part.tokens) >= 2:
+                    out[_tidy(part.text)] = None
+        else:
+            out[_tidy(whole.text)] = None
+    lines = [line for line in out if len(line) > 1]
+    solid = [line for line in lines if sum(t.content for t in tokenise(line)) >= 2]
+    return (solid or lines)[:MAX_CLAIMS]
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split()).strip(" .;,:([{-–→")
+
+
+def draft_rubric(question: str, model_answer: str, points: float = 4) -> Rubric:
+    """A rubric of one criterion whose claims are the statements of `model_answer`, worth `points` in proportion to the claims met.
+
+    `question` keeps claims out that only say the question back. Terms are not guessed (a term is a demand, and a demand is the author's to
+    make); numbers that stand with a unit are kept. Raises ValueError when the model answer states nothing.
+    """
+    asked = {t.stem for t in tokenise(question) if t.content}
+    statements = split_reference(model_answer)
+    new = [s for s in statements if {t.stem for t in tokenise(s) if t.content} - asked] or statements
+    if not new:
+        raise ValueError("the model answer states nothing that can be marked")
+    claims = tuple(Claim(f"claim-{i + 1}", text[:2000], numbers=tuple(
+        Number(f.value, str(f.unit)) for f in find_quantities(text) if f.unit is not None and len(new) > 1)[:4] if False else ()) for i, text in enumerate(new))
+    return Rubric((Criterion("answer", "The model answer's statements", points, claims=claims),))
