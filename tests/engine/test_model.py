@@ -40,7 +40,8 @@ def expected(oracle: Any, tokens: list[int]) -> torch.Tensor:
 
 
 def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    assert float((ours - theirs).abs().max()) < TOLERANCE
+    # float32 sums in another order: the error grows with the logits' size.
+    assert float((ours - theirs).abs().max()) < TOLERANCE * max(1.0, float(theirs.abs().max()))
 
 
 @pytest.mark.parametrize("family", factory.FAMILIES)

@@ -23,7 +23,7 @@ def saf(folder: Path, language: str = "english") -> Iterator[dict[str, object]]:
         question = " ".join((root.findtext("questionText") or "").split())
         reference = "\n".join(r.text.strip() for r in root.iter("referenceAnswer") if r.text)
         for answer in root.iter("studentAnswer"):
-            yield {"question_id": root.get("id"), "question": question, "reference": reference,
+            yield {"question_id": path.stem, "question": question, "reference": reference,
                    "answer": (answer.findtext("response") or "").strip(), "score": float(answer.findtext("score") or 0), "max_score": 1,
                    "split": path.parent.parent.name}
 

@@ -1,0 +1,60 @@
+"""The bank's own test: every exemplar answer gets the band that its front matter names, by the scorer that candidates get; code is judged for real."""
+
+import pytest
+
+import grading
+from interviews.bank.files import Exemplar, ParsedQuestion, read_pack
+from interviews.bank.management.commands.load_bank import PACKS
+from interviews.review.marking import groups_of
+from sandbox import JudgeRequest, judge, labs
+
+SHIPPED = [read_pack(path.parent) for path in sorted(PACKS.glob("*/pack.yaml"))]
+QUESTIONS = [question for pack in SHIPPED for question in pack.questions]
+EXEMPLARS = [(question, exemplar) for question in QUESTIONS for exemplar in question.exemplars]
+
+
+def marked(question: ParsedQuestion, answer: grading.Answer) -> grading.Score:
+    run = None
+    if question.meta["kind"] == "code" and answer.code.strip():
+        run = groups_of(judge(JudgeRequest(lab=question.meta["lab"], source=answer.code, hidden=True)).tests)
+    asked = grading.Question(prompt=question.files["prompt.md"], title=question.meta["title"], kind=question.meta["kind"])
+    return grading.score(question.rubric, answer, asked, run=run)
+
+
+@pytest.mark.parametrize(("question", "exemplar"), EXEMPLARS, ids=[f"{q.slug}/{e.name}" for q, e in EXEMPLARS])
+def test_each_exemplar_gets_its_band(question: ParsedQuestion, exemplar: Exemplar) -> None:
+    score = marked(question, exemplar.answer)
+    assert score.level == exemplar.level, [(c.id, c.points, c.missed) for c in score.criteria]
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.slug)
+@pytest.mark.parametrize("text", ["", "fine", "I would rather not say.", "lorem ipsum dolor sit amet consectetur adipiscing elit"])
+def test_an_answer_that_says_nothing_gets_nothing(question: ParsedQuestion, text: str) -> None:
+    score = marked(question, grading.Answer(text=text))
+    assert (score.total, score.level) == (0, "below")
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.slug)
+def test_the_prompt_said_back_stays_below_every_band(question: ParsedQuestion) -> None:
+    assert marked(question, grading.Answer(text=question.files["prompt.md"])).level == "below"
+
+
+def test_the_pack_covers_its_module() -> None:
+    pack = next(pack for pack in SHIPPED if pack.slug == "advanced-inference")
+    assert sorted(item for question in pack.questions for item in question.meta["syllabus"]) == [f"M5-{n:02}" for n in range(1, 16)]
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.slug)
+def test_each_question_is_complete(question: ParsedQuestion) -> None:
+    assert dict(question.rubric.bands) == {"L5": 14, "L6": 20, "L7": 25}
+    assert [criterion.points for criterion in question.rubric.criteria] == [4] * 7
+    assert all(len(criterion.levels) == 5 and criterion.probe for criterion in question.rubric.criteria)
+    assert sorted(exemplar.level for exemplar in question.exemplars) == ["L5", "L6", "L7", "below"]
+    if question.meta["kind"] == "code":
+        lab = labs.load(question.meta["lab"])
+        used = [group for criterion in question.rubric.criteria for group in criterion.tests]
+        assert sorted(used) == sorted(group.name for group in lab.groups)
+    if question.meta["kind"] == "estimate":
+        fields = {field["id"] for field in question.meta["fields"]}
+        asked = {quantity.field for criterion in question.rubric.criteria for quantity in criterion.quantities}
+        assert asked == fields

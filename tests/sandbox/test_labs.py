@@ -1,0 +1,58 @@
+"""A lab is publishable when its reference is accepted and each wrong solution fails the test that it names, and no other."""
+
+import pytest
+
+from sandbox import JudgeRequest, judge, labs
+from sandbox.drivers import default
+from sandbox.pool import Pool
+from sandbox.probe import probe
+
+LABS = labs.every()
+WRONG = [(lab.slug, name) for lab in LABS for name in lab.wrong()]
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    with Pool(size=2, driver=default()) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("slug", [lab.slug for lab in LABS])
+def test_the_reference_is_accepted(slug: str, pool: Pool) -> None:
+    lab = labs.load(slug)
+    outcome = judge(JudgeRequest(lab=slug, source=lab.reference, hidden=True), pool=pool)
+    assert outcome.verdict == "AC", [(test.name, test.verdict, test.message) for test in outcome.tests if test.verdict != "AC"]
+    assert outcome.score == outcome.max_score == 28
+    assert outcome.flight is not None
+    assert outcome.flight["steps"]
+
+
+@pytest.mark.parametrize("slug", [lab.slug for lab in LABS])
+def test_the_reference_passes_the_public_tests_too(slug: str, pool: Pool) -> None:
+    assert judge(JudgeRequest(lab=slug, source=labs.load(slug).reference, hidden=False), pool=pool).verdict == "AC"
+
+
+@pytest.mark.parametrize(("slug", "name"), WRONG, ids=[f"{slug}/{name}" for slug, name in WRONG])
+def test_a_wrong_solution_fails_exactly_the_test_that_it_names(slug: str, name: str, pool: Pool) -> None:
+    source, test = labs.load(slug).wrong()[name]
+    outcome = judge(JudgeRequest(lab=slug, source=source, hidden=True), pool=pool)
+    assert [result.name for result in outcome.tests if result.verdict != "AC"] == [test]
+
+
+@pytest.mark.parametrize("slug", [lab.slug for lab in LABS])
+def test_the_starter_loads_and_earns_nothing(slug: str, pool: Pool) -> None:
+    outcome = judge(JudgeRequest(lab=slug, source=labs.load(slug).starter, hidden=True), pool=pool)
+    assert {test.verdict for test in outcome.tests} == {"RTE"}
+    assert outcome.score == 0
+
+
+@pytest.mark.parametrize("slug", [lab.slug for lab in LABS])
+def test_it_has_seven_groups_of_four_points_and_enough_wrong_solutions(slug: str) -> None:
+    lab = labs.load(slug)
+    assert [group.points for group in lab.groups] == [4] * 7
+    assert len(lab.wrong()) >= 5
+
+
+def test_the_probe_judges_both_controls_rightly() -> None:
+    report = probe()
+    assert report.ok, report.detail

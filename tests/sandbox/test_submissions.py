@@ -1,0 +1,108 @@
+"""What people and attackers send: each gets its verdict, the judge goes on, and the next one starts clean."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox import JudgeRequest, judge, labs
+from sandbox.drivers import default
+from sandbox.labs import Lab
+from sandbox.pool import Pool
+from sandbox.spec import Limits
+
+TOYS = Path(__file__).with_name("toys")
+GOOD = (TOYS / "counter/solutions/reference.py").read_text()
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    with Pool(size=2, driver=default()) as pool:
+        pool.wait(1)
+        yield pool
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The smallest lab, on short limits."""
+    lab = dataclasses.replace(labs.read(TOYS / "counter"), limits=Limits(test_s=4, call_s=2, load_s=2, output_kb=64))
+    monkeypatch.setattr(labs, "load", lambda slug: lab)
+    return lab
+
+
+def verdicts(source: str, pool: Pool, *, hidden: bool = True) -> set[str]:
+    return {test.verdict for test in judge(JudgeRequest(lab="counter", source=source, hidden=hidden), pool=pool).tests}
+
+
+def test_the_toy_itself_is_sound(toy: Lab, pool: Pool) -> None:
+    assert verdicts(GOOD, pool) == {"AC"}
+    source, test = next(iter(toy.wrong().values()))
+    outcome = judge(JudgeRequest(lab="counter", source=source, hidden=True), pool=pool)
+    assert test in [result.name for result in outcome.tests if result.verdict != "AC"]
+
+
+SENT = {
+    "not python": ("def (", {"CE"}),
+    "nothing": ("", {"CE"}),
+    "a NUL character": ("x = 1\0", {"CE"}),
+    "a lone surrogate": ("x = '\ud800'", {"CE"}),
+    "too large": ("x = 1\n" * 100_000, {"CE"}),
+    "exits 0 at import": ("import os\nos._exit(0)", {"CE", "RTE"}),
+    "leaves politely at import": ("import sys\nsys.exit(0)", {"CE", "RTE"}),
+    "raises at import": ("1 / 0", {"CE"}),
+    "never returns": ("while True: pass", {"TLE", "CE"}),
+    "sleeps for ever": ("import time\ntime.sleep(99)", {"ILE", "TLE", "CE"}),
+    "prints for ever": ("while True: print('x' * 1000)", {"OLE", "TLE", "CE"}),
+    "takes all memory": ("x = []\nwhile True: x.append(bytearray(1 << 26))", {"MLE", "RTE", "CE", "TLE"}),
+    "forks for ever": ("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", {"RTE", "TLE", "ILE", "CE", "MLE", "OLE"}),
+    "opens a socket": ("import socket\nsocket.create_connection(('127.0.0.1', 6379), 1)", {"CE", "SV"}),
+    "reads the shadow file": ("open('/etc/shadow').read()", {"CE"}),
+    "looks for the tests": ("import glob\nassert glob.glob('/**/hidden_tests.py', recursive=True)", {"CE", "TLE"}),
+    "writes to the system": ("open('/usr/lib/x', 'w')", {"CE"}),
+    "ends the parent": ("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)", {"RTE", "CE"}),
+}
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_it_gets_its_verdict_and_the_next_one_is_clean(name: str, toy: Lab, pool: Pool) -> None:
+    source, allowed = SENT[name]
+    began = time.monotonic()
+    seen = verdicts(source, pool)
+    assert seen <= allowed | {"SK"}
+    assert "AC" not in seen
+    assert time.monotonic() - began < 60
+    assert verdicts(GOOD, pool) == {"AC"}
+
+
+def test_what_it_prints_is_shown_for_public_tests_and_never_for_hidden_ones(toy: Lab, pool: Pool) -> None:
+    source = GOOD + "\nprint('\\x1b[31mhello\\x1b[0m <b>')\n"
+    public = judge(JudgeRequest(lab="counter", source=source, hidden=False), pool=pool)
+    assert any("hello" in test.stdout for test in public.tests)
+    assert not any("\x1b" in test.stdout for test in public.tests)
+    hidden = judge(JudgeRequest(lab="counter", source=source, hidden=True), pool=pool)
+    assert {test.stdout for test in hidden.tests} == {""}
+
+
+def test_an_abort_ends_it_soon(toy: Lab, pool: Pool) -> None:
+    began = time.monotonic()
+    outcome = judge(JudgeRequest(lab="counter", source="while True: pass", hidden=True), should_abort=lambda: time.monotonic() - began > 0.3, pool=pool)
+    assert outcome.verdict == "AB"
+    assert time.monotonic() - began < 10
+
+
+def test_results_arrive_one_by_one(toy: Lab, pool: Pool) -> None:
+    events: list[str] = []
+    outcome = judge(JudgeRequest(lab="counter", source=GOOD, hidden=True), on_event=lambda event: events.append(event["type"]), pool=pool)
+    assert events == ["planned"] + ["test"] * len(outcome.tests)
+
+
+def test_without_a_pool_a_jail_is_started_cold(toy: Lab) -> None:
+    assert judge(JudgeRequest(lab="counter", source=GOOD, hidden=True)).verdict == "AC"
+
+
+def test_the_plain_driver_refuses_hidden_tests(toy: Lab) -> None:
+    from sandbox import Unavailable
+
+    with pytest.raises(Unavailable, match="plain"):
+        judge(JudgeRequest(lab="counter", source=GOOD, hidden=True, driver="plain"))
