@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from grading.draft import draft_rubric
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score
 from grading.rubric import BELOW, Rubric, RubricError
 
-__all__ = ["BELOW", "Answer", "ClaimMark", "CriterionScore", "Evidence", "Question", "Rubric", "RubricError", "Score", "score"]
+__all__ = ["BELOW", "Answer", "ClaimMark", "CriterionScore", "Evidence", "Question", "Rubric", "RubricError", "Score", "draft_rubric",
+           "score"]
 
 
 def score(rubric: Rubric, answer: Answer | str, question: Question | str | None = None, *,

@@ -73,6 +73,26 @@ def _pack(args: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
+def _evaluate(args: argparse.Namespace) -> int:
+    from grading.evaluate import evaluate, load, table
+
+    rubric = Rubric.from_dict(yaml.safe_load(Path(args.rubric).read_text("utf-8")), args.rubric) if args.rubric else None
+    report, lines = evaluate(load(args.file), rubric, args.calibrate)
+    if args.out:
+        Path(args.out).write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    print(json.dumps(report) if args.json else table(report))
+    return 0
+
+
+def _attack(args: argparse.Namespace) -> int:
+    from grading.attack import attack, table
+    from grading.evaluate import load
+
+    report = attack(load(args.file), args.limit)
+    print(json.dumps(report) if args.json else table(report))
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -86,12 +106,24 @@ def main(argv: list[str] | None = None) -> int:
     pack = commands.add_parser("pack", help="mark the exemplar answers of a bank folder and compare with their levels")
     pack.add_argument("folder")
     pack.set_defaults(do=_pack)
+    agree = commands.add_parser("evaluate", help="agreement with marked answers (JSON lines)")
+    agree.add_argument("file")
+    agree.add_argument("--rubric", help="mark by this rubric instead of each line's reference")
+    agree.add_argument("--json", action="store_true")
+    agree.add_argument("--out", help="write the prediction of each line here")
+    agree.add_argument("--calibrate", type=int, default=0, metavar="K", help="marked answers of each question that may be used")
+    agree.set_defaults(do=_evaluate)
+    attacks = commands.add_parser("attack", help="what cheating earns on marked answers (JSON lines)")
+    attacks.add_argument("file")
+    attacks.add_argument("--limit", type=int, default=150, help="good answers, and bad ones, to work on")
+    attacks.add_argument("--json", action="store_true")
+    attacks.set_defaults(do=_attack)
     args = parser.parse_args(argv)
     try:
         return int(args.do(args))
     except RubricError as error:
         print(f"error: {error}", file=sys.stderr)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         print(f"error: {error}", file=sys.stderr)
     return 2
 
