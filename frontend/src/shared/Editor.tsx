@@ -70,7 +70,7 @@ export function Editor({ text, language, label, readOnly, hint, keys }: Props) {
           syntaxHighlighting(colours),
           theme,
           placeholder(code ? "" : "Write here. Markdown is fine."),
-          EditorView.contentAttributes.of({ "aria-label": label, "aria-describedby": hintId, spellcheck: code ? "false" : "true" }),
+          EditorView.contentAttributes.of({ tabindex: "0", "aria-label": label, "aria-describedby": hintId, spellcheck: code ? "false" : "true" }),
           frozen.current.of([EditorState.readOnly.of(readOnly), EditorView.editable.of(!readOnly)]),
           yCollab(text, null, { undoManager }),
         ],

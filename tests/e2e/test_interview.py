@@ -1,0 +1,236 @@
+"""The whole way: sit an interview, be graded, be reviewed, and see the bank change without the scores changing."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from interviews.bank.files import read_pack
+from interviews.bank.management.commands.load_bank import PACKS
+from sandbox import labs
+from tests.e2e.conftest import Site, Visitor
+
+pytestmark = pytest.mark.e2e
+Visit = Callable[..., Visitor]
+QUESTIONS = {question.meta["title"]: question for path in PACKS.glob("*/pack.yaml") for question in read_pack(path.parent).questions}
+
+
+def open_question(page: Page, index: int) -> str:
+    """Goes to a question and returns its title."""
+    button = page.locator(".questions button").nth(index)
+    button.click()
+    return button.inner_text().split("\n")[0].split(". ", 1)[1]
+
+
+def write(page: Page, label: str, text: str) -> None:
+    editor = page.get_by_role("textbox", name=label)
+    editor.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(text)
+
+
+def saved(page: Page) -> None:
+    expect(page.get_by_test_id("saved")).to_contain_text("Saved", timeout=15_000)
+
+
+def start(visitor: Visitor, title: str = "Advanced inference, L6, 60 minutes") -> None:
+    page = visitor.page
+    page.goto(visitor.site.url)
+    page.get_by_role("button", name=re.compile(f"Set up.*{title}")).click()
+    page.get_by_role("button", name="Start the clock").wait_for()
+
+
+def wait_for_judge(site: Site) -> None:
+    import json
+    import urllib.request
+
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{site.url}/healthz") as answer:
+            health = json.load(answer)
+        if health["jail"]["ok"]:
+            return
+        time.sleep(0.5)
+    pytest.fail(f"no judge came up: {health}")
+
+
+def test_the_pages_around_an_interview(visit: Visit) -> None:
+    visitor = visit()
+    for path, name in (("/", "landing"), ("/accounts/login/", "sign-in"), ("/accounts/signup/", "sign-up"), ("/accounts/password/reset/", "reset"), ("/none", "404")):
+        visitor.page.goto(visitor.site.url + path)
+        visitor.look(name)
+
+
+def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site) -> None:
+    wait_for_judge(site)
+    candidate = visit("candidate")
+    page = candidate.page
+    candidate.look("home")
+    start(candidate)
+    candidate.look("lobby")
+    page.get_by_role("button", name="Start the clock").click()
+    expect(page.get_by_role("timer")).to_have_text(re.compile(r"^59:\d\d$|^1:00:00$"))
+    for index in range(page.locator(".questions button").count()):
+        question = QUESTIONS[open_question(page, index)]
+        exemplar = next(item for item in question.exemplars if item.level == "L6")
+        kind = question.meta["kind"]
+        if kind == "code":
+            write(page, f"Code for {question.meta['title']}", labs.load(question.meta["lab"]).reference)
+            saved(page)
+            page.get_by_role("button", name="Run", exact=True).click()
+            expect(page.get_by_role("region", name="Public tests")).to_contain_text("accepted", timeout=60_000)
+            page.get_by_role("button", name="Submit", exact=True).click()
+            submission = page.get_by_role("region", name="Hidden tests").first
+            expect(submission).to_contain_text(re.compile(r"Test \d+ of \d+|accepted"), timeout=60_000)
+            expect(submission).to_contain_text("28 of 28 points", timeout=90_000)
+            page.get_by_text("What the engine did").click()
+            page.get_by_role("img", name=re.compile("engine steps")).wait_for()
+        for field, value in exemplar.answer.fields.items():
+            label = next(item["label"] for item in question.meta["fields"] if item["id"] == field)
+            page.get_by_label(label).fill(value)
+        write(page, f"Answer to {question.meta['title']}", exemplar.answer.text)
+        saved(page)
+        candidate.look(f"room-{kind}")
+    page.get_by_role("button", name="Finish", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("Every question has an answer.")
+    page.get_by_role("button", name="Finish now").click()
+    page.wait_for_url("**/report/", timeout=120_000)
+    expect(page.get_by_role("heading", name="Advanced inference, L6, 60 minutes")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"points are [\d.]+ of 28: L[67]"))).to_be_visible(timeout=30_000)
+    page.locator("mark").first.click()
+    expect(page.locator(".criterion.active")).to_have_count(1)
+    candidate.look("report")
+    report = page.url
+
+    interviewer = visit("interviewer")
+    desk = interviewer.page
+    desk.goto(f"{site.url}/review/")
+    interviewer.look("queue")
+    desk.get_by_role("link", name=re.compile("^Open")).first.click()
+    first = desk.locator(".criterion").first
+    before = desk.locator(".criterion .points").first.inner_text()
+    first.get_by_role("radio").nth(1).click()
+    first.get_by_label("Why?").fill("The mechanism is named but not explained.")
+    interviewer.look("desk")
+    first.get_by_role("button", name="Set to 1").click()
+    expect(first).to_contain_text("changed")
+    assert desk.locator(".criterion .points").first.inner_text() != before
+    desk.get_by_label("A note to the candidate").fill("Explain why before what.")
+    desk.get_by_role("button", name="Add the note").click()
+    expect(desk.get_by_text("Explain why before what.")).to_be_visible()
+    desk.get_by_role("button", name="Publish", exact=True).click()
+    desk.get_by_role("button", name="Publish now").click()
+    expect(desk.get_by_text("published", exact=True)).to_be_visible()
+
+    page.goto(report)
+    expect(page.get_by_text("Explain why before what.")).to_be_visible()
+    expect(page.get_by_text("reviewed", exact=True)).to_be_visible()
+    expect(page.get_by_text("The mechanism is named but not explained.")).to_be_visible()
+
+    versions = page.get_by_text(re.compile("^question [0-9a-f]{8} · rubric")).all_inner_texts()
+    title = page.locator("section > .row > h2").first.inner_text().split(". ", 1)[1]
+    admin = visit("admin")
+    edit = admin.page
+    edit.goto(f"{site.url}/bank/")
+    admin.look("bank")
+    edit.get_by_role("link", name=title).click()
+    admin.look("question")
+    edit.get_by_role("link", name="Edit").click()
+    prompt = edit.get_by_label("prompt.md")
+    prompt.fill(prompt.input_value() + "\nOne more sentence, added later.\n")
+    edit.get_by_role("button", name="Save", exact=True).click()
+    expect(edit.get_by_text("was changed successfully")).to_be_visible()
+    page.reload()
+    page.get_by_text("Explain why before what.").wait_for()
+    assert page.get_by_text(re.compile("^question [0-9a-f]{8} · rubric")).all_inner_texts() == versions
+    expect(page.get_by_text("One more sentence, added later.")).to_have_count(0)
+
+
+def test_what_was_acknowledged_survives_a_killed_tab_and_a_killed_server(visit: Visit, site: Site) -> None:
+    candidate = visit("candidate")
+    page = candidate.page
+    start(candidate, "Advanced inference, L5, 30 minutes")
+    page.get_by_role("button", name="Start the clock").click()
+    title = open_question(page, 0)
+    write(page, f"Answer to {title}", "Before the tab was killed. ")
+    saved(page)
+    room = page.url
+    page.close()
+
+    page = candidate.page = candidate.context.new_page()
+    page.goto(room)
+    editor = page.get_by_role("textbox", name=f"Answer to {title}")
+    expect(editor).to_contain_text("Before the tab was killed.")
+    editor.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.insert_text("Before the server was killed. ")
+    saved(page)
+    site.kill()
+    expect(page.get_by_test_id("saved")).to_contain_text("Offline", timeout=15_000)
+    page.keyboard.insert_text("While it was away. ")
+    site.start()
+    expect(page.get_by_test_id("saved")).to_contain_text("Saved", timeout=30_000)
+
+    # Another browser has nothing of this one's storage: what it shows, the server has.
+    other = visit("candidate")
+    other.page.goto(room)
+    expect(other.page.get_by_role("textbox", name=f"Answer to {title}")).to_have_text(
+        "Before the tab was killed. Before the server was killed. While it was away. "
+    )
+
+
+def test_two_tabs_and_a_lost_line(visit: Visit, site: Site) -> None:
+    one, two = visit("candidate"), visit("candidate")
+    start(one, "Advanced inference, L5, 30 minutes")
+    one.page.get_by_role("button", name="Start the clock").click()
+    title = open_question(one.page, 0)
+    two.page.goto(one.page.url)
+    write(one.page, f"Answer to {title}", "From the first. ")
+    editor = two.page.get_by_role("textbox", name=f"Answer to {title}")
+    expect(editor).to_contain_text("From the first.")
+    two.context.set_offline(True)
+    two.page.evaluate("window.dispatchEvent(new Event('offline'))")
+    editor.click()
+    two.page.keyboard.press("Control+End")
+    two.page.keyboard.insert_text("From the second, offline. ")
+    two.context.set_offline(False)
+    expect(one.page.get_by_role("textbox", name=f"Answer to {title}")).to_have_text("From the first. From the second, offline. ", timeout=30_000)
+
+
+def test_the_room_by_keyboard_alone(visit: Visit) -> None:
+    candidate = visit("candidate")
+    page = candidate.page
+    start(candidate, "Advanced inference, L5, 30 minutes")
+
+    def tab_to(what: str, limit: int = 60) -> None:
+        for _ in range(limit):
+            page.keyboard.press("Tab")
+            name = page.evaluate("(document.activeElement.getAttribute('aria-label') || document.activeElement.innerText || '').trim()")
+            if what in name:
+                return
+        pytest.fail(f"Tab never reached {what!r}")
+
+    tab_to("Start the clock")
+    page.keyboard.press("Enter")
+    page.locator(".questions").wait_for()
+    tab_to("Answer to")
+    page.keyboard.type("Typed without a mouse.")
+    saved(page)
+    page.keyboard.press("Shift+Tab")
+    tab_to("Answer to")
+    page.evaluate("document.activeElement.blur()")
+    tab_to("Finish")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_screenshots_were_left() -> None:
+    from tests.e2e.conftest import SHOTS
+
+    assert isinstance(SHOTS, Path)
+    assert {"report-1280-light.png", "room-code-390-dark.png", "desk-1280-dark.png"} <= {path.name for path in SHOTS.iterdir()}
