@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from grading.rubric import Claim, Criterion, Number, Rubric
+from grading.rubric import Claim, Criterion, Rubric
 from grading.text import Clause, read, tokenise
-from grading.units import find_quantities
 
 MAX_CLAIMS = 24
 _META = re.compile(r"\b(?:one|two|three|some|any|all|either) of the following\b|\bshould be (?:given|mentioned|named|stated)\b|\bconsidered (?:fully )?correct\b"
@@ -46,13 +45,12 @@ def draft_rubric(question: str, model_answer: str, points: float = 4) -> Rubric:
     """A rubric of one criterion whose claims are the statements of `model_answer`, worth `points` in proportion to the claims met.
 
     `question` keeps claims out that only say the question back. Terms are not guessed (a term is a demand, and a demand is the author's to
-    make); numbers that stand with a unit are kept. Raises ValueError when the model answer states nothing.
+    make). Raises ValueError when the model answer states nothing.
     """
     asked = {t.stem for t in tokenise(question) if t.content}
     statements = split_reference(model_answer)
     new = [s for s in statements if {t.stem for t in tokenise(s) if t.content} - asked] or statements
     if not new:
         raise ValueError("the model answer states nothing that can be marked")
-    claims = tuple(Claim(f"claim-{i + 1}", text[:2000], numbers=tuple(
-        Number(f.value, str(f.unit)) for f in find_quantities(text) if f.unit is not None and len(new) > 1)[:4] if False else ()) for i, text in enumerate(new))
+    claims = tuple(Claim(f"claim-{i + 1}", text[:2000]) for i, text in enumerate(new))
     return Rubric((Criterion("answer", "The model answer's statements", points, claims=claims),))

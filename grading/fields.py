@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence
+from grading.lexicon import NEGATORS
 from grading.rubric import Criterion, Quantity
 from grading.units import UnitError, compare, find_quantities, quantity, read_quantity, registry
 
@@ -74,3 +77,55 @@ def _in_text(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
                 registry().Quantity(found.value, found.unit or ""), expected, wanted.tolerance) == "exact":
             return 1.0, "right", Evidence("text", found.start, found.end, answer.text[found.start : found.end])
     return 0.0, "this step is not in the text", Evidence("text", 0, 0, "")
+
+
+_OPPOSED = ("un", "in", "im", "ir", "il", "non", "a", "anti", "de", "dis", "over", "under", "sub", "super", "up", "down")
+
+
+def _short(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text).casefold()
+    text = re.sub(r"[^\w\s./%$+*^<>=-]", " ", text)
+    return re.sub(r"^(?:it is|it's|its|the|an?|answer)\s+", "", " ".join(re.sub(r"(?<!\d)[.-]|[.-](?!\d)", " ", text).split()))
+
+
+def same_short(said: str, accepted: str) -> bool:
+    """Whether a short answer is an accepted form: equal after normalisation, the same quantity, or one slip of the fingers in a long word.
+
+    A slip never turns one number into another, nor a word into its opposite (a changed or added prefix is no slip).
+    """
+    a, b = _short(said), _short(accepted)
+    if not a or not b:
+        return False
+    if a == b:
+        return True
+    try:
+        return compare(read_quantity(said), read_quantity(accepted), 0.01) == "exact"
+    except UnitError:
+        pass
+    if re.findall(r"\d+(?:\.\d+)?", a) != re.findall(r"\d+(?:\.\d+)?", b) or len(a.split()) != len(b.split()):
+        return False
+    return all(x == y or _slip(x, y) for x, y in zip(a.split(), b.split(), strict=True))
+
+
+def _slip(x: str, y: str) -> bool:
+    """One insertion, deletion, change or swap of neighbours, in a word of six letters or more that begins alike."""
+    if min(len(x), len(y)) < 6 or x[:2] != y[:2] or any(x == p + y or y == p + x for p in _OPPOSED):
+        return False
+    if len(x) == len(y):
+        wrong = [i for i in range(len(x)) if x[i] != y[i]]
+        return len(wrong) == 1 or (len(wrong) == 2 and wrong[1] == wrong[0] + 1 and x[wrong[0]] == y[wrong[1]] and x[wrong[1]] == y[wrong[0]])
+    long, short = (x, y) if len(x) > len(y) else (y, x)
+    return len(long) == len(short) + 1 and any(long[:i] + long[i + 1 :] == short for i in range(len(long)))
+
+
+def judge_short(criterion: Criterion, answer: Answer) -> CriterionScore:
+    """Quick-fire: all points for an accepted form, none for anything else, a rejected form or a denial."""
+    said = answer.text.strip()
+    refused = any(_short(said) == _short(form) for form in criterion.rejected)
+    denies = set(_short(said).split()) & NEGATORS and not any(set(_short(form).split()) & NEGATORS for form in criterion.accepted)
+    met = not refused and not denies and len(said) <= 300 and any(same_short(said, form) for form in criterion.accepted)
+    why = "an accepted answer" if met else "a wrong answer that looks like the right one" if refused else "not an accepted answer" if said else "nothing was said"
+    start = answer.text.find(said) if said else 0
+    span = (Evidence("text", start, start + len(said), said),) if met else ()
+    return CriterionScore(criterion.id, criterion.title, criterion.points if met else 0.0, criterion.points, span, why + ".",
+                          () if met else (why + ".",), 1.0, (ClaimMark("accepted", "short", met, float(met), 1.0, why, span),))

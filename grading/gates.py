@@ -125,7 +125,7 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     many = listed >= 8 and listed >= 0.3 * sum(tokens)
     orders = [order_faults(s.tokens) for s in sentences]
     faults, judged = sum(f for f, _ in orders), sum(j for _, j in orders)
-    shuffled = judged >= 4 and faults >= 2 and faults / judged >= 0.2
+    shuffled = judged >= 4 and faults >= 2 and faults / judged >= 0.15
     out = []
     for sentence, is_list, (f, j) in zip(sentences, lists, orders, strict=True):
         if is_list and (many or wordlist(sentence.tokens, strict=True)):

@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 BELOW = "below"  # the level of an answer that reaches no band
-EVIDENCE = ("claims", "tests", "quantities", "accepted", "checks")  # a criterion has exactly one of these
+EVIDENCE = ("claims", "tests", "quantities", "accepted")  # a criterion has exactly one of these
 
 
 class RubricError(ValueError):
@@ -87,20 +87,6 @@ class Quantity:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """What a drawing must show: a node, or an edge (or path) `from -> to`, or a node inside a frame. Names are any-of."""
-
-    id: str
-    text: str = ""
-    node: tuple[str, ...] = ()
-    source: tuple[str, ...] = ()
-    target: tuple[str, ...] = ()
-    label: tuple[str, ...] = ()
-    path: bool = False
-    inside: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Criterion:
     id: str
     title: str
@@ -112,15 +98,14 @@ class Criterion:
     quantities: tuple[Quantity, ...] = ()
     accepted: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
-    checks: tuple[Check, ...] = ()
     misconceptions: tuple[Misconception, ...] = ()
     probe: str = ""
     note: str = ""
 
     def points_for(self, met: int) -> float:
-        """Points for a count of claims (or checks) met, before deductions."""
+        """Points for a count of claims met, before deductions."""
         if not self.rule:
-            return self.points * met / max(1, len(self.claims) or len(self.checks))
+            return self.points * met / max(1, len(self.claims))
         return max((points for need, points in self.rule if need <= met), default=0.0)
 
 
@@ -251,7 +236,7 @@ def _criterion(item: Mapping[str, Any], place: str, path: str) -> Criterion:
         said = " and ".join(has) or "none of them"
         raise RubricError(place, f"needs exactly one of {', '.join(EVIDENCE)}; it has {said}", path)
     claims = tuple(_claim(claim) for claim in item.get("claims", ()))
-    for kind in ("claims", "misconceptions", "checks"):
+    for kind in ("claims", "misconceptions"):
         _unique((entry["id"] for entry in item.get(kind, ())), f"{place}.{kind}", path)
     _check_depends(claims, place, path)
     rule = tuple(sorted((int(met), float(points)) for met, points in item.get("rule", {}).items()))
@@ -260,7 +245,6 @@ def _criterion(item: Mapping[str, Any], place: str, path: str) -> Criterion:
         rule=rule, tests=tuple(item.get("tests", ())),
         quantities=tuple(_quantity(q, f"{place}.quantities[{i}]", path) for i, q in enumerate(item.get("quantities", ()))),
         accepted=tuple(item.get("accepted", ())), rejected=tuple(item.get("rejected", ())),
-        checks=tuple(_check(c, f"{place}.checks[{i}]", path) for i, c in enumerate(item.get("checks", ()))),
         misconceptions=tuple(Misconception(
             m["id"], m["text"], float(m["deduct"]), tuple(m.get("paraphrases", ())), _terms(m), _numbers(m),
             m.get("feedback", "")) for m in item.get("misconceptions", ())),
@@ -285,17 +269,6 @@ def _quantity(item: Mapping[str, Any], place: str, path: str) -> Quantity:
                     float(item.get("tolerance", 0.05)), float(item.get("part", 0.5)), item.get("label", ""))
 
 
-def _check(item: Mapping[str, Any], place: str, path: str) -> Check:
-    check = Check(item["id"], item.get("text", ""), tuple(item.get("node", ())), tuple(item.get("from", ())),
-                  tuple(item.get("to", ())), tuple(item.get("label", ())), bool(item.get("path", False)),
-                  tuple(item.get("inside", ())))
-    if bool(check.source) != bool(check.target) or not (check.node or check.source):
-        raise RubricError(place, "needs `node`, or both `from` and `to`", path)
-    if check.inside and not check.node:
-        raise RubricError(f"{place}.inside", "only a check with `node` can say what it is inside", path)
-    return check
-
-
 def _check_depends(claims: tuple[Claim, ...], place: str, path: str) -> None:
     order: dict[str, tuple[str, ...]] = {claim.id: claim.depends_on for claim in claims}
     for i, claim in enumerate(claims):
@@ -315,9 +288,9 @@ def _check_depends(claims: tuple[Claim, ...], place: str, path: str) -> None:
 def _check_rule(criterion: Criterion, place: str, path: str) -> None:
     if not criterion.rule:
         return
-    count = len(criterion.claims) or len(criterion.checks)
+    count = len(criterion.claims)
     if not count:
-        raise RubricError(f"{place}.rule", "only a criterion with claims or checks has a rule", path)
+        raise RubricError(f"{place}.rule", "only a criterion with claims has a rule", path)
     points = [points for _, points in criterion.rule]
     if points != sorted(points):
         raise RubricError(f"{place}.rule", "more claims may not give fewer points", path)
@@ -369,12 +342,6 @@ def _criterion_dict(c: Criterion) -> dict[str, Any]:
     if c.quantities:
         out["quantities"] = [_slim({key: getattr(q, key) for key in Quantity.__slots__}, {"unit": "", "label": ""})
                              for q in c.quantities]
-    if c.checks:
-        names = {"id": "id", "text": "text", "node": "node", "source": "from", "target": "to", "label": "label",
-                 "path": "path", "inside": "inside"}
-        out["checks"] = [_slim({new: getattr(check, old) for old, new in names.items()},
-                               {"text": "", "node": (), "from": (), "to": (), "label": (), "path": False, "inside": ()})
-                         for check in c.checks]
     if c.misconceptions:
         out["misconceptions"] = [_statement_dict(m) | _slim({"deduct": m.deduct, "feedback": m.feedback}, {"feedback": ""})
                                  for m in c.misconceptions]

@@ -14,7 +14,7 @@ from grading import gates as g
 from grading.certainty import level_set, points_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import COS_0, CUT, LEX_0, W_COS, W_LEX, Match, Statement, Target, Window, lexical, match, targets, weigh
-from grading.fields import judge_quantities, judge_tests
+from grading.fields import judge_quantities, judge_short, judge_tests
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, read, tokenise
@@ -121,6 +121,8 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
             criteria.append(judge_tests(criterion, (run or {})["groups"]))
         elif criterion.quantities:
             criteria.append(judge_quantities(criterion, answer))
+        elif criterion.accepted:
+            criteria.append(judge_short(criterion, answer))
         else:
             criteria.append(_criterion(criterion, found, reading))
     return _total(rubric, criteria, reading)
@@ -202,7 +204,7 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
     if deduct:
         reason += f"; {deduct:g} off for a wrong statement"
     return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason + ".",
-                          (*missed, *wrong), 0.0 if False else max(points_law(criterion, marks).values(), default=1.0), tuple(marks))
+                          (*missed, *wrong), max(points_law(criterion, marks).values(), default=1.0), tuple(marks))
 
 
 def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading) -> Score:

@@ -1,0 +1,56 @@
+"""The commands that measure the scorer."""
+
+import json
+
+import numpy as np
+import pytest
+
+from grading.__main__ import main
+from grading.metrics import agreement, auc, qwk
+
+LINES = [{"question_id": "q1", "question": "What is a cache?", "reference": "A cache is a small fast memory that keeps recently used data.", "answer": a,
+          "score": s, "max_score": 5} for a, s in (
+    ("A cache is a small and fast memory which keeps the data that was used recently.", 5), ("It keeps data that was recently used.", 4),
+    ("It is a kind of memory in the machine.", 2), ("fine", 0), ("", 0), ("The sun is very warm in the summer months.", 0))]
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "marked.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in LINES), "utf-8")
+    return path
+
+
+def test_evaluate_prints_one_object_and_keeps_short_answers_apart(file, tmp_path, capsys):
+    assert main(["evaluate", str(file), "--json", "--out", str(tmp_path / "out.jsonl")]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {"n", "r", "qwk", "rmse", "smd", "bands"} <= set(report)
+    assert (report["n"], report["short_answers"]["n"], report["scale"]) == (4, 2, 5)
+    assert report["r"] > 0.7
+    predicted = [json.loads(line)["predicted"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert predicted[0] > predicted[2] > predicted[5] == 0
+    assert predicted[3] == predicted[4] == 0
+
+
+def test_attack_prints_the_table(file, capsys):
+    assert main(["attack", str(file), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["attacks"]
+    assert found["keyword list"]["of_good"] < 0.15
+    assert found["with injection"]["change_of_28"] == 0
+    assert found["with injection"]["flagged"] == 1
+    assert found["blank"]["mean"] == found["gibberish"]["mean"] == found["fine"]["mean"] == 0
+
+
+def test_a_bad_line_is_named(tmp_path, capsys):
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"question_id": "a", "answer": "x", "score": 1, "max_score": 1, "reference": "y"}\n{"question_id": 1}\n')
+    assert main(["evaluate", str(path)]) == 2
+    assert f"{path}:2: lacks answer, score, max_score" in capsys.readouterr().err
+
+
+def test_the_measures_agree_with_hand_counts():
+    a = np.array([0.0, 0.5, 1.0, 1.0])
+    assert qwk(a, a, 2) == 1.0
+    assert qwk(a, a[::-1].copy(), 2) == pytest.approx(1 - 10 / 5.5)  # squared distances: 10 seen, 22 / 4 expected
+    assert auc(np.array([1.0, 2.0]), np.array([0.0, 1.0])) == pytest.approx(0.875)
+    assert agreement(["x"] * 4, a, a - 0.1, 5.0, 10)["rmse"] == pytest.approx(0.5)

@@ -1,0 +1,90 @@
+"""The rubric model refuses what it can't use and says where."""
+
+import copy
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from grading import Rubric, RubricError, draft_rubric
+from grading.rubric import schema
+
+GOOD = {
+    "bands": {"L5": 3, "L6": 6},
+    "must_have": {"L6": ["rule"]},
+    "criteria": [
+        {"id": "rule", "title": "The rule", "points": 4, "levels": ["0", "1", "2", "3", "4"], "rule": {1: 2, 2: 4},
+         "claims": [{"id": "a", "text": "The cache is paged.", "terms": [["paged", "blocks"]]},
+                    {"id": "b", "text": "Blocks are freed at once.", "depends_on": ["a"], "numbers": [{"value": 16, "unit": "tokens"}]}],
+         "misconceptions": [{"id": "m", "text": "Paging copies the cache.", "deduct": 1}]},
+        {"id": "size", "title": "Size", "points": 4, "quantities": [{"field": "kv", "value": 20, "unit": "GiB", "points": 4}]},
+    ],
+}
+
+
+def test_a_good_rubric_comes_back_the_same_and_fits_its_published_schema():
+    rubric = Rubric.from_dict(GOOD)
+    assert Rubric.from_dict(rubric.to_dict()) == rubric
+    Draft202012Validator(schema()).validate(json.loads(json.dumps(rubric.to_dict())))
+    assert rubric.max == 8
+    assert Rubric.from_dict(json.loads(json.dumps(rubric.to_dict()))).id == rubric.id
+
+
+@pytest.mark.parametrize(("path", "value", "place"), [
+    (("criteria", 0, "claims", 0, "terms"), "paged", "criteria[0].claims[0].terms"),
+    (("criteria", 0, "claims", 0, "terms", 0, 0), True, "criteria[0].claims[0].terms[0][0]"),
+    (("criteria", 0, "claims", 1, "depends_on"), ["zz"], "criteria[0].claims[1].depends_on"),
+    (("criteria", 0, "claims", 0, "depends_on"), ["b"], "criteria[0].claims[0].depends_on"),
+    (("criteria", 0, "claims", 1, "id"), "a", "criteria[0].claims[1].id"),
+    (("criteria", 0, "rule"), {1: 3, 2: 2}, "criteria[0].rule"),
+    (("criteria", 0, "rule"), {3: 4}, "criteria[0].rule"),
+    (("criteria", 0, "levels"), ["0", "1"], "criteria[0].levels"),
+    (("criteria", 0, "misconceptions", 0, "deduct"), -1, "criteria[0].misconceptions[0].deduct"),
+    (("criteria", 1, "quantities", 0, "unit"), "bananas", "criteria[1].quantities[0].unit"),
+    (("criteria", 1, "tests"), ["g"], "criteria[1]"),
+    (("bands",), {"L5": 6, "L6": 3}, "bands"),
+    (("bands",), {"L5": 3, "L6": 60}, "bands"),
+    (("must_have",), {"L6": ["nothing"]}, "must_have.L6[0]"),
+    (("criteria", 0, "colour"), "red", "criteria[0]"),
+])
+def test_a_fault_is_named_by_its_place(path, value, place):
+    data = copy.deepcopy(GOOD)
+    at = data
+    for part in path[:-1]:
+        at = at[part]
+    at[path[-1]] = value
+    with pytest.raises(RubricError) as error:
+        Rubric.from_dict(data, "bank/rubric.yaml")
+    assert error.value.path == place
+    assert str(error.value).startswith(f"bank/rubric.yaml: {place}")
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*GOOD, "id", "title", "points", "claims"]), inner,
+                                                                               max_size=4), max_leaves=8)
+
+
+@settings(max_examples=80, deadline=None)
+@given(JSON)
+def test_anything_else_is_a_rubric_error_and_never_another(data):
+    try:
+        Rubric.from_dict(data)
+    except RubricError:
+        pass
+
+
+def test_levels_need_the_total_and_half_of_each_must_have():
+    rubric = Rubric.from_dict(GOOD)
+    assert rubric.level({"rule": 2, "size": 4}) == "L6"
+    assert rubric.level({"rule": 1, "size": 4}) == "L5"
+    assert rubric.level({"size": 2}) == "below"
+
+
+def test_a_draft_splits_a_model_answer_into_claims_and_leaves_out_the_question():
+    rubric = draft_rubric("What is paging?", "Memory is divided into fixed blocks. A table maps logical blocks to physical ones. Paging.", 6)
+    assert [c.text for c in rubric.criteria[0].claims] == ["Memory is divided into fixed blocks", "A table maps logical blocks to physical ones"]
+    assert rubric.max == 6
+    with pytest.raises(ValueError, match="states nothing"):
+        draft_rubric("What?", "  ")
