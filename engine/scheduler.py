@@ -220,8 +220,13 @@ class FairScheduler:
         pages = self.pool.pages_for(request.computed)
         if self.pool.pages_for(total) > self.pool.available:
             return None
-        request.table.pages = self.pool.alloc(pages)
-        self._reserve(plan, request, tokens, 0)
+        try:
+            request.table.pages = self.pool.alloc(pages)
+        except OutOfPages:  # what counts as available may be held by a cache's inner nodes until their leaves go
+            return None
+        if not self._reserve(plan, request, tokens, 0):
+            request.table.release(self.pool)
+            return None
         plan.resumed.append(request)
         self.swapped_pages -= pages
         return tokens

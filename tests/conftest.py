@@ -1,13 +1,20 @@
 """Five people, and the doors they knock on."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 from django.test import Client
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from interviews.accounts.models import User
+
+# The same examples on every machine, so that a red run can be run again; HYPOTHESIS_PROFILE=explore draws new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @dataclass
