@@ -104,6 +104,10 @@ def _verb_like(token: Token) -> bool:
 _VERBS = frozenset(["keep", "make", "take", "give", "get", "let", "run", "use", "need", "go", "come", "hold", "mean", "show", "say", "see", "send", "set", "put", "read", "write", "fill", "grow", "fall", "rise", "add", "cut", "hit", "cost", "lose", "lead", "leave", "cause", "help", "stop", "start", "wait", "pay", "move", "reduce", "increase", "allow", "require", "scale", "depend", "produce", "compute", "share", "accept", "reject", "sample", "verify", "become", "stay", "save", "bound", "limit", "avoid", "hide", "apply", "follow", "know", "think", "find", "call", "pick", "choose", "drop", "turn", "split", "fit", "won't", "can't", "don't", "kept", "made", "took", "gave", "got", "let", "ran", "went", "came", "held", "meant", "sent", "fell", "rose", "cost", "lost", "led", "left", "paid", "found", "chose", "I'd", "we'd", "use", "store", "load", "copy", "map", "free", "cache", "batch", "trade", "dominate", "match", "match", "measure", "compare", "check"])
 
 
+# A closed-class word with a capital in the midst of a sentence stood at the start of another one.
+_INNER_CAPITAL = re.compile(r"(?<=[a-z0-9] )(?:The|An|It|This|These|In|If|When|So|At|Because|We|They|But|And|Then|There|For|With|By|To|As|Each|On|Its|That)(?= [a-z])")
+
+
 def wordlist(tokens: Sequence[Token], strict: bool = False) -> bool:
     """Whether a sentence is a bare list of words: hardly a function word and no verb. `strict` asks for a long one."""
     words = sum(token.text.isalpha() for token in tokens)
@@ -123,7 +127,11 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     lists = [wordlist(s.tokens) for s in sentences]
     listed = sum(n for n, is_list in zip(tokens, lists, strict=True) if is_list)
     many = listed >= 8 and listed >= 0.3 * sum(tokens)
-    orders = [order_faults(s.tokens) for s in sentences]
+    orders = []
+    for sentence in sentences:
+        f, j = order_faults(sentence.tokens)
+        inner = sum(1 for m in _INNER_CAPITAL.finditer(sentence.text) if m.start() > 2)
+        orders.append((f + inner, j + inner))
     faults, judged = sum(f for f, _ in orders), sum(j for _, j in orders)
     shuffled = judged >= 4 and faults >= 2 and faults / judged >= 0.15
     out = []

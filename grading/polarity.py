@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from grading.lexicon import LOOSE, NEGATORS, NOT_NEGATING, poles
+from grading.lexicon import AUXILIARIES, LOOSE, NEGATORS, NOT_NEGATING, poles
 from grading.text import Token
 from grading.units import Found, UnitError, quantity, registry
 
@@ -85,6 +85,18 @@ def oppose(clause: Sequence[Token], clause_text: str, statement: Sequence[Token]
     return Opposition(best.strength * cover, best.why)
 
 
+def _denied_verbs(tokens: Sequence[Token]) -> set[str]:
+    """Stems of the verbs that an auxiliary with "not" denies: "is not allocated", "does not scale", "cannot grow"."""
+    out = set()
+    for i, token in enumerate(tokens[:-1]):
+        full = token.text in ("not", "never") and i and tokens[i - 1].text in AUXILIARIES
+        if (full or token.text.endswith("n't") or token.text == "cannot") and tokens[i + 1].text not in NOT_NEGATING:
+            head = next((t for t in tokens[i + 1 : i + 3] if t.content and t.text not in NEGATORS), None)
+            if head is not None:
+                out.add(head.stem)
+    return out
+
+
 def _parity(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str, shared: set[str], weights: Mapping[str, float]) -> Opposition:
     """Shared words that one side negates and the other does not. Their weighted share among the shared words is the strength."""
     def odd(tokens: Sequence[Token], text: str) -> dict[str, float]:
@@ -99,6 +111,9 @@ def _parity(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str, sh
     hit = sum((weights.get(w, 0.1) + 0.2) * abs(left.get(w, 0.0) - right.get(w, 0.0)) for w in shared)
     if not hit:
         return Opposition(0.0)
+    flat = {head for head in _denied_verbs(a) & shared if left.get(head, 0.0) >= 0.5 > right.get(head, 0.0)}
+    if flat:  # "is not allocated" denies the statement that says "allocated", however much else they share
+        return Opposition(0.85, "says the opposite (negation)")
     share = hit / sum(weights.get(w, 0.1) + 0.2 for w in shared)
     return Opposition(min(1.0, 1.3 * share), "says the opposite (negation)")
 
