@@ -81,7 +81,7 @@ def oppose(clause: Sequence[Token], clause_text: str, statement: Sequence[Token]
         return Opposition(0.0)
     cover = min(1.0, sum(weights.get(w, 0.0) for w in shared) / (0.5 * sum(weights.values()) or 1.0))
     best = max((_parity(clause, clause_text, statement, statement_text, shared, weights), _antonym(mine, theirs, shared),
-                _crossed(clause, statement), _swapped(clause, statement, shared)), key=lambda o: o.strength)
+                _other_pole(clause, clause_text, statement, statement_text), _crossed(clause, statement), _swapped(clause, statement, shared)), key=lambda o: o.strength)
     return Opposition(best.strength * cover, best.why)
 
 
@@ -131,6 +131,19 @@ def _antonym(mine: Sequence[Token], theirs: Sequence[Token], shared: set[str]) -
             if other in have and other not in own and (axis, pole) not in both:
                 loose = token.text in LOOSE or have[other].text in LOOSE
                 return Opposition(0.5 if loose else 0.9, f"says “{have[other].text}” where “{token.text}” is right")
+    return Opposition(0.0)
+
+
+def _other_pole(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str) -> Opposition:
+    """The statement says one pole of an axis and denies the other ("memory, not arithmetic"); the clause says only the denied one."""
+    def said(tokens: Sequence[Token], text: str, denied: bool) -> set[tuple[int, int]]:
+        reach = negated(tokens, text)
+        return {place for t, n in zip(tokens, reach, strict=True) if (n % 2 >= 0.5) == denied and t.content for place in poles(t.text, t.stem)}
+
+    affirmed, refused, mine = said(b, b_text, False), said(b, b_text, True), said(a, a_text, False)
+    for axis, pole in refused:
+        if (axis, -pole) in affirmed and (axis, pole) not in affirmed and (axis, pole) in mine and (axis, -pole) not in mine:
+            return Opposition(0.85, "says what the right answer rules out")
     return Opposition(0.0)
 
 
