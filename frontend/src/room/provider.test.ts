@@ -9,8 +9,8 @@ import { AnswerProvider } from "./provider";
 class FakeServer {
   static all: FakeServer[] = [];
   binaryType = "arraybuffer" as BinaryType;
-  readyState: 0 | 1 | 2 | 3 = 0;
-  onopen: (() => void) | null = null;
+  readyState = 0;
+  onopen: ((event: Event) => void) | null = null;
   onmessage: ((event: MessageEvent) => void) | null = null;
   onclose: ((event: CloseEvent) => void) | null = null;
   stored = 0;
@@ -22,7 +22,7 @@ class FakeServer {
 
   accept(): void {
     this.readyState = 1;
-    this.onopen?.();
+    this.onopen?.({} as Event);
     const step1 = encoding.createEncoder();
     encoding.writeVarUint(step1, 0);
     sync.writeSyncStep1(step1, this.doc);
