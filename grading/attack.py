@@ -15,7 +15,7 @@ import numpy as np
 
 from grading.draft import split_reference
 from grading.evaluate import is_short, predict
-from grading.lexicon import MODALS, POLES
+from grading.lexicon import POLES
 from grading.text import read, tokenise
 
 FILLER = ("In general, this is an important topic that has many aspects, and it is worth thinking about it carefully. As we all know, there are "

@@ -8,8 +8,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grading.result import Answer, ClaimMark, CriterionScore, Evidence
 from grading.lexicon import NEGATORS
+from grading.result import Answer, ClaimMark, CriterionScore, Evidence
 from grading.rubric import Criterion, Quantity
 from grading.units import UnitError, compare, find_quantities, quantity, read_quantity, registry
 
@@ -124,7 +124,8 @@ def judge_short(criterion: Criterion, answer: Answer) -> CriterionScore:
     refused = any(_short(said) == _short(form) for form in criterion.rejected)
     denies = set(_short(said).split()) & NEGATORS and not any(set(_short(form).split()) & NEGATORS for form in criterion.accepted)
     met = not refused and not denies and len(said) <= 300 and any(same_short(said, form) for form in criterion.accepted)
-    why = "an accepted answer" if met else "a wrong answer that looks like the right one" if refused else "not an accepted answer" if said else "nothing was said"
+    wrong = "a wrong answer that looks like the right one" if refused else "not an accepted answer" if said else "nothing was said"
+    why = "an accepted answer" if met else wrong
     start = answer.text.find(said) if said else 0
     span = (Evidence("text", start, start + len(said), said),) if met else ()
     return CriterionScore(criterion.id, criterion.title, criterion.points if met else 0.0, criterion.points, span, why + ".",

@@ -80,8 +80,10 @@ def oppose(clause: Sequence[Token], clause_text: str, statement: Sequence[Token]
     if not shared:
         return Opposition(0.0)
     cover = min(1.0, sum(weights.get(w, 0.0) for w in shared) / (0.5 * sum(weights.values()) or 1.0))
-    best = max((_parity(clause, clause_text, statement, statement_text, shared, weights), _antonym(mine, theirs, shared),
-                _other_pole(clause, clause_text, statement, statement_text), _crossed(clause, statement), _swapped(clause, statement, shared)), key=lambda o: o.strength)
+    best = max((_parity(clause, clause_text, statement, statement_text, shared, weights),
+                _antonym(mine, theirs, shared),
+                _other_pole(clause, clause_text, statement, statement_text),
+                _crossed(clause, statement), _swapped(clause, statement, shared)), key=lambda o: o.strength)
     return Opposition(best.strength * cover, best.why)
 
 
