@@ -1,4 +1,4 @@
-"""Paged attention in plain torch: the CPU path, and the oracle for the Triton kernel.
+"""Paged attention in plain torch: gather the pages, then one masked softmax.
 
 Rows with the same number of queries are computed together: their pages are gathered into one padded block and masked.
 What depends only on the batch (row groups, page tables, masks) is derived in the first layer and kept in

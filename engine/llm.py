@@ -29,6 +29,15 @@ from engine.verify import CoupledVerifier, RejectionVerifier
 Prompt = str | Sequence[int]
 
 
+# What the protocols provide for and nothing implements yet: refused by name rather than passed over.
+UNSERVED = {
+    "stop": "use stop_token_ids",
+    "grammar": "no grammar compiler ships",
+    "json_schema": "no grammar compiler ships",
+    "heal": "cut the prompt at a token boundary",
+}
+
+
 class LLM:
     """An engine over one checkpoint.
 
@@ -92,7 +101,6 @@ class LLM:
             Ending(self.config.eos_ids, most),
             overlap=(1 if model.device.type == "cuda" else 0) if overlap is None else overlap,
             decode=self._decode,
-            equip=self._equip,
         )
 
     # -- use ---------------------------------------------------------------------------------------------------------
@@ -163,8 +171,9 @@ class LLM:
         tokens = self._tokens(prompt)
         if adapter is not None and adapter not in self.adapters:
             raise RequestError(f"no adapter {adapter!r}; loaded are {sorted(self.adapters)}")
-        if params.stop and self.tokenizer is None:
-            raise RequestError("stop strings need a checkpoint with a tokenizer")
+        for name, instead in UNSERVED.items():
+            if getattr(params, name):
+                raise RequestError(f"{name} is not served by this version; {instead}")
         unknown = [t for t in params.logit_bias if not 0 <= t < self.config.vocab_size]
         if unknown:
             raise RequestError(f"SamplingParams.logit_bias: token {unknown[0]} is outside the vocabulary")
@@ -262,9 +271,6 @@ class LLM:
 
     def _decode(self, tokens: Sequence[int]) -> str:
         return self.tokenizer.decode(tokens) if self.tokenizer is not None else ""
-
-    def _equip(self, request: Request) -> None:
-        """Give a request its detokenizer and its grammar."""
 
 
 def _as_prompts(prompts: Any) -> list[Prompt]:

@@ -3,7 +3,7 @@
 A request's tokens therefore don't depend on its batchmates, on scheduling, or on how often a step was repeated after a
 preemption. The generator is counter-based: the 64-bit key of (seed, position, stream) comes from SplitMix64 (Steele et
 al. 2014), and the lane (a vocabulary id) is mixed in by two rounds of a 32-bit finalizer. The same 32-bit integer
-arithmetic runs in torch and in the Triton sampler.
+arithmetic runs on any device.
 """
 
 from __future__ import annotations

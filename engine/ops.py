@@ -1,4 +1,4 @@
-"""The fusable pieces of a layer, in torch. `engine.kernels` offers the same in Triton."""
+"""The fusable pieces of a layer, in torch."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ class Codec(Protocol):
 
 
 class Ops(Protocol):
-    """The fusable pieces of a layer. `engine.ops` has them in torch, `engine.kernels` in Triton."""
+    """The fusable pieces of a layer. `engine.ops` has them in torch."""
 
     attention: Attention
 
