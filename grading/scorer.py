@@ -216,6 +216,6 @@ def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading
     elif "injection" in reading.flags:
         state, reason = "review", "part of the answer speaks to the grader; it earned nothing"
     elif len(levels) > 1:
-        state, reason = "review", f"the level could be {' or '.join(levels)}"
+        state, reason = "review", f"The level could be {' or '.join(levels)}."
     return Score(sum(points.values()), rubric.max, rubric.level(points) if rubric.bands else "", levels, state, tuple(criteria), reading.flags,  # type: ignore[arg-type]
                  reason, SCORER)

@@ -10,6 +10,7 @@ import grading
 from grading.models import CriterionScore, RubricVersion, Score
 from interviews.bank.models import QuestionVersion
 from interviews.live.documents import Content
+from sandbox import labs
 from sandbox.models import Run
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,11 @@ def groups_of(tests: Sequence[Any]) -> dict[str, Any]:
     return {"groups": groups}
 
 
+def nothing_judged(lab: str) -> dict[str, Any]:
+    """What a module without a line of code earns: nothing of each group."""
+    return {"groups": {group.name: [0.0, group.points] for group in labs.load(lab).groups}}
+
+
 def mark(version: QuestionVersion, rubric_body: Mapping[str, Any], content: Content, run: Run | None) -> grading.Score:
     """Grades one answer as it stands.
 
@@ -40,10 +46,12 @@ def mark(version: QuestionVersion, rubric_body: Mapping[str, Any], content: Cont
         NotScored: the code was never judged, for reasons that are ours.
     """
     judged = None
-    if version.kind == "code" and content.code.strip():
-        if run is None or run.verdict in ("JE", "AB", ""):
-            raise NotScored(JUDGE_FAILED)
-        judged = groups_of(list(run.tests.all()))
+    if version.kind == "code":
+        judged = nothing_judged(version.lab)
+        if content.code.strip():
+            if run is None or run.verdict in ("JE", "AB", ""):
+                raise NotScored(JUDGE_FAILED)
+            judged = groups_of(list(run.tests.all()))
     question = grading.Question(prompt=version.prompt, title=version.title, kind=version.kind)
     answer = grading.Answer(text=content.text, code=content.code, fields=content.fields)
     return grading.score(grading.Rubric.from_dict(dict(rubric_body)), answer, question, run=judged)

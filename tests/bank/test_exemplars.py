@@ -5,7 +5,7 @@ import pytest
 import grading
 from interviews.bank.files import Exemplar, ParsedQuestion, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
-from interviews.review.marking import groups_of
+from interviews.review.marking import groups_of, nothing_judged
 from sandbox import JudgeRequest, judge, labs
 
 SHIPPED = [read_pack(path.parent) for path in sorted(PACKS.glob("*/pack.yaml"))]
@@ -15,7 +15,9 @@ EXEMPLARS = [(question, exemplar) for question in QUESTIONS for exemplar in ques
 
 def marked(question: ParsedQuestion, answer: grading.Answer) -> grading.Score:
     run = None
-    if question.meta["kind"] == "code" and answer.code.strip():
+    if question.meta["kind"] == "code":
+        run = nothing_judged(question.meta["lab"])
+    if answer.code.strip():
         run = groups_of(judge(JudgeRequest(lab=question.meta["lab"], source=answer.code, hidden=True)).tests)
     asked = grading.Question(prompt=question.files["prompt.md"], title=question.meta["title"], kind=question.meta["kind"])
     return grading.score(question.rubric, answer, asked, run=run)

@@ -59,8 +59,9 @@ def wait_for_judge(site: Site) -> None:
 
 def test_the_pages_around_an_interview(visit: Visit) -> None:
     visitor = visit()
-    for path, name in (("/", "landing"), ("/accounts/login/", "sign-in"), ("/accounts/signup/", "sign-up"), ("/accounts/password/reset/", "reset"), ("/none", "404")):
-        visitor.page.goto(visitor.site.url + path)
+    pages = {"": "landing", "accounts/login/": "sign-in", "accounts/signup/": "sign-up", "accounts/password/reset/": "reset", "none": "404"}
+    for path, name in pages.items():
+        visitor.page.goto(f"{visitor.site.url}/{path}")
         visitor.look(name)
 
 

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 import grading
 from interviews.bank.files import BankError, parse_answer
 from interviews.bank.queries import find
-from interviews.review.marking import groups_of
+from interviews.review.marking import groups_of, nothing_judged
 from sandbox import JudgeRequest, Unavailable, judge
 
 
@@ -29,7 +29,9 @@ class Command(BaseCommand):
             raise CommandError(f"No question {name!r}, or several packs have one: write pack/slug. `load_bank` loads the packs.")
         version = question.current
         answer = self._answer(options["file"], version.kind)
-        run = self._judge(version.lab, answer.code) if version.kind == "code" and answer.code.strip() else None
+        run = None
+        if version.kind == "code":
+            run = self._judge(version.lab, answer.code) if answer.code.strip() else nothing_judged(version.lab)
         asked = grading.Question(prompt=version.prompt, title=version.title, kind=version.kind)
         score = grading.score(grading.Rubric.from_dict(version.rubric.body), answer, asked, run=run)
         if options["json"]:
