@@ -15,7 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=5"]
-SITE = ["tests/accounts", "tests/bank", "tests/house", "tests/live", "tests/review"]
+EXEMPLARS = "tests/bank/test_exemplars.py"
+SITE = ["tests/accounts", "tests/bank", "tests/house", "tests/live", "tests/review", f"--ignore={EXEMPLARS}"]
 TAIL = 120
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
@@ -59,13 +60,14 @@ def chains() -> list[list[Leg]]:
             Leg("imports", [str(bin_dir / "lint-imports"), "--no-cache"]),
             Leg("engine", [*PYTEST, "tests/engine"], 1),
             Leg("grading", [*PYTEST, "tests/grading"], 1),
+            Leg("bank", [*PYTEST, EXEMPLARS], 1),
+            Leg("front end", ["npm", "run", "test", "--silent"], 1, cwd=ROOT / "frontend"),
             Leg("types", [str(bin_dir / "mypy")]),
         ],
         [
             Leg("site on PostgreSQL", [*PYTEST, *SITE], 1, postgres),
             Leg("sandbox", [*PYTEST, "tests/sandbox", "tests/attacks"], 1, postgres),
             Leg("site on SQLite", [*PYTEST, *SITE], 1, sqlite),
-            Leg("front end", ["npm", "run", "test", "--silent"], 1, cwd=ROOT / "frontend"),
             Leg("browser", [*PYTEST, "tests/e2e"], 1),
         ],
     ]
