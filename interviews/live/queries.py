@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from interviews.accounts.models import User
-from interviews.bank.markdown import render, render_prompt
+from interviews.bank.markdown import render_prompt
 from interviews.live import documents
 from interviews.live.models import Blueprint, Event, Interview, InterviewQuestion, Update
 from sandbox import labs
@@ -34,7 +34,7 @@ def _lab(slug: str) -> dict[str, Any] | None:
         return None
     lab = labs.load(slug)
     tests = [{"name": test.name, "group": test.group, "doc": test.doc} for test in lab.public_tests]
-    return {"slug": slug, "title": lab.title, "brief_html": render(lab.brief), "public_tests": tests}
+    return {"slug": slug, "title": lab.title, "brief_html": render_prompt(lab.brief, lab.title), "public_tests": tests}
 
 
 def _question(question: InterviewQuestion, runs: list[Run]) -> dict[str, Any]:

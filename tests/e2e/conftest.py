@@ -119,6 +119,7 @@ class Visitor:
         SHOTS.mkdir(exist_ok=True)
         page = self.page
         size = page.viewport_size
+        page.evaluate("scrollTo(0, 0)")
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             for width in (1280, 390):
