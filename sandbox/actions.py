@@ -79,10 +79,3 @@ def abort_run(*, run: Run) -> Run:
         Run.objects.filter(pk=run.pk).exclude(state=Run.State.DONE).update(abort_requested=True)
     run.refresh_from_db()
     return run
-
-
-def rejudge(*, run: Run) -> Run:
-    """Judges the same source again as a new run. The old one stays, so that both can be compared."""
-    return request_run(
-        user=run.user, subject=run.subject, lab=run.lab, source=run.source, kind=run.kind, limited=False
-    )

@@ -164,3 +164,19 @@ def test_a_score_can_not_be_changed(make: Make) -> None:
         column = {"grading_score": "total", "grading_criterionscore": "points", "grading_rubricversion": "hash"}[table]
         with pytest.raises(DatabaseError, match="written once"), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"UPDATE {table} SET {column} = 0")
+
+
+def test_a_run_in_flight_at_the_deadline_finishes_and_counts(make: Make) -> None:
+    from interviews.live import actions as live
+    from interviews.live.tasks import sweep
+    from tests.live.helpers import pass_deadline
+
+    interview = make()
+    write(question(interview, "written"), text=GOOD)
+    live.request_run(question=question(interview, "code"), actor=interview.candidate, kind="hidden")
+    pass_deadline(interview)
+    sweep()
+    # The code did not change after the run began, so that run is the one that counts: no second one is queued.
+    judged(interview, points={"admission": (4, 4), "budget": (4, 4)})
+    assert grade_all(interview).status == "scored"
+    assert score_of(interview, "code").total == 8

@@ -112,7 +112,16 @@ function Desk({ id }: { id: string }) {
             <p className="small soft" style={{ margin: 0 }}>
               <kbd>j</kbd> <kbd>k</kbd> next and previous criterion · <kbd>0</kbd>–<kbd>4</kbd> points
             </p>
-            {report.can_review && <Publish report={report} act={act} />}
+            {report.can_review && (
+              <span className="row">
+                {(report.interview.status === "scored" || report.interview.status === "published") && (
+                  <button type="button" title="With the scorer as it is now. The scores so far are kept." onClick={() => void act(() => api.rescore(id))}>
+                    Score again
+                  </button>
+                )}
+                <Publish report={report} act={act} />
+              </span>
+            )}
           </div>
           {!report.can_review && <p className="banner warn">This is your own interview: a colleague reviews it.</p>}
           <Summary report={report} />

@@ -1,0 +1,53 @@
+"""What the site says of itself."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from sandbox.models import Worker
+
+
+@pytest.mark.django_db
+def test_health_names_every_part(client: Client) -> None:
+    Worker.objects.create(name="a", driver="bwrap", ok=True, detail="fine", device="cpu")
+    answer = client.get("/healthz")
+    body = json.loads(answer.content)
+    assert answer.status_code == 200
+    assert body["status"] == "ok"
+    assert body["database"]["vendor"] in ("sqlite", "postgresql")
+    assert body["redis"]["ok"] is True
+    assert set(body["queues"]) == {"default", "grading", "sandbox.cpu", "sandbox.gpu"}
+    assert body["jail"] == {"driver": "bwrap", "ok": True, "detail": "fine"}
+    assert body["engine"] == {"device": "cpu"}
+    assert body["version"]
+
+
+@pytest.mark.django_db
+def test_without_a_judge_it_says_so_and_stays_up(client: Client) -> None:
+    body = client.get("/healthz").json()
+    assert body["status"] == "ok"
+    assert body["jail"]["ok"] is False
+
+
+@pytest.mark.django_db
+def test_without_redis_it_is_down(client: Client, settings: object) -> None:
+    settings.REDIS_URL = "unix:///nowhere.sock"  # type: ignore[attr-defined]
+    answer = client.get("/healthz")
+    assert answer.status_code == 503
+    assert answer.json()["redis"]["ok"] is False
+
+
+@pytest.mark.django_db
+def test_pages_may_talk_to_their_own_host_alone(client: Client) -> None:
+    policy = client.get("/")["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe-eval" not in policy
+    assert "http" not in policy
+
+
+@pytest.mark.django_db
+def test_the_interface_describes_itself(admin_client: Client) -> None:
+    text = admin_client.get("/api/schema/").content.decode()
+    for part in ("/report/", "/abort/", "/overrides/", "/questions/"):
+        assert part in text
