@@ -66,7 +66,7 @@ def chains() -> list[list[Leg]]:
         ],
         [
             Leg("site on PostgreSQL", [*PYTEST, *SITE], 1, postgres),
-            Leg("sandbox", [*PYTEST, "tests/sandbox", "tests/attacks"], 1, postgres),
+            Leg("sandbox", [*PYTEST, "tests/sandbox"], 1, postgres),
             Leg("site on SQLite", [*PYTEST, *SITE], 1, sqlite),
             Leg("browser", [*PYTEST, "tests/e2e"], 1),
         ],
