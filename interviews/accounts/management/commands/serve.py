@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 import sys
 import threading
 import time
@@ -23,7 +24,7 @@ READY_SECONDS = 90.0
 
 def worker(name: str, queues: str, threads: int) -> Child:
     """A Celery worker. Threads, not forks: torch is loaded once, and a jail is a process of its own anyway."""
-    argv = [sys.executable, "-m", "celery", "-A", "interviews.celery", "worker", "--queues", queues, "--pool", "threads"]
+    argv = [sys.executable, "-m", "celery", "--quiet", "-A", "interviews.celery", "worker", "--queues", queues, "--pool", "threads"]
     argv += ["--concurrency", str(threads), "--hostname", f"{name}@%h", "--loglevel", "WARNING", "--without-mingle", "--without-gossip"]
     return Child(f"worker {name}", argv)
 
@@ -41,7 +42,7 @@ def processes(host: str, port: int, own_redis: bool) -> list[Child]:
         worker("default", "default", 2),
         worker("grading", "grading", 1),
         worker("sandbox", "sandbox.cpu,sandbox.gpu", settings.SANDBOX["concurrency"]),
-        Child("beat", [python, "-m", "celery", "-A", "interviews.celery", "beat", "--loglevel", "WARNING"]),
+        Child("beat", [python, "-m", "celery", "--quiet", "-A", "interviews.celery", "beat", "--loglevel", "WARNING"]),
     ]
     return children
 
@@ -70,6 +71,16 @@ def welcome(url: str, people: list[Demo], out: Any) -> None:
     out.flush()
 
 
+def check_port(host: str, port: int) -> None:
+    """Raises CommandError when something else listens there already: its answers would be taken for ours."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            raise CommandError(f"Port {port} of {host} can't be had ({error.strerror}). Stop what uses it, or set PORT.") from error
+
+
 class Command(BaseCommand):
     help = "Run the site: database, banks and demo accounts, then web, workers, beat and Redis, until interrupted."
 
@@ -83,6 +94,7 @@ class Command(BaseCommand):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise CommandError(f"Another `serve` already runs on {settings.STATE_DIR}. Stop it, or set ROOFLINE_STATE.") from error
+        check_port(options["host"], options["port"])
         own_redis = "REDIS_URL" not in os.environ
         if own_redis:
             Path(settings.REDIS_SOCKET).unlink(missing_ok=True)
