@@ -26,7 +26,8 @@ def worker(name: str, queues: str, threads: int) -> Child:
     """A Celery worker. Threads, not forks: torch is loaded once, and a jail is a process of its own anyway."""
     argv = [sys.executable, "-m", "celery", "--quiet", "-A", "interviews.celery", "worker", "--queues", queues, "--pool", "threads"]
     argv += ["--concurrency", str(threads), "--hostname", f"{name}@%h", "--loglevel", "WARNING", "--without-mingle", "--without-gossip"]
-    return Child(f"worker {name}", argv)
+    # As root Celery warns at each start; what runs code of others is the jail, which drops to a uid of its own.
+    return Child(f"worker {name}", argv, {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"})
 
 
 def processes(host: str, port: int, own_redis: bool) -> list[Child]:

@@ -1,0 +1,98 @@
+"""Measures the judge. Figures are medians of one run on one machine; compare them with each other, not with another machine's."""
+
+import json
+import statistics
+import time
+from argparse import ArgumentParser
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from sandbox import JudgeRequest, judge, labs
+from sandbox.drivers import default, start
+from sandbox.pool import Pool
+from sandbox.session import Session
+from sandbox.spec import JailSpec, Limits
+
+LAB = "continuous-batcher"
+ECHO = "class Echo:\n    def back(self, value):\n        return value\n"
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def first_result(rounds: int) -> dict[str, float]:
+    """Milliseconds from `judge` to the first test's result, with a warm pool and with a cold jail."""
+    source = labs.load(LAB).reference
+    with Pool(size=2) as pool:
+        warm = []
+        for _ in range(rounds):
+            pool.wait(1)
+            warm.append(_until_first(source, pool))
+    cold = [_until_first(source, None) for _ in range(3)]
+    return {
+        "first result, warm pool, p50 ms": statistics.median(warm) * 1e3,
+        "first result, warm pool, p95 ms": percentile(warm, 0.95) * 1e3,
+        "first result, cold jail, median ms": statistics.median(cold) * 1e3,
+    }
+
+
+def _until_first(source: str, pool: Pool | None) -> float:
+    seen: list[float] = []
+    began = time.perf_counter()
+
+    def listen(event: dict[str, Any]) -> None:
+        if event["type"] == "test" and not seen:
+            seen.append(time.perf_counter() - began)
+
+    judge(JudgeRequest(lab=LAB, source=source, hidden=False), on_event=listen, should_abort=lambda: bool(seen), pool=pool)
+    return seen[0]
+
+
+def proxied_call(calls: int) -> dict[str, float]:
+    """Microseconds of one call into the jail and back with a small argument."""
+    jail = start(JailSpec(), default())
+    try:
+        session = Session(jail, Limits(test_s=60))
+        session.load(ECHO, "Echo", 0)
+        echo = session.new("Echo")
+        times = []
+        for number in range(calls):
+            began = time.perf_counter()
+            echo.back(number)
+            times.append(time.perf_counter() - began)
+        session.finish()
+    finally:
+        jail.close()
+    return {"proxied call, median us": statistics.median(times) * 1e6, "proxied call, p95 us": percentile(times, 0.95) * 1e6}
+
+
+def throughput(submissions: int, workers: int) -> dict[str, float]:
+    """Submissions judged against the hidden tests, several at a time, each once and none lost."""
+    source = labs.load(LAB).reference
+    with Pool(size=workers + 1) as pool, ThreadPoolExecutor(workers) as threads:
+        pool.wait()
+        began = time.perf_counter()
+        outcomes = list(threads.map(lambda _: judge(JudgeRequest(lab=LAB, source=source, hidden=True), pool=pool), range(submissions)))
+        seconds = time.perf_counter() - began
+    accepted = sum(outcome.verdict == "AC" for outcome in outcomes)
+    return {"submissions judged": len(outcomes), "of them accepted": accepted, "submissions per minute": submissions / seconds * 60}
+
+
+class Command(BaseCommand):
+    help = "Print how long the judge takes: to a first result, for a proxied call, and how many submissions it judges."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true")
+        parser.add_argument("--rounds", type=int, default=15, help="runs per latency figure")
+        parser.add_argument("--submissions", type=int, default=20)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        figures = first_result(options["rounds"]) | proxied_call(2000) | throughput(options["submissions"], 2)
+        if options["json"]:
+            self.stdout.write(json.dumps(figures))
+            return
+        for name, value in figures.items():
+            self.stdout.write(f"{name:<40}{value:>12.1f}")
