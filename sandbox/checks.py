@@ -1,6 +1,5 @@
 """What a test asserts with. Every function returns nothing or raises `Wrong` with a reason code."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -124,13 +123,6 @@ def follows(counts: Sequence[int], law: Sequence[float], message: str, *, given:
             "law", f"{message}: such counts come once in {1 / max(chance, 1e-300):.1e} runs", given=given,
             expected=[round(p * sum(counts), 1) for p in law], actual=list(counts), where=f"total variation {total_variation(counts, law):.3f}",
         )  # fmt: skip
-
-
-def rate(hits: int, trials: int, expected: float, message: str, *, given: Any = None) -> None:
-    """A frequency within 5.5 standard errors of the expected one."""
-    slack = 5.5 * math.sqrt(max(expected * (1 - expected), 1 / trials) / trials)
-    if abs(hits / trials - expected) > slack:
-        raise Wrong("law", message, given=given, expected=f"{expected:.4f} +- {slack:.4f}", actual=f"{hits / trials:.4f}")
 
 
 def ints(value: Any, message: str) -> list[int]:

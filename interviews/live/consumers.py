@@ -23,7 +23,7 @@ from interviews.errors import Problem
 from interviews.live import access, actions, documents, events, queries
 from interviews.live.models import Answer, Interview
 
-SIGNED_OUT, NOT_YOURS, MALFORMED, TOO_BIG, BROKEN = 4401, 4404, 4400, 4413, 4500
+SIGNED_OUT, NOT_YOURS, MALFORMED, TOO_BIG = 4401, 4404, 4400, 4413
 MAX_TEXT_FRAME = 64 * 1024
 MAX_AWARENESS = 64 * 1024
 SYNC, AWARENESS, ACK, REFUSED = 0, 1, 2, 3

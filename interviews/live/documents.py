@@ -22,10 +22,6 @@ class Content:
     code: str
     fields: dict[str, str]
 
-    @property
-    def blank(self) -> bool:
-        return not (self.text.strip() or self.code.strip() or any(value.strip() for value in self.fields.values()))
-
 
 def _storable(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
