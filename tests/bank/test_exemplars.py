@@ -18,7 +18,7 @@ def marked(question: ParsedQuestion, answer: grading.Answer) -> grading.Score:
     if question.meta["kind"] == "code":
         run = nothing_judged(question.meta["lab"])
     if answer.code.strip():
-        run = groups_of(judge(JudgeRequest(lab=question.meta["lab"], source=answer.code, hidden=True)).tests)
+        run = groups_of(judge(JudgeRequest(lab=question.meta["lab"], source=answer.code, hidden=True, seed=20)).tests)
     asked = grading.Question(prompt=question.files["prompt.md"], title=question.meta["title"], kind=question.meta["kind"])
     return grading.score(question.rubric, answer, asked, run=run)
 
