@@ -165,8 +165,8 @@ def a_token_the_draft_never_gives(sut, bench):
 @test("kv-rollback", points=2, flight=True)
 def the_draft_stays_in_step(sut, bench):
     """The draft forgets what was rejected: its proposals, and with them the number of target passes, are those of a sound cache."""
-    for _ in range(3):
-        k = bench.rng.randrange(2, 5)
+    for _ in range(10):
+        k = bench.rng.randrange(3, 6)
         tokens, expected, (passes, _, _) = known_course(bench.rng, bench.rng.randrange(6, 20), 30, k)
         pair = Pair(sut, bench, k)
         checks.equal(pair.generate(tokens, 30), expected, "the tokens differ")
