@@ -58,7 +58,9 @@ def _starter(pid: int) -> _Starter:
 
 @functools.lru_cache(maxsize=1)
 def hierarchy() -> limits.Hierarchy:
-    return limits.detect()
+    found = limits.detect()
+    limits.sweep(found)
+    return found
 
 
 def default() -> str:

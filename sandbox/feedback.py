@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from sandbox.failures import LoadFailed, Raised, Stop, Wrong
+from sandbox.failures import Broken, LoadFailed, Raised, Stop, Wrong
 from sandbox.verdict import Verdict
 
 MAX_MESSAGE = 4000
@@ -40,6 +40,7 @@ FIXED = {
     Verdict.AB: "aborted",
     Verdict.JE: "the judge failed; this does not count against you",
 }
+BROKEN, ENDED = "the answer breaks the protocol", "the process ended before the submission answered"
 _BUILTIN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
 _OURS = {"EngineError", "OutOfBlocks", "BudgetExceeded", "BadHandle", "BadRequest", "Unserialisable", "TooBig"}
 
@@ -58,23 +59,22 @@ def coarse(seconds: float) -> float:
     return 0.0625 * 2 ** max(0, math.ceil(math.log2(seconds / 0.0625))) if seconds > 0 else 0.0
 
 
-def message(stop: Stop, source: str, hidden: bool) -> str:
-    """What the candidate reads about a test that ended this way."""
+def message(stop: Stop, source: str, hidden: bool, first: bool = False) -> str:
+    """What the candidate reads about a test that ended this way.
+
+    Args:
+        first: no test's input has reached the submission yet, so that its words about a failed load hold nothing to hide.
+    """
     if isinstance(stop, LoadFailed):
-        # Loading comes before any test's input reaches the jail, so there is nothing to hide.
-        return clean("The submission does not load.\n" + _raised(stop.cause, source, hidden=False))
+        return clean("The submission does not load.\n" + _raised(stop.cause, source, hidden and not first))
     if isinstance(stop, Raised):
         return clean(_raised(stop, source, hidden))
     if isinstance(stop, Wrong):
         return clean(REASONS.get(stop.reason, REASONS["value"]) if hidden else _wrong(stop))
     if hidden:
-        return FIXED.get(Verdict(stop.verdict), str(stop) if not _spoken(stop) else "the answer breaks the protocol")
+        # Not the exit status either: the submission chooses it, and could spell an input with it.
+        return FIXED.get(Verdict(stop.verdict), BROKEN if isinstance(stop, Broken) else ENDED)
     return clean(str(stop) or FIXED.get(Verdict(stop.verdict), ""))
-
-
-def _spoken(stop: Stop) -> bool:
-    """Whether the message may hold what the submission chose, beyond an exit status."""
-    return type(stop).__name__ == "Broken"
 
 
 def _raised(error: Raised, source: str, hidden: bool) -> str:

@@ -59,6 +59,7 @@ class _Run:
     should_abort: Callable[[], bool] | None
     pool: Pool | None
     jail: Jail | None = None
+    entered: bool = False  # whether a test has begun
     began: float = field(default_factory=time.monotonic)
     detail: list[str] = field(default_factory=list)
 
@@ -169,7 +170,11 @@ class _Run:
 
     def _control(self, test: Test, inputs: int) -> bool:
         """Whether the reference passes the very same test, so that a failure of the test's code is the submission's doing."""
-        return self._once(test, inputs, self.lab.reference).verdict is Verdict.AC
+        self.close()  # the reference never enters a jail that the submission was in, nor the other way round
+        try:
+            return self._once(test, inputs, self.lab.reference).verdict is Verdict.AC
+        finally:
+            self.close()
 
     def _once(self, test: Test, inputs: int, source: str) -> _Execution:
         jail = self._jail()
@@ -178,6 +183,7 @@ class _Run:
         session = Session(jail, self.lab.limits)
         bench = Bench(inputs)
         verdict, message = Verdict.AC, ""
+        first, self.entered = not self.entered, True
         try:
             try:
                 session.load(source, self.lab.entry, inputs ^ 0x5DEECE66D)
@@ -186,7 +192,7 @@ class _Run:
             finally:
                 session.abandon()
         except Stop as stop:
-            verdict, message = Verdict(stop.verdict), feedback.message(stop, self.request.source, self.request.hidden)
+            verdict, message = Verdict(stop.verdict), feedback.message(stop, self.request.source, self.request.hidden, first)
         except Exception:
             self.detail.append(f"{test.name}: {traceback.format_exc(limit=-6)}")
             log.warning("test %s of %s failed by itself", test.name, self.lab.slug, exc_info=True)

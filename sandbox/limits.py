@@ -94,6 +94,16 @@ def detect(proc: Path = Path("/proc/self"), prefix: Path = Path("/")) -> Hierarc
     return Hierarchy(0)
 
 
+def sweep(hierarchy: Hierarchy) -> None:
+    """Removes the empty groups of judges that were killed before they could."""
+    for folder in {hierarchy.memory, hierarchy.pids} - {None}:
+        for group in folder.glob("jail-*-*") if folder is not None else ():
+            owner = group.name.split("-")[1]
+            if owner.isdigit() and not Path("/proc", owner).exists():
+                with contextlib.suppress(OSError):  # the kernel refuses while a process is left in it
+                    group.rmdir()
+
+
 class Group:
     """The control group of one jail.
 

@@ -153,7 +153,7 @@ class Session:
             jail.link.send(wire.Finish(nonce=self._started), None, time.monotonic() + END_S)
             message, _ = jail.link.receive(time.monotonic() + END_S)
             if isinstance(message, wire.Ended) and message.nonce == self._started:
-                jail.healthy = jail.healthy and message.clean
+                jail.settle(message.clean)
                 return
         except (Deadline, Closed, Flood, Aborted, wire.Violation):
             pass
@@ -172,7 +172,7 @@ class Session:
             while True:  # what the submission still had in the pipe is of no interest
                 message, _ = jail.link.receive(end)
                 if isinstance(message, wire.Ended) and message.nonce == self._started:
-                    jail.healthy = jail.healthy and message.clean
+                    jail.settle(message.clean)
                     return
         except (Deadline, Closed, Flood, Aborted, wire.Violation):
             jail.healthy = False
@@ -219,7 +219,7 @@ class Session:
             left -= used
             if isinstance(answer, wire.Ended) and answer.nonce == self._started:
                 self._over = True
-                self._jail.healthy = self._jail.healthy and answer.clean
+                self._jail.settle(answer.clean)
                 raise self._ended(answer.status)
             if answer.nonce != nonce:
                 raise wire.Violation("it does not belong to the request")

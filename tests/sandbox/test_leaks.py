@@ -1,0 +1,140 @@
+"""Between one test and the next, and from a hidden test to its author, nothing crosses that was not meant to."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from sandbox import JudgeRequest, Outcome, feedback, judge, labs, limits
+from sandbox.drivers import default
+from sandbox.failures import Broken, Gone, LoadFailed, Raised
+from sandbox.guest import wire
+from sandbox.pool import Pool
+from sandbox.session import Session
+from sandbox.spec import Limits
+from sandbox.testing import Bench, Test
+from sandbox.verdict import Verdict
+
+TOYS = Path(__file__).with_name("toys")
+GOOD = (TOYS / "counter/solutions/reference.py").read_text()
+
+# Says that its process has ended, lives on, and answers whatever the next test sends with what it remembers of this one.
+LIVES_ON = """
+import sys
+from guest import wire
+
+def stream_and_start():
+    frame = sys._getframe()
+    while not {"stream", "start"} <= set(frame.f_locals):
+        frame = frame.f_back
+    return frame.f_locals["stream"], frame.f_locals["start"]
+
+class Counter:
+    def __init__(self, start):
+        self.seen = start
+
+    def add(self, more):
+        stream, start = stream_and_start()
+        stream.send(wire.Ended(nonce=start.nonce, status=4242, clean=True))
+        while True:
+            message, _ = stream.receive()
+            stream.send(wire.Raise(nonce=message.nonce, kind="ValueError", message=f"REMEMBERED {self.seen}", lines=[]))
+
+    def sums(self, values):
+        return values.sum(dim=1)
+"""
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    with Pool(size=2, driver=default()) as pool:
+        pool.wait(1)
+        yield pool
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> labs.Lab:
+    lab = dataclasses.replace(labs.read(TOYS / "counter"), limits=Limits(test_s=4, call_s=2, load_s=2))
+    monkeypatch.setattr(labs, "load", lambda slug: lab)
+    return lab
+
+
+def hidden(source: str, pool: Pool) -> Outcome:
+    return judge(JudgeRequest(lab="counter", source=source, hidden=True), pool=pool)
+
+
+def test_a_process_that_only_says_it_ended_does_not_meet_the_next_test(toy: labs.Lab, pool: Pool) -> None:
+    outcome = hidden(LIVES_ON, pool)
+    assert [test.verdict for test in outcome.tests[:2]] == ["RTE", "AC"]  # the second test had a process of its own
+    assert not any("REMEMBERED" in test.message or "4242" in test.message for test in outcome.tests)
+    assert hidden(GOOD, pool).verdict == "AC"
+
+
+def test_an_exit_status_carries_nothing_out_of_a_hidden_test(toy: labs.Lab, pool: Pool) -> None:
+    outcome = hidden("import os\nclass Counter:\n    def __init__(self, start): os._exit(42)\n", pool)
+    assert outcome.tests[0].verdict == "RTE"
+    assert "42" not in outcome.tests[0].message
+
+
+def test_the_words_of_a_failed_load_are_shown_only_before_the_first_input() -> None:
+    failed = LoadFailed(Raised("ValueError", "the secret", [(1, "<module>")]))
+    assert "the secret" in feedback.message(failed, "x = 1", hidden=True, first=True)
+    assert "the secret" not in feedback.message(failed, "x = 1", hidden=True, first=False)
+    assert "the secret" in feedback.message(failed, "x = 1", hidden=False)
+
+
+@pytest.mark.parametrize("stop", [Gone("status 42"), Broken("42"), Raised("Odd42", "42", [(9, "f42")])])
+def test_a_hidden_message_holds_nothing_that_the_submission_chose(stop: Exception) -> None:
+    assert "42" not in feedback.message(stop, "x = 1", hidden=True)
+
+
+def test_the_reference_runs_as_control_in_a_jail_that_the_submission_never_entered(
+    toy: labs.Lab, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered: list[tuple[int, bool]] = []
+    load = Session.load
+
+    def spy(self: Session, source: str, entry: str, seed: int) -> None:
+        entered.append((self._jail.process.pid, source == toy.reference))
+        load(self, source, entry, seed)
+
+    def careless(sut: Session, bench: Bench) -> None:
+        """Takes it for granted that a number comes back."""
+        sut.new("Counter", 1).add(1) + 1
+
+    tests = tuple(Test(name, "basics", 2, "", 1, False, careless) for name in ("one", "two"))
+    monkeypatch.setattr(Session, "load", spy)
+    monkeypatch.setattr(labs.Lab, "tests", lambda self, *, hidden: tests)
+    outcome = hidden("class Counter:\n    def __init__(self, start): pass\n    def add(self, more): return 'two'\n", pool)
+    assert {test.verdict for test in outcome.tests} == {Verdict.WA}  # the reference passes, so the fault is the submission's
+    controls = {pid for pid, reference in entered if reference}
+    assert len(controls) == 2
+    assert not controls & {pid for pid, reference in entered if not reference}
+
+
+def test_a_test_that_its_own_reference_fails_is_the_judges_error(toy: labs.Lab, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(sut: Session, bench: Bench) -> None:
+        """Has a fault of its own."""
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(labs.Lab, "tests", lambda self, *, hidden: (Test("one", "basics", 4, "", 1, False, broken),))
+    outcome = hidden(GOOD, pool)
+    assert outcome.verdict == "JE"
+    assert "a fault of ours" not in outcome.tests[0].message
+
+
+def test_groups_of_a_killed_judge_are_swept_and_those_of_a_live_one_stay(tmp_path: Path) -> None:
+    import os
+
+    for name in (f"jail-{os.getpid()}-aa", "jail-4194999-bb", "other"):
+        (tmp_path / name).mkdir()
+    limits.sweep(limits.Hierarchy(1, tmp_path, None))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"jail-{os.getpid()}-aa", "other"]
+
+
+def test_a_header_may_use_each_tensor_once() -> None:
+    parcel = wire.Parcel(lambda value: None)
+    packed = parcel.pack(b"x" * 1000)
+    message = wire.Return(nonce=1, value=[packed, packed], tensors=parcel.tensors)
+    with pytest.raises(wire.Violation, match="twice"):
+        wire.unpack(message.value, message, bytearray(1000), lambda tag, body: None)
