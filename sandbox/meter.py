@@ -216,6 +216,10 @@ class MeteredEngine:
                 return list(self._sequences[handle].tokens)
         return None
 
+    def contents(self) -> list[list[int]]:
+        """The tokens that each open sequence holds."""
+        return [list(sequence.tokens) for sequence in self._sequences.values()]
+
     def settle(self) -> None:
         """Counts drafts whose fate the end of the test decides."""
         for sequence in self._sequences.values():

@@ -162,6 +162,19 @@ def a_token_the_draft_never_gives(sut, bench):
 # kv-rollback ---------------------------------------------------------------------------------------------------------
 
 
+def watched(draft, answer, k):
+    """The draft's forward, which says no when the cache holds anything but the answer so far and at most k tokens of a guess."""
+
+    def forward(work, compute=draft.forward):
+        result = compute(work)
+        for held in draft.contents():
+            sure = held[: max(0, len(held) - k)]
+            checks.that(sure == answer[: len(sure)], "state", "the draft's cache holds tokens that were rejected, or lacks one")
+        return result
+
+    return forward
+
+
 @test("kv-rollback", points=2, flight=True)
 def the_draft_stays_in_step(sut, bench):
     """The draft forgets what was rejected: its proposals, and with them the number of target passes, are those of a sound cache."""
@@ -169,6 +182,7 @@ def the_draft_stays_in_step(sut, bench):
         k = bench.rng.randrange(3, 6)
         tokens, expected, (passes, _, _) = known_course(bench.rng, bench.rng.randrange(6, 20), 30, k)
         pair = Pair(sut, bench, k)
+        pair.draft.forward = watched(pair.draft, tokens + expected, k)
         checks.equal(pair.generate(tokens, 30), expected, "the tokens differ")
         actual = pair.target.count.forwards
         checks.that(actual <= passes, "budget", "more target passes than a sound draft cache needs", expected=passes, actual=actual)
