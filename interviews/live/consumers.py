@@ -163,7 +163,8 @@ class AnswerConsumer(AsyncWebsocketConsumer):
     async def _says_nothing_new(self, payload: bytes) -> bool:
         """Whether a step 2 repeats only deletions that are known: Yjs sends all of them at each reconnect."""
         documents.check(payload)
-        await self._catch_up()
+        # The client asked for what it lacks before this: what came since has to be sent, because its relay will find the number known.
+        await self._catch_up(send=True)
         return documents.repeats(self.document, payload)
 
     async def _update(self, payload: bytes) -> None:
@@ -172,8 +173,9 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         try:
             seq = await self._store(payload)
         except Problem as problem:
-            # This connection's document has what the database refused: build it anew.
-            self.document, self.seq = await self._open()
+            # This connection's document has what the database refused: build it anew, and tell the client what it missed meanwhile.
+            await self._catch_up(send=True)
+            self.document = await self._reopen(self.seq)
             await self._refuse(str(problem.detail.code), str(problem.detail))
             return
         await self._acknowledge()
@@ -222,6 +224,10 @@ class AnswerConsumer(AsyncWebsocketConsumer):
     def _open(self) -> tuple[Doc, int]:
         answer = Answer.objects.select_related("snapshot").get(pk=self.pk)
         return documents.open_document(answer, upto=answer.seq), answer.seq
+
+    @database_sync_to_async
+    def _reopen(self, seq: int) -> Doc:
+        return documents.open_document(Answer.objects.select_related("snapshot").get(pk=self.pk), upto=seq)
 
     @database_sync_to_async
     def _since(self, seq: int) -> list[tuple[int, bytes]]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pycrdt import Doc, Map, Text
+from pycrdt import Doc, Map, Text, merge_updates
 
 from interviews.live.models import Answer
 
@@ -40,6 +40,11 @@ def open_document(answer: Answer, upto: int | None = None) -> Doc:
     for data in updates.values_list("data", flat=True):
         document.apply_update(bytes(data))
     return document
+
+
+def merged(answer: Answer, upto: int) -> bytes:
+    """The first `upto` updates as one. Unlike what a document says of itself, this keeps updates that wait for another."""
+    return bytes(merge_updates(*(bytes(data) for data in answer.updates.filter(seq__lte=upto).values_list("data", flat=True))))
 
 
 def read(document: Doc) -> Content:

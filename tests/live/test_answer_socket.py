@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from pycrdt import Decoder, Doc, Text, create_sync_message, create_update_message, write_message
 
 from interviews.asgi import application
+from interviews.live import actions, events
 from interviews.live.models import Interview, Update
 from interviews.live.queries import content_of
 from tests.conftest import People, Person
@@ -167,6 +169,35 @@ async def test_reconnecting_after_a_deletion_stores_nothing_new(people: People, 
         await tab.sync()
     assert await Update.objects.acount() == count
     assert (await content(interview)).text == ""
+
+
+async def test_what_another_tab_stores_during_the_handshake_is_sent(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    asked = await sync_to_async(question)(interview, "written")
+    async with opened(interview, people.candidate) as tab:
+        await tab.socket.send_to(bytes_data=create_sync_message(tab.document))
+        frames = [await tab.socket.receive_from(timeout=5) for _ in range(2)]
+        assert [frame[:2] for frame in frames] == [b"\0\0", b"\0\1"]
+        # Stored after this tab's step 1 was answered; the news of it comes only after this tab's step 2, which says nothing new.
+        update = typed("From the other tab.")
+        seq = await sync_to_async(actions.store_update)(answer_id=asked.answer.pk, actor=people.candidate.user, data=update)
+        await tab.socket.send_to(bytes_data=b"\0\1" + write_message(b"\0\0"))
+        news = {"type": "relay.update", "data": update, "seq": seq, "sender": "another"}
+        await get_channel_layer().group_send(events.answer_group(asked.answer.pk), news)
+        assert sorted([await tab.receive(), await tab.receive()]) == [0, 2]
+        assert tab.text == "From the other tab."
+
+
+async def test_a_refusal_hides_nothing_that_others_wrote(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    asked = await sync_to_async(question)(interview, "written")
+    async with opened(interview, people.interviewer) as watching:
+        await watching.sync()
+        update = typed("By the candidate. ")
+        await sync_to_async(actions.store_update)(answer_id=asked.answer.pk, actor=people.candidate.user, data=update)
+        await watching.type("Let me help. ")
+        assert sorted([await watching.receive(), await watching.receive()]) == [0, 3]
+        assert "By the candidate. " in watching.text
 
 
 STRANGE = {
