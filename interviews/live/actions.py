@@ -1,5 +1,6 @@
 """Every write to an interview. Each is one transaction that begins by locking the interview's row and ends with its event."""
 
+import logging
 import secrets
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,8 +18,10 @@ from interviews.live.models import Answer, Blueprint, Event, Interview, Intervie
 from interviews.live.signals import hidden_run_finished, interview_finished
 from sandbox import actions as sandbox_actions
 from sandbox import labs
+from sandbox.errors import Refused
 from sandbox.models import Run
 
+log = logging.getLogger(__name__)
 SNAPSHOT_EVERY = 200
 LEVELS = ("L5", "L6", "L7")
 NOTHING_TO_JUDGE = "There is no code yet. Write some, then run it."
@@ -154,7 +157,7 @@ def snapshot(*, answer_id: UUID) -> None:
     answer = Answer.objects.select_related("snapshot").get(pk=answer_id)
     last = answer.snapshot.seq if hasattr(answer, "snapshot") else 0
     if answer.seq - last >= SNAPSHOT_EVERY:
-        data = documents.open_document(answer, upto=answer.seq).get_update()
+        data = documents.merged(answer, upto=answer.seq)
         Snapshot.objects.update_or_create(answer=answer, defaults={"seq": answer.seq, "data": data})
 
 
@@ -199,17 +202,35 @@ def note_run(*, run_id: UUID, kind: str) -> None:
         hidden_run_finished.send(sender=Interview, question=question, run=run)
 
 
-def _judge_final_code(question: InterviewQuestion) -> None:
-    """The code as it stands at the end is what counts: judged now, unless exactly it was judged before."""
+@transaction.atomic
+def abort_run(*, run: Run, question: InterviewQuestion) -> Run:
+    """Aborts a run of the candidate's.
+
+    Raises:
+        Problem: the interview is over. The runs that are left decide the score, and an aborted one would take its question out of the total.
+    """
+    if not events.lock(question.interview_id).open:
+        raise Problem("deadline", "The time is over. The runs that are left count, and end by themselves.", 409)
+    return sandbox_actions.abort_run(run=run)
+
+
+def judge_final_code(question: InterviewQuestion) -> None:
+    """The code as it stands at the end is what counts: judged now, unless exactly it was judged before.
+
+    What the sandbox refuses, such as a module that is too large, ends no interview's end: grading says what became of it.
+    """
     code = documents.read(documents.open_document(question.answer)).code
     if not code.strip():
         return
     same = Run.objects.filter(subject=question.answer.pk, kind=Run.Kind.HIDDEN, source=code, abort_requested=False)
     if not same.exclude(verdict__in=("AB", "JE")).exists():
         candidate = question.interview.candidate
-        sandbox_actions.request_run(
-            user=candidate, subject=question.answer.pk, lab=question.version.lab, source=code, kind="hidden", limited=False
-        )
+        try:
+            sandbox_actions.request_run(
+                user=candidate, subject=question.answer.pk, lab=question.version.lab, source=code, kind="hidden", limited=False
+            )
+        except Refused as why:
+            log.warning("the final code of answer %s is not judged: %s", question.answer.pk, why)
 
 
 def _end(interview: Interview, kind: str, actor: User | None) -> None:
@@ -218,7 +239,7 @@ def _end(interview: Interview, kind: str, actor: User | None) -> None:
     interview.save(update_fields=["status", "finished_at"])
     for question in interview.questions.select_related("version", "answer", "interview__candidate"):
         if question.version.kind == "code":
-            _judge_final_code(question)
+            judge_final_code(question)
     events.append(interview, kind, actor=actor, body={"state": {"status": interview.status, "can_write": False}})
     interview_finished.send(sender=Interview, interview=interview)
 

@@ -12,7 +12,6 @@ from rest_framework.views import APIView
 from interviews.errors import Problem
 from interviews.live import access, actions, queries
 from interviews.live.models import Blueprint
-from sandbox import actions as sandbox_actions
 
 
 class NewInterview(serializers.Serializer[Any]):
@@ -81,7 +80,7 @@ class InterviewEvents(APIView):
             since = max(0, int(request.query_params.get("since", 0)))
         except ValueError as error:
             raise Problem("bad_since", "`since` is the number of the last event that you have.") from error
-        return Response(queries.events_since(interview, since))
+        return Response(queries.events_since(interview, since, request.user))
 
 
 class QuestionRuns(APIView):
@@ -105,4 +104,4 @@ class RunAbort(APIView):
     @extend_schema(request=None, responses=dict)
     def post(self, request: Request, pk: UUID) -> Response:
         run, question = access.run_for(request.user, pk, own=True)
-        return Response(queries.run_state(sandbox_actions.abort_run(run=run), question.pk))
+        return Response(queries.run_state(actions.abort_run(run=run, question=question), question.pk))

@@ -91,10 +91,18 @@ def event_json(event: Event) -> dict[str, Any]:
     return {"seq": event.seq, "kind": event.kind, "actor": actor, "body": event.body, "at": event.at.isoformat()}
 
 
-def events_since(interview: Interview, since: int) -> dict[str, Any]:
-    """The events after number `since`."""
+def sees_review(interview: Interview, user: User) -> bool:
+    """Whether this person reads what interviewers wrote: other interviewers do, the candidate once it is published."""
+    return interview.status == Interview.Status.PUBLISHED or (user.reviews and interview.candidate_id != user.pk)
+
+
+def events_since(interview: Interview, since: int, user: User) -> dict[str, Any]:
+    """The events after number `since`. Of a review that is not published, the candidate gets the numbers alone, so that none is missing."""
     found = interview.events.filter(seq__gt=since).select_related("actor")
     body = [event_json(event) for event in found]
+    if not sees_review(interview, user):
+        hidden = (Event.Kind.SCORE_OVERRIDE, Event.Kind.NOTE)
+        body = [{**event, "actor": None, "body": {}} if event["kind"] in hidden else event for event in body]
     return {"seq": body[-1]["seq"] if body else max(since, interview.seq), "events": body}
 
 

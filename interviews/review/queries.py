@@ -12,7 +12,7 @@ from interviews.bank.files import parse_answer
 from interviews.bank.markdown import render, render_prompt
 from interviews.live.documents import Content
 from interviews.live.models import Interview, InterviewQuestion
-from interviews.live.queries import content_of, run_state
+from interviews.live.queries import content_of, run_state, sees_review
 from interviews.review import levels
 from interviews.review.models import Override
 from sandbox.models import Run
@@ -129,9 +129,9 @@ def _question_json(question: InterviewQuestion, content: Content, score: Score |
     }
 
 
-def _scores(questions: list[InterviewQuestion]) -> dict[UUID, Score]:
-    """The newest score of each answer, with what the report shows of it."""
-    overrides = Prefetch("overrides", Override.objects.select_related("by"))
+def _scores(questions: list[InterviewQuestion], reviewed: bool) -> dict[UUID, Score]:
+    """The newest score of each answer, with what the report shows of it: overrides only for who may read the review."""
+    overrides = Prefetch("overrides", Override.objects.select_related("by") if reviewed else Override.objects.none())
     rows = Score.objects.filter(subject__in=[question.answer.pk for question in questions])
     newest: dict[UUID, Score] = {}
     for score in rows.order_by("created_at").select_related("rubric").prefetch_related("criteria", overrides):
@@ -140,9 +140,10 @@ def _scores(questions: list[InterviewQuestion]) -> dict[UUID, Score]:
 
 
 def report(interview: Interview, user: User) -> dict[str, Any]:
-    """The report as it stands, overrides applied. The candidate reads notes once the review is published."""
+    """The report as it stands. The candidate reads overrides and notes once the review is published; until then, what the scorer said."""
+    reviewed = sees_review(interview, user)
     questions = list(interview.questions.select_related("version", "answer"))
-    scores = _scores(questions)
+    scores = _scores(questions, reviewed)
     body = [_question_json(question, content_of(question), scores.get(question.answer.pk)) for question in questions]
     marks = []
     for item in body:
@@ -151,8 +152,7 @@ def report(interview: Interview, user: User) -> dict[str, Any]:
         maximum = score["max"] if score else float(levels.SCALE)
         marks.append(levels.Mark(total, maximum, bool(score) and score["state"] == "review"))
     where = levels.standing(marks)
-    published = interview.status == Interview.Status.PUBLISHED
-    notes = interview.notes.select_related("by") if (user.reviews and interview.candidate_id != user.pk) or published else []
+    notes = interview.notes.select_related("by") if reviewed else []
     return {
         "interview": {
             "id": str(interview.pk),

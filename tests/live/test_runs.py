@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from interviews.live import actions
 from interviews.live.models import Interview
 from sandbox.models import Run
 from tests.conftest import People
@@ -99,3 +100,13 @@ def test_a_module_that_is_too_large_is_refused(people: People, make: Make) -> No
     write(question(interview, "code"), code="x = 1\n" * 60_000)
     answer = post(people.candidate, interview)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_the_run_that_decides_the_score_can_not_be_aborted(people: People, make: Make) -> None:
+    interview = make()
+    post(people.candidate, interview, "hidden")
+    actions.finish(interview=interview, actor=interview.candidate)
+    run = Run.objects.get()
+    answer = people.candidate.client.post(f"/api/runs/{run.pk}/abort/", "{}", content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (409, "deadline")
+    assert Run.objects.get().state == "QU"

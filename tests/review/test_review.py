@@ -119,6 +119,28 @@ def test_the_candidate_reads_notes_once_the_review_is_published(people: People, 
     assert notes() == ["Say more about the residual."]
 
 
+def test_the_candidate_reads_overrides_once_the_review_is_published(people: People, make: Make) -> None:
+    interview = scored(make())
+    post(people.interviewer, interview, "overrides", change(people, interview, reason="Not sure yet."))
+    post(people.interviewer, interview, "notes", {"text": "Not sure either."})
+
+    def seen() -> tuple[str, float, list[str]]:
+        client = people.candidate.client
+        report = client.get(f"/api/interviews/{interview.pk}/report/")
+        log = client.get(f"/api/interviews/{interview.pk}/events/?since=0")
+        score = next(question for question in report.json()["questions"] if question["kind"] == "written")["score"]
+        return report.content.decode() + log.content.decode(), score["total"], [event["seq"] for event in log.json()["events"]]
+
+    text, total, numbers = seen()
+    assert "Not sure" not in text
+    assert total == 28
+    assert numbers == list(range(1, len(numbers) + 1))
+    post(people.interviewer, interview, "publish")
+    text, total, _ = seen()
+    assert text.count("Not sure yet.") == 2
+    assert total == 25
+
+
 @pytest.mark.parametrize("text", [" ", "NUL \0", "long" * 3000])
 def test_a_note_that_can_not_be_kept_is_refused(people: People, make: Make, text: str) -> None:
     assert post(people.interviewer, scored(make()), "notes", {"text": text}).status_code == 400
