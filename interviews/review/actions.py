@@ -13,6 +13,7 @@ import grading
 from grading.models import Score
 from interviews.accounts.models import User
 from interviews.errors import Problem
+from interviews.live import actions as live
 from interviews.live import events
 from interviews.live.models import Event, Interview, InterviewQuestion
 from interviews.live.queries import content_of
@@ -103,7 +104,9 @@ def give_up(*, job: GradeJob) -> None:
 
 @transaction.atomic
 def rescore(*, interview: Interview, actor: User) -> int:
-    """Grades every answer again with the scorer as it is now. Old scores stay. Returns how many answers were queued.
+    """Grades every answer again with the scorer as it is now. Old scores stay. Returns how many answers are graded again.
+
+    Code that was never judged, because the judge failed, is judged first; its grading follows when that run is over.
 
     Raises:
         Problem: the interview is not scored yet.
@@ -111,13 +114,29 @@ def rescore(*, interview: Interview, actor: User) -> int:
     interview = events.lock(interview.pk)
     _check_scored(interview)
     count = 0
-    for question in interview.questions.all():
-        last = question.grade_jobs.order_by("-generation").first()
-        if last is not None and last.state != GradeJob.State.DONE:
-            continue
-        _queue(question, last.generation + 1 if last else 0)
-        count += 1
+    for question in interview.questions.select_related("version", "answer", "interview__candidate"):
+        if question.version.kind == "code":
+            live.judge_final_code(question)
+        count += _queue_next(question)
     return count
+
+
+def _queue_next(question: InterviewQuestion) -> bool:
+    """Queues the next generation, unless one is under way. Code that is being judged waits for `regrade_judged`."""
+    last = question.grade_jobs.order_by("-generation").first()
+    if last is not None and last.state != GradeJob.State.DONE:
+        return False
+    if question.version.kind != "code" or queries.pending_run(question) is None:
+        _queue(question, last.generation + 1 if last else 0)
+    return True
+
+
+@transaction.atomic
+def regrade_judged(*, question: InterviewQuestion) -> None:
+    """Grades code that was given up and is judged after all."""
+    score = queries.latest_score(question)
+    if score is not None and score.state == Score.State.NOT_SCORED:
+        _queue_next(question)
 
 
 def _check_scored(interview: Interview) -> None:

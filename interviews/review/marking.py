@@ -11,6 +11,7 @@ from grading.models import CriterionScore, RubricVersion, Score
 from interviews.bank.models import QuestionVersion
 from interviews.live.documents import Content
 from sandbox import labs
+from sandbox.actions import MAX_SOURCE_BYTES
 from sandbox.models import Run
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def groups_of(tests: Sequence[Any]) -> dict[str, Any]:
 
 
 def nothing_judged(lab: str) -> dict[str, Any]:
-    """What a module without a line of code earns: nothing of each group."""
+    """What a module earns that has no code, or more than the judge takes: nothing of each group."""
     return {"groups": {group.name: [0.0, group.points] for group in labs.load(lab).groups}}
 
 
@@ -48,7 +49,7 @@ def mark(version: QuestionVersion, rubric_body: Mapping[str, Any], content: Cont
     judged = None
     if version.kind == "code":
         judged = nothing_judged(version.lab)
-        if content.code.strip():
+        if content.code.strip() and len(content.code.encode()) <= MAX_SOURCE_BYTES:
             if run is None or run.verdict in ("JE", "AB", ""):
                 raise NotScored(JUDGE_FAILED)
             judged = groups_of(list(run.tests.all()))

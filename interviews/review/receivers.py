@@ -18,3 +18,5 @@ def queue_all(sender: Any, interview: Interview, **_: Any) -> None:
 def queue_judged(sender: Any, question: InterviewQuestion, **_: Any) -> None:
     if question.interview.status == Interview.Status.GRADING:
         actions.queue_ready_answers(interview=question.interview)
+    elif question.interview.finished_at is not None:
+        actions.regrade_judged(question=question)

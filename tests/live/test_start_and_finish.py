@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from pycrdt import Doc
 
 from interviews.errors import Problem
 from interviews.live import actions
@@ -12,7 +13,7 @@ from interviews.live.tasks import sweep
 from interviews.review.models import GradeJob
 from sandbox.models import Run
 from tests.conftest import People
-from tests.live.helpers import pass_deadline, question, write
+from tests.live.helpers import pass_deadline, question, typed, write
 
 pytestmark = pytest.mark.django_db
 Make = Callable[..., Interview]
@@ -106,3 +107,42 @@ def test_the_starter_is_in_the_document_once_and_from_the_start(people: People, 
     from sandbox import labs
 
     assert content_of(question(make(), "code")).code == labs.load("continuous-batcher").starter
+
+
+def test_code_that_the_judge_does_not_take_keeps_no_interview_open(people: People, make: Make) -> None:
+    large, other = make(), make()
+    write(question(large, "code"), code="x = 1\n" * 60_000)
+    for interview in (large, other):
+        pass_deadline(interview)
+    sweep()
+    for interview in (large, other):
+        interview.refresh_from_db()
+        assert interview.status == "grading"
+
+
+def test_an_interview_that_can_not_be_ended_keeps_no_other_open(people: People, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, other = make(), make()
+    for interview in (broken, other):
+        pass_deadline(interview)
+    expire = actions.expire
+
+    def fail(*, interview_id: object) -> bool:
+        if interview_id == broken.pk:
+            raise RuntimeError("a disk that is full")
+        return expire(interview_id=interview_id)
+
+    monkeypatch.setattr(actions, "expire", fail)
+    sweep()
+    other.refresh_from_db()
+    assert other.status == "grading"
+
+
+def test_a_snapshot_keeps_an_update_that_waits_for_another(people: People, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "SNAPSHOT_EVERY", 1)
+    interview, source = make(), Doc()
+    first, second = typed("world", into=source), typed("hello ", into=source)
+    answer = question(interview, "written").answer
+    for update in (second, first):
+        actions.store_update(answer_id=answer.pk, actor=interview.candidate, data=update)
+        actions.snapshot(answer_id=answer.pk)
+    assert content_of(question(interview, "written")).text == "hello world"

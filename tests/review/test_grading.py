@@ -180,3 +180,32 @@ def test_a_run_in_flight_at_the_deadline_finishes_and_counts(make: Make) -> None
     judged(interview, points={"admission": (4, 4), "budget": (4, 4)})
     assert grade_all(interview).status == "scored"
     assert score_of(interview, "code").total == 8
+
+
+def test_code_that_a_judge_failed_on_is_judged_and_graded_at_a_rescore(make: Make) -> None:
+    interview = finish(make())
+    judged(interview, verdict="JE")
+    grade_all(interview)
+    assert actions.rescore(interview=interview, actor=interview.candidate) == interview.questions.count()
+    judged(interview, points={"admission": (4, 4), "budget": (4, 4)})
+    grade_all(interview)
+    assert (score_of(interview, "code").state, score_of(interview, "code").total) == ("scored", 8)
+
+
+def test_code_that_was_given_up_is_graded_when_a_judge_comes_back(make: Make) -> None:
+    interview = grade_all(finish(make()))
+    Interview.objects.filter(pk=interview.pk).update(finished_at=timezone.now() - timedelta(minutes=11))
+    reap()
+    assert score_of(interview, "code").state == "not_scored"
+    judged(interview, points={"admission": (4, 4), "budget": (0, 4)})
+    grade_all(interview)
+    assert score_of(interview, "code").total == 4
+
+
+def test_code_that_the_judge_does_not_take_earns_nothing_of_the_tests(make: Make) -> None:
+    interview = make()
+    write(question(interview, "code"), code="x = 1\n" * 60_000)
+    interview = grade_all(finish(interview))
+    score = score_of(interview, "code")
+    assert (interview.status, score.total) == ("scored", 0)
+    assert score.state != "not_scored"
