@@ -15,7 +15,7 @@ import numpy as np
 
 from grading.draft import split_reference
 from grading.evaluate import is_short, predict
-from grading.lexicon import POLES
+from grading.lexicon import opposite
 from grading.text import read, tokenise
 
 FILLER = ("In general, this is an important topic that has many aspects, and it is worth thinking about it carefully. As we all know, there are "
@@ -40,11 +40,7 @@ def shuffled(text: str, rng: random.Random) -> str:
 
 def inverted(text: str, rng: random.Random) -> str:
     """Opposites for words that have one, and numbers changed."""
-    partner = {}
-    for word, places in POLES.items():
-        axis, pole = places[0]
-        partner[word] = next((w for w, p in POLES.items() if (axis, -pole) in p and not w.startswith("\0")), word)
-    out = re.sub(r"[A-Za-z]+", lambda m: partner.get(m[0].lower(), m[0]), text)
+    out = re.sub(r"[A-Za-z]+", lambda m: opposite(m[0].lower()) or m[0], text)
     out = re.sub(r"\d+(?:\.\d+)?", lambda m: f"{float(m[0]) * 3 + 1:g}", out)
     return out if out != text else negated(text, rng)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from grading.encoder import Encoder
 from grading.gates import Gate
 from grading.lexicon import NEGATORS, stem
-from grading.polarity import Opposition, oppose, same_number
+from grading.polarity import Opposition, oppose, pole_votes, same_number
 from grading.rubric import Claim, Misconception, Number
 from grading.text import Clause, Token, tokenise
 from grading.units import Found, find_quantities
@@ -28,6 +28,9 @@ BIAS, W_COS, W_LEX, W_TERM, W_MISS, W_NUMBER = -0.6, 9.0, 4.0, 1.2, 3.2, 3.0
 COS_0, LEX_0 = 0.58, 0.40
 KNOWN = 0.25  # weight of a word that the question already said
 DENIED = 0.6  # opposition from here on takes the credit
+SPEAKS = 0.4  # a clause of this score speaks of the claim, whether it meets it or not
+DENIED_SHARE = (0.15, 0.35)  # share of denied claims from which credit falls, and at which none is left
+TURNED_SHARE = (0.20, 0.45)  # the same for words that stand where their opposite belongs
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Match:
     denied: Opposition = field(default_factory=lambda: Opposition(0.0))
     denial: Clause | None = None
     gate: str = ""
+    votes: tuple[int, int] = (0, 0)  # pole words against and for it in its clause
 
 
 def rarity(encoder: Encoder, word: str) -> float:
@@ -209,4 +213,36 @@ def match(target: Target, clauses: Sequence[Clause], gates: Sequence[Gate], cosi
         if score > best.score + 0.05:
             fields = {name: getattr(best, name) for name in Match.__slots__}
             best = Match(**(fields | {"denied": against, "denial": clause, "score": min(best.score, 1.0 - score)}))
-    return best
+    speaks = best.denial or (best.clause if best.score >= SPEAKS else None)
+    if speaks is None:
+        return best
+    return replace(best, votes=pole_votes(speaks.tokens, [s.tokens for s in statements[rows]]))
+
+
+@dataclass(frozen=True, slots=True)
+class Coherence:
+    """What an answer's claims keep of their scores, and why, when too many of the things that it speaks of stand the wrong way round."""
+
+    factor: float = 1.0
+    why: str = ""
+
+
+def coherence(found: Iterable[Match]) -> Coherence:
+    """Judge the whole answer by what it says of the claims that it speaks of. What it does not speak of plays no part, so filler and length don't either.
+
+    A genuine answer denies a claim here and there and has a stray opposite; an answer turned round does so throughout. Single words are weak
+    signs of that, their share over many claims is a strong one.
+    """
+    found = list(found)
+    denied = sum(m.denial is not None for m in found)
+    spoken = denied + sum(m.score >= CUT for m in found)
+    against, agree = (sum(m.votes[k] for m in found) for k in (0, 1))
+    keep = Coherence()
+    if denied >= 3:
+        factor = 1.0 - (denied / spoken - DENIED_SHARE[0]) / (DENIED_SHARE[1] - DENIED_SHARE[0])
+        keep = Coherence(min(1.0, max(0.0, factor)), f"the answer denies {denied} of the {spoken} things that it speaks of")
+    if against >= 4:
+        factor = 1.0 - (against / (against + agree) - TURNED_SHARE[0]) / (TURNED_SHARE[1] - TURNED_SHARE[0])
+        if factor < keep.factor:
+            keep = Coherence(max(0.0, factor), f"{against} of {against + agree} telling words stand where their opposite belongs")
+    return keep if keep.factor < 1.0 else Coherence()

@@ -121,11 +121,27 @@ def stem(word: str) -> str:
     return word.removesuffix("e") if len(word) > 3 else word
 
 
+AXES = tuple((tuple(left.split()), tuple(right.split())) for left, right in (line.split("|") for line in _AXES.strip().splitlines()))
+
+
+def opposite(word: str) -> str | None:
+    """The word on the other side of the first axis that holds `word`, in the like form: "increases" for "decreases"."""
+    def alike(other: str) -> tuple[int, int]:
+        shared = next((n for n in range(min(len(other), len(word)), 0, -1) if other[-n:] == word[-n:]), 0)
+        return shared, -abs(len(other) - len(word))
+
+    for left, right in AXES:
+        for own, other in ((left, right), (right, left)):
+            if word in own:
+                return max(other, key=alike)
+    return None
+
+
 def _axes() -> dict[str, tuple[tuple[int, int], ...]]:
     poles: dict[str, list[tuple[int, int]]] = {}
-    for number, line in enumerate(filter(None, _AXES.strip().splitlines())):
-        for pole, side in enumerate(line.split("|")):
-            for word in side.split():
+    for number, sides in enumerate(AXES):
+        for pole, side in enumerate(sides):
+            for word in side:
                 for form in {word, stem(word)}:
                     poles.setdefault(form, []).append((number, 1 if pole else -1))
     return {word: tuple(dict.fromkeys(places)) for word, places in poles.items()}

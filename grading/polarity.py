@@ -87,6 +87,15 @@ def oppose(clause: Sequence[Token], clause_text: str, statement: Sequence[Token]
     return Opposition(best.strength * cover, best.why)
 
 
+def pole_votes(clause: Sequence[Token], statements: Sequence[Sequence[Token]]) -> tuple[int, int]:
+    """(against, for): on how many axes the clause stands at the pole that no statement names while they name its opposite, and on how many
+    it stands where they do. One such word is often chance ("the first block" where a statement says "last"); many are not."""
+    mine = {place for t in clause if t.content for place in poles(t.text, t.stem)}
+    theirs = {place for tokens in statements for t in tokens if t.content for place in poles(t.text, t.stem)}
+    against = sum((axis, -pole) in theirs and (axis, pole) not in theirs and (axis, -pole) not in mine for axis, pole in mine)
+    return against, len(mine & theirs)
+
+
 def _denied_verbs(tokens: Sequence[Token]) -> set[str]:
     """Stems of the verbs that an auxiliary with "not" denies: "is not allocated", "does not scale", "cannot grow"."""
     out = set()

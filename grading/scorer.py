@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from grading import gates as g
 from grading.certainty import level_set, points_law
 from grading.encoder import Encoder, encoder
-from grading.evidence import COS_0, CUT, LEX_0, W_COS, W_LEX, Match, Statement, Target, Window, lexical, match, targets, weigh
+from grading.evidence import COS_0, CUT, LEX_0, W_COS, W_LEX, Coherence, Match, Statement, Target, Window, coherence, lexical, match, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score
 from grading.rubric import Claim, Criterion, Misconception, Rubric
@@ -51,7 +51,9 @@ class _Reading:
 
 
 def read_answer(text: str, question: Question | None, model: Encoder) -> _Reading:
-    """Split and gate an answer. Flags: injection, gibberish, language, echo, wordlist, retraction, hidden-characters, truncated."""
+    """Split and gate an answer. Flags: injection, gibberish, language, echo, wordlist, retraction, hidden-characters, truncated.
+
+    `score` adds contradictory, which takes a rubric to see."""
     document = read(text)
     flags, void = dict[str, None](), ""
     if document.folded or document.hidden > 3:
@@ -115,6 +117,10 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
     prose = [c for c in rubric.criteria if c.claims or c.misconceptions]
     reading = read_answer(answer.text, question, encoder()) if prose else _Reading(read(""), [], [], ())
     found = _match(rubric, prose, reading, question) if prose else {}
+    whole = coherence(m for (_, name), m in found.items() if not name.startswith("!"))
+    if whole.why:
+        reading = replace(reading, flags=(*reading.flags, "contradictory"))
+        found = {key: m if key[1].startswith("!") else replace(m, score=m.score * whole.factor) for key, m in found.items()}
     criteria = []
     for criterion in rubric.criteria:
         if criterion.tests:
@@ -124,8 +130,8 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
         elif criterion.accepted:
             criteria.append(judge_short(criterion, answer))
         else:
-            criteria.append(_criterion(criterion, found, reading))
-    return _total(rubric, criteria, reading)
+            criteria.append(_criterion(criterion, found, reading, whole))
+    return _total(rubric, criteria, reading, whole)
 
 
 def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, question: Question) -> dict[tuple[str, str], Match]:
@@ -154,7 +160,7 @@ def _span(clause: Clause | None, reading: _Reading) -> tuple[Evidence, ...]:
     return (Evidence("text", clause.start, clause.end, reading.document.raw[clause.start : clause.end]),)
 
 
-def _why(claim: Claim | Misconception, m: Match, met: bool, reading: _Reading) -> str:
+def _why(claim: Claim | Misconception, m: Match, met: bool, reading: _Reading, whole: Coherence) -> str:
     if reading.void:
         return reading.void
     if m.clause is None:
@@ -169,16 +175,18 @@ def _why(claim: Claim | Misconception, m: Match, met: bool, reading: _Reading) -
         return "does not mention " + ", ".join(f"“{term}”" for term in m.missing)
     if m.numbers < 1.0:
         return "the number is missing"
+    if whole.factor < 1.0:
+        return whole.why
     return "nothing in the answer says this clearly enough"
 
 
-def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], reading: _Reading) -> CriterionScore:
+def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], reading: _Reading, whole: Coherence) -> CriterionScore:
     marks, evidence, missed, met = list[ClaimMark](), list[Evidence](), list[str](), set[str]()
     for claim in criterion.claims:
         m = found[criterion.id, claim.id]
         ok = m.score >= CUT
         met |= {claim.id} if ok else set()
-        marks.append(ClaimMark(claim.id, "claim", ok, m.score, CUT, _why(claim, m, ok, reading), _span(m.clause if m.denial is None else m.denial, reading),
+        marks.append(ClaimMark(claim.id, "claim", ok, m.score, CUT, _why(claim, m, ok, reading, whole), _span(m.denial or m.clause, reading),
                                {"cosine": m.cosine, "lexical": m.lexical, "terms": m.terms, "numbers": m.numbers}))
     while loose := {c.id for c in criterion.claims if c.id in met and not set(c.depends_on) <= met}:
         met -= loose
@@ -207,7 +215,7 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
                           (*missed, *wrong), max(points_law(criterion, marks).values(), default=1.0), tuple(marks))
 
 
-def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading) -> Score:
+def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading, whole: Coherence) -> Score:
     points = {c.id: c.points for c in criteria}
     levels = level_set(rubric, criteria)
     state, reason = "scored", ""
@@ -215,6 +223,8 @@ def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading
         state, reason = "review", reading.void
     elif "injection" in reading.flags:
         state, reason = "review", "part of the answer speaks to the grader; it earned nothing"
+    elif whole.why:
+        state, reason = "review", f"{whole.why[:1].upper()}{whole.why[1:]}; a person has to read it."
     elif len(levels) > 1:
         state, reason = "review", f"The level could be {' or '.join(levels)}."
     return Score(sum(points.values()), rubric.max, rubric.level(points) if rubric.bands else "", levels, state, tuple(criteria), reading.flags,  # type: ignore[arg-type]

@@ -1,8 +1,12 @@
 """The bank's own test: every exemplar answer gets the band that its front matter names, by the scorer that candidates get; code is judged for real."""
 
+import random
+from collections.abc import Callable
+
 import pytest
 
 import grading
+from grading.attack import inverted, negated
 from interviews.bank.files import Exemplar, ParsedQuestion, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
 from interviews.review.marking import groups_of, nothing_judged
@@ -39,6 +43,18 @@ def test_an_answer_that_says_nothing_gets_nothing(question: ParsedQuestion, text
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.slug)
 def test_the_prompt_said_back_stays_below_every_band(question: ParsedQuestion) -> None:
     assert marked(question, grading.Answer(text=question.files["prompt.md"])).level == "below"
+
+
+PROSE = [question for question in QUESTIONS if all(criterion.claims for criterion in question.rubric.criteria)]
+
+
+@pytest.mark.parametrize("question", PROSE, ids=lambda question: question.slug)
+@pytest.mark.parametrize("turn", [inverted, negated])
+def test_the_best_answer_turned_round_stays_below_every_band_and_says_why(question: ParsedQuestion, turn: Callable[..., str]) -> None:
+    best = next(exemplar for exemplar in question.exemplars if exemplar.level == "L7")
+    score = marked(question, grading.Answer(text=turn(best.answer.text, random.Random(7))))
+    assert (score.level, score.state, "contradictory" in score.flags) == ("below", "review", True)
+    assert all("contradictory" not in marked(question, exemplar.answer).flags for exemplar in question.exemplars)
 
 
 def test_the_pack_covers_its_module() -> None:
