@@ -6,7 +6,7 @@ A page may be written only while it has one owner. Forks share pages; the first 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from engine.errors import OutOfPages, PageError
@@ -128,6 +128,17 @@ class PageTable:
         """A table of the same pages, shared."""
         pool.allocator.share(self.pages)
         return PageTable(self.pages)
+
+    def adopt(self, pool: Pool, pages: Sequence[int], kin: Iterable[PageTable] = ()) -> None:
+        """Hold `pages`, equal in content, in place of the first of our own, and give the duplicates back. So do our forks
+        (`kin`): who shares a page of ours must go on to share those before it."""
+        changes = [(index, own, page) for index, (own, page) in enumerate(zip(self.pages, pages, strict=False)) if own != page]
+        for table in {id(table): table for table in (self, *kin)}.values() if changes else ():
+            for index, own, page in changes:
+                if index < len(table.pages) and table.pages[index] == own:
+                    pool.allocator.share([page])
+                    pool.allocator.free([own])
+                    table.pages[index] = page
 
     def truncate(self, pool: Pool, tokens: int) -> None:
         """Give back the pages past the first `tokens` positions."""

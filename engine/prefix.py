@@ -67,18 +67,25 @@ class HashPrefixCache:
         self._hit += hit
         return pages, hit
 
-    def insert(self, tokens: Sequence[int], pages: Sequence[int], key: CacheKey) -> None:
+    def uncount(self, queried: int, hit: int) -> None:
+        self._queried -= queried
+        self._hit -= hit
+
+    def insert(self, tokens: Sequence[int], pages: Sequence[int], key: CacheKey) -> list[int]:
+        known: list[int] = []
         parent = root_of(key)
         for part, page in zip(self._parts(tokens), pages, strict=False):
             name = self._name(parent, part)
             entry = self._entries.get(name)
             if entry is None and page not in self._names:
-                self._entries[name] = Entry(page, parent, part)
+                entry = self._entries[name] = Entry(page, parent, part)
                 self._names[page] = name
                 self.allocator.hold(page)
-            elif entry is not None and (entry.tokens != part or entry.parent != parent):
-                return  # a collision: the first entry stays, and what follows can't be reached
+            elif entry is None or entry.tokens != part or entry.parent != parent:
+                break  # a page has one name and a name one page: the first stays, and what follows can't be reached
+            known.append(entry.page)
             parent = name
+        return known
 
     def evict(self, n: int) -> int:
         freed = 0

@@ -52,13 +52,20 @@ class RadixPrefixCache:
         self._hit += hit
         return pages, hit
 
-    def insert(self, tokens: Sequence[int], pages: Sequence[int], key: CacheKey) -> None:
+    def uncount(self, queried: int, hit: int) -> None:
+        self._queried -= queried
+        self._hit -= hit
+
+    def insert(self, tokens: Sequence[int], pages: Sequence[int], key: CacheKey) -> list[int]:
         parts = self._parts(tokens)[: len(pages)]
+        if not parts:
+            return []
         node = self._roots.setdefault(key, Node([], [], None))
-        done = 0
+        known: list[int] = []
         for below, count in self._walk(node, parts):
-            done += count
+            known += below.pages[:count]
             node = below if count == len(below.parts) else self._split(below, count)
+        done = len(known)
         # A page known under another prefix can't be entered twice: what follows it stays out.
         fresh = next((i for i, page in enumerate(pages[done : len(parts)]) if page in self._pages), len(parts) - done)
         if fresh:
@@ -67,6 +74,8 @@ class RadixPrefixCache:
             for page in run:
                 self._pages.add(page)
                 self.allocator.hold(page)
+            known += run
+        return known
 
     def evict(self, n: int) -> int:
         """Leaves go first, the least recently used first, page by page from the end."""
@@ -86,6 +95,7 @@ class RadixPrefixCache:
                     del node.parent.children[first]
                     if not node.parent.children and node.parent.parent is not None:
                         heapq.heappush(leaves, (node.parent.used, id(node.parent), node.parent))
+        self._roots = {key: root for key, root in self._roots.items() if root.children}
         self._evicted += freed
         return freed
 

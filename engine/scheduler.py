@@ -209,6 +209,8 @@ class FairScheduler:
         if not (room or not self.running) or not self._reserve(plan, request, tokens, 0):
             request.table.release(self.pool)
             request.computed = request.drafted = 0
+            if self.pool.cache is not None:
+                self.pool.cache.uncount(total - 1, hit)
             return None
         if not request.preemptions:
             request.cached = hit
@@ -220,13 +222,8 @@ class FairScheduler:
         pages = self.pool.pages_for(request.computed)
         if self.pool.pages_for(total) > self.pool.available:
             return None
-        try:
-            request.table.pages = self.pool.alloc(pages)
-        except OutOfPages:  # what counts as available may be held by a cache's inner nodes until their leaves go
-            return None
-        if not self._reserve(plan, request, tokens, 0):
-            request.table.release(self.pool)
-            return None
+        request.table.pages = self.pool.alloc(pages)
+        self._reserve(plan, request, tokens, 0)  # of the pages counted above
         plan.resumed.append(request)
         self.swapped_pages -= pages
         return tokens
@@ -262,7 +259,8 @@ class FairScheduler:
             known = min(request.computed, len(request.tokens))
             if self.drafts_share_pages:
                 known = min(known, request.drafted)
-            self.pool.cache.insert(request.tokens[:known], request.table.pages, request.key)
+            pages = self.pool.cache.insert(request.tokens[:known], request.table.pages, request.key)
+            request.table.adopt(self.pool, pages, [member.table for member in request.group.members] if request.group else ())
 
     def _release(self, request: Request) -> None:
         self.publish(request)

@@ -113,14 +113,24 @@ class PrefixCache(Protocol):
     def match(self, tokens: Sequence[int], key: CacheKey) -> tuple[list[int], int]:
         """Longest cached prefix in whole pages and its token count; the caller owns one new reference on each page."""
 
-    def insert(self, tokens: Sequence[int], pages: Sequence[int], key: CacheKey) -> None:
-        """Remember the whole pages of `tokens`. Only tokens whose keys and values are computed may be inserted."""
+    def insert(self, tokens: Sequence[int], pages: Sequence[int], key: CacheKey) -> list[int]:
+        """Remember the whole pages of `tokens`. Only tokens whose keys and values are computed may be inserted.
+
+        Answers the pages under which the prefix is known now, in order: the caller's own, or equal ones that were known
+        before. Whoever holds such a page must hold those before it too, else they could be evicted from under it: the
+        caller adopts the answer (`PageTable.adopt`).
+        """
+
+    def uncount(self, queried: int, hit: int) -> None:
+        """Take a match out of the statistics: its request could not be admitted, and will ask again."""
 
     def evict(self, n: int) -> int:
         """Give back up to `n` pages that nobody else holds, least recently used first; answers how many."""
 
     @property
-    def evictable(self) -> int: ...
+    def evictable(self) -> int:
+        """How many pages `evict` could give back now."""
+
     def stats(self) -> CacheStats: ...
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from engine import LLM, SamplingParams
 from engine.checkpoint import load_checkpoint
 from tests.engine import factory, oracle
+from tests.engine.audit import at_rest, audit, watch
 
 QUICK = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -18,16 +19,6 @@ def prompts_of(seed: int, count: int, longest: int = 40, shared: int = 0) -> lis
     dice = random.Random(seed)
     head = [dice.randrange(2, 97) for _ in range(shared)]
     return [head + [dice.randrange(2, 97) for _ in range(dice.randint(1, longest))] for _ in range(count)]
-
-
-def at_rest(llm: LLM) -> None:
-    """All pages are free or only the cache's, and every reference is accounted for."""
-    allocator = llm.pool.allocator
-    cached = llm.pool.cache.stats().pages if llm.pool.cache else 0
-    assert llm.pool.available == allocator.n_pages
-    assert allocator.free_count + cached == allocator.n_pages
-    assert sum(allocator.references(page) for page in range(allocator.n_pages)) == cached
-    assert llm.engine.scheduler.idle and llm.idle and llm.engine.scheduler.swapped_pages == 0
 
 
 @pytest.mark.parametrize("family", factory.FAMILIES)
@@ -73,6 +64,7 @@ def run(llm: LLM, prompts: list[list[int]], params: list[SamplingParams], dice: 
         for output in llm.step():
             if output.finished:
                 done[output.request_id] = output.outputs[0].token_ids
+        audit(llm)
         # With overlap, a step that was launched before the last token was known is still under way.
         if len(done) == len(prompts) and llm.idle:
             at_rest(llm)
@@ -85,7 +77,7 @@ def build(checkpoints: Any, family: str, s: dict[str, Any], longest: int, **more
     draft = s["draft"]
     if draft in ("model", "tree"):
         draft, _ = checkpoints("llama", 7)
-    return LLM(
+    llm = LLM(
         folder,
         n_pages=-(-longest // s["page_size"]) + s["slack"],
         page_size=s["page_size"],
@@ -101,6 +93,7 @@ def build(checkpoints: Any, family: str, s: dict[str, Any], longest: int, **more
         ageing=s["ageing"],
         **more,
     )
+    return watch(llm)
 
 
 @QUICK
