@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
 import yaml
 
 from grading import Question, Rubric, RubricError, Score, score
-
-
-def _answer(path: str) -> str:
-    """A file's text without its front matter; `-` is standard input."""
-    text = sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")
-    return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S)
+from grading.folders import folders, read_answer_file, read_folder
+from grading.variants import GENERATOR, PUBLISHED, files_of
 
 
 def _show(result: Score, verbose: bool) -> None:
@@ -40,10 +35,15 @@ def _show(result: Score, verbose: bool) -> None:
 
 
 def _score(args: argparse.Namespace) -> int:
-    rubric = Rubric.from_dict(yaml.safe_load(Path(args.rubric).read_text("utf-8")), args.rubric)
-    beside = Path(args.rubric).with_name("prompt.md")
-    prompt = Path(args.prompt).read_text("utf-8") if args.prompt else beside.read_text("utf-8") if beside.exists() else ""
-    result = score(rubric, _answer(args.answer), Question(prompt))
+    rubric, prompt = Path(args.rubric), Path(args.prompt) if args.prompt else Path(args.rubric).with_name("prompt.md")
+    made = rubric.with_name(GENERATOR)
+    raw = {"rubric.yaml": rubric.read_text("utf-8"), "prompt.md": prompt.read_text("utf-8") if args.prompt or prompt.exists() else ""}
+    files = files_of(raw | ({GENERATOR: made.read_text("utf-8")} if made.exists() else {}), args.seed)
+    text = sys.stdin.read() if args.answer == "-" else Path(args.answer).read_text("utf-8")
+    if made.exists() and Path(args.answer).parent == rubric.parent / "answers":  # an exemplar is a template like the rubric
+        text = files_of({"answer": text, GENERATOR: made.read_text("utf-8")}, args.seed)["answer"]
+    _, answer = read_answer_file(text)
+    result = score(Rubric.from_dict(yaml.safe_load(files["rubric.yaml"]), args.rubric), answer, Question(files["prompt.md"]))
     if args.json:
         print(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
     else:
@@ -52,24 +52,23 @@ def _score(args: argparse.Namespace) -> int:
 
 
 def _pack(args: argparse.Namespace) -> int:
-    """Mark every exemplar answer under a folder and compare with the level in its front matter."""
-    wrong = count = 0
-    for path in sorted(Path(args.folder).rglob("answers/*.md")):
-        text = path.read_text("utf-8")
-        front = re.match(r"---\n(.*?)\n---\n", text, re.S)
-        wanted = str((yaml.safe_load(front[1]) or {}).get("level", "")) if front else ""
-        folder = path.parent.parent
-        question = yaml.safe_load((folder / "question.yaml").read_text("utf-8")) if (folder / "question.yaml").exists() else {}
-        rubric = Rubric.from_dict(yaml.safe_load((folder / "rubric.yaml").read_text("utf-8")), str(folder / "rubric.yaml"))
-        if any(c.tests or c.quantities for c in rubric.criteria):
+    """Mark every exemplar answer under a folder and compare with the level in its front matter. Code is for the sandbox to judge."""
+    wrong = count = left_out = 0
+    for published in folders(Path(args.folder)):
+        if published.judged:
+            left_out += 1
             continue
-        result = score(rubric, _answer(str(path)), Question((folder / "prompt.md").read_text("utf-8"), question.get("title", "")))
-        count += 1
-        wrong += result.level != wanted
-        points = " ".join(f"{c.points:g}" for c in result.criteria)
-        print(f"{'ok ' if result.level == wanted else 'BAD'} {folder.name}/{path.name:<28} wanted {wanted:<6} got {result.level:<6} {result.total:>4g}  "
-              f"[{points}]  {result.state} {','.join(result.flags)}")
-    print(f"{count - wrong} of {count} in their band")
+        for seed in (range(args.seeds) if published.varies else (PUBLISHED,)):
+            folder = read_folder(published.path, seed) if seed else published
+            for name, wanted, answer in folder.exemplars:
+                result = score(folder.rubric, answer, folder.question)
+                count += 1
+                wrong += result.level != wanted
+                points = " ".join(f"{c.points:g}" for c in result.criteria)
+                label = f"{folder.path.name}/{name}" + (f" #{seed}" if seed else "")
+                print(f"{'ok ' if result.level == wanted else 'BAD'} {label:<58} wanted {wanted:<6} got {result.level:<6} {result.total:>4g}  "
+                      f"[{points}]  {result.state} {','.join(result.flags)}")
+    print(f"{count - wrong} of {count} in their band; {left_out} questions with code are for tests/bank/test_exemplars.py, which runs it")
     return 1 if wrong else 0
 
 
@@ -100,11 +99,13 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("rubric")
     one.add_argument("answer", help="a Markdown file, or - for standard input")
     one.add_argument("--prompt", help="the question; without it, prompt.md beside the rubric")
+    one.add_argument("--seed", type=int, default=PUBLISHED, help="the variant, for a question with generated numbers")
     one.add_argument("--json", action="store_true")
     one.add_argument("-v", "--verbose", action="store_true", help="misconceptions and weak evidence too")
     one.set_defaults(do=_score)
     pack = commands.add_parser("pack", help="mark the exemplar answers of a bank folder and compare with their levels")
     pack.add_argument("folder")
+    pack.add_argument("--seeds", type=int, default=3, metavar="N", help="variants to try of a question with generated numbers; the first is the published one")
     pack.set_defaults(do=_pack)
     agree = commands.add_parser("evaluate", help="agreement with marked answers (JSON lines)")
     agree.add_argument("file")

@@ -11,7 +11,7 @@ from typing import Any
 from grading.lexicon import NEGATORS
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence
 from grading.rubric import Criterion, Quantity
-from grading.units import UnitError, compare, find_quantities, quantity, read_quantity, registry
+from grading.units import UnitError, compare, find_quantities, is_count, other_prefix, quantity, read_quantity, registry
 
 
 def judge_tests(criterion: Criterion, groups: Mapping[str, Sequence[Any]]) -> CriterionScore:
@@ -57,25 +57,27 @@ def _in_field(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
         found = read_quantity(typed)
     except UnitError as error:
         return 0.0, str(error), span
-    expected = quantity(wanted.value, wanted.unit)
-    got = compare(found, expected, wanted.tolerance)
-    if got == "exact":
+    expected = [(quantity(number.value, number.unit), number.tolerance) for number in wanted.accepted]
+    got = {compare(found, value, tolerance) for value, tolerance in expected}
+    if "exact" in got:
         return 1.0, "right", span
-    if got == "order":
-        return wanted.part, "the unit and the order of magnitude are right, the value is not", span
-    if got == "unit":
-        unit = "no unit" if found.dimensionless else f"“{found.units:~P}”"
-        return 0.0, f"{unit} can't stand for “{wanted.unit}”", span
-    return 0.0, "the value is off by more than a factor of ten", span
+    if "order" in got:
+        slip = next(filter(None, (other_prefix(found, value, tolerance) for value, tolerance in expected)), "")
+        return wanted.part, slip or "the unit and the order of magnitude are right, the value is not", span
+    if "value" in got:
+        return 0.0, "the value is off by more than a factor of ten", span
+    unit = "a bare number" if found.dimensionless else f"“{found.units:~P}”"
+    return 0.0, f"{unit} can't stand for “{wanted.unit}”", span
 
 
 def _in_text(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
     """A step stated in the prose: any number of the text that is the wanted quantity."""
-    expected = quantity(wanted.value, wanted.unit)
+    expected = [(quantity(number.value, number.unit), number.tolerance) for number in wanted.accepted]
     for found in find_quantities(answer.text[:200_000]):
-        if (found.unit is None) == expected.dimensionless and compare(
-                registry().Quantity(found.value, found.unit or ""), expected, wanted.tolerance) == "exact":
-            return 1.0, "right", Evidence("text", found.start, found.end, answer.text[found.start : found.end])
+        for value, tolerance in expected:
+            unit = "" if value.dimensionless and is_count(found.unit) else found.unit
+            if unit is not None and compare(registry().Quantity(found.value, unit), value, tolerance) == "exact":
+                return 1.0, "right", Evidence("text", found.start, found.end, answer.text[found.start : found.end])
     return 0.0, "this step is not in the text", Evidence("text", 0, 0, "")
 
 

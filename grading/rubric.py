@@ -75,7 +75,7 @@ class Misconception:
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A number with a unit that a field must hold; `field="text"` looks for it in the prose. `part` of the points goes to the right
-    dimension and order of magnitude."""
+    dimension and order of magnitude. `alternatives` are other quantities that say the same, such as a rate per hour for one per second."""
 
     field: str
     value: float
@@ -84,6 +84,12 @@ class Quantity:
     tolerance: float = 0.05
     part: float = 0.5
     label: str = ""
+    alternatives: tuple[Number, ...] = ()
+
+    @property
+    def accepted(self) -> tuple[Number, ...]:
+        """Every quantity that earns the points, the main one first."""
+        return (Number(self.value, self.unit, self.tolerance), *self.alternatives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +267,14 @@ def _criterion(item: Mapping[str, Any], place: str, path: str) -> Criterion:
 def _quantity(item: Mapping[str, Any], place: str, path: str) -> Quantity:
     from grading.units import UnitError, parse_unit  # units.py needs no rubric; imported late to keep start-up light
 
-    try:
-        parse_unit(item.get("unit", ""))
-    except UnitError as error:
-        raise RubricError(f"{place}.unit", str(error), path) from None
-    return Quantity(item["field"], float(item["value"]), float(item["points"]), item.get("unit", ""),
-                    float(item.get("tolerance", 0.05)), float(item.get("part", 0.5)), item.get("label", ""))
+    tolerance, alternatives = float(item.get("tolerance", 0.05)), item.get("alternatives", ())
+    for at, unit in ((place, item.get("unit", "")), *((f"{place}.alternatives[{i}]", n.get("unit", "")) for i, n in enumerate(alternatives))):
+        try:
+            parse_unit(unit)
+        except UnitError as error:
+            raise RubricError(f"{at}.unit", str(error), path) from None
+    return Quantity(item["field"], float(item["value"]), float(item["points"]), item.get("unit", ""), tolerance, float(item.get("part", 0.5)),
+                    item.get("label", ""), tuple(Number(float(n["value"]), n.get("unit", ""), float(n.get("tolerance", tolerance))) for n in alternatives))
 
 
 def _check_depends(claims: tuple[Claim, ...], place: str, path: str) -> None:
@@ -324,9 +332,13 @@ def _slim(pairs: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, An
 
 
 def _statement_dict(item: Claim | Misconception) -> dict[str, Any]:
-    numbers = tuple(_slim({"value": n.value, "unit": n.unit, "tolerance": n.tolerance}, {"unit": ""}) for n in item.numbers)
+    numbers = tuple(_number_dicts(item.numbers))
     return _slim({"id": item.id, "text": item.text, "paraphrases": item.paraphrases, "terms": item.terms, "numbers": numbers},
                  {"paraphrases": (), "terms": (), "numbers": ()})
+
+
+def _number_dicts(numbers: Iterable[Number]) -> list[dict[str, Any]]:
+    return [_slim({"value": n.value, "unit": n.unit, "tolerance": n.tolerance}, {"unit": ""}) for n in numbers]
 
 
 def _criterion_dict(c: Criterion) -> dict[str, Any]:
@@ -340,8 +352,8 @@ def _criterion_dict(c: Criterion) -> dict[str, Any]:
     out |= _slim({"tests": c.tests, "accepted": c.accepted, "rejected": c.rejected},
                  {"tests": (), "accepted": (), "rejected": ()})
     if c.quantities:
-        out["quantities"] = [_slim({key: getattr(q, key) for key in Quantity.__slots__}, {"unit": "", "label": ""})
-                             for q in c.quantities]
+        out["quantities"] = [_slim({key: getattr(q, key) for key in Quantity.__slots__ if key != "alternatives"}, {"unit": "", "label": ""})
+                             | ({"alternatives": _number_dicts(q.alternatives)} if q.alternatives else {}) for q in c.quantities]
     if c.misconceptions:
         out["misconceptions"] = [_statement_dict(m) | _slim({"deduct": m.deduct, "feedback": m.feedback}, {"feedback": ""})
                                  for m in c.misconceptions]

@@ -20,10 +20,14 @@ class UnitError(ValueError):
 
 
 # Units of this field. FLOPs is a count, FLOPS a rate: the two conventions are told apart by the capital S.
+# A bit is a dimension of its own here: by default it is a bare number, and 2 GB would pass for a count.
+COUNTS = ("token", "request", "parameter", "block", "layer", "gpu", "step", "user", "sequence", "forward_pass")
 _DEFINITIONS = (
+    "bit = [information]", "baud = bit / second",
     "token = [token] = tok", "dollar = [currency] = USD = usd", "euro = [euro] = EUR", "flop = [flop] = FLOP",
     "flop_per_second = flop / second = FLOPS", "request = [request] = req", "parameter = [parameter] = param",
     "block = [block]", "layer = [layer]", "gpu = [gpu] = GPU", "step = [step]", "user = [user]", "sequence = [sequence] = seq",
+    "cent = 0.01 * dollar", "forward_pass = [forward_pass]",
 )
 _MAGNITUDE = {"k": 1e3, "thousand": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "millions": 1e6, "b": 1e9, "bn": 1e9, "billion": 1e9,
               "billions": 1e9, "t": 1e12, "trillion": 1e12, "trillions": 1e12}
@@ -34,8 +38,9 @@ _ALIAS = {
     "bytes": "byte", "bits": "bit", "B": "byte", "GPUs": "gpu", "gpus": "gpu", "%": "percent", "days": "day",
     "blocks": "block", "layers": "layer", "steps": "step", "users": "user", "seqs": "sequence", "sequences": "sequence",
     "us": "microsecond", "µs": "microsecond", "μs": "microsecond", "euros": "euro", "€": "euro", "$": "dollar", "x": "", "times": "",
+    "cents": "cent", "ops": "flop", "op": "flop", "operations": "flop", "pass": "forward_pass", "passes": "forward_pass", "weeks": "week",
 }
-_SI = {"k": "kilo", "K": "kilo", "M": "mega", "G": "giga", "T": "tera", "P": "peta", "E": "exa", "m": "milli", "u": "micro", "n": "nano"}
+_SI = {"k": "kilo", "K": "kilo", "M": "mega", "G": "giga", "T": "tera", "P": "peta", "E": "exa", "Z": "zetta", "m": "milli", "u": "micro", "n": "nano"}
 _NUMBER = r"(?:\d{1,3}(?:[,_\u202f\u00a0]\d{3})+|\d+)(?:\.\d+)?|\.\d+"
 _SUP = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _VALUE = re.compile(
@@ -50,6 +55,7 @@ def registry() -> pint.UnitRegistry[Any]:
     ureg: pint.UnitRegistry[Any] = pint.UnitRegistry(cache_folder=None, on_redefinition="ignore")
     for line in _DEFINITIONS:
         ureg.define(line)
+    ureg._build_cache()  # the first definitions were resolved while a bit still was a bare number
     return ureg
 
 
@@ -97,6 +103,8 @@ def _word_unit(word: str) -> str:
 @lru_cache(maxsize=4096)
 def _unit(text: str) -> tuple[float, pint.Unit]:
     spelled = re.sub(r"\b(?:per|a|an|each|/)\b(?=\s)", "/", text.strip()) if " per " in f" {text} " else text.strip()
+    spelled = re.sub(r"\b([kKMB])\s+(?=tok)", lambda m: f"{_MAGNITUDE[m[1].lower()]:.0f} ", spelled)  # "$ per M tokens"
+    spelled = re.sub(r"(?<=[A-Za-z])-(?=[A-Za-z])", " ", spelled)  # GPU-hours
     spelled = spelled.replace("·", "*").replace("⋅", "*").replace("×", "*").replace("²", "**2").replace("^", "**")
     groups: list[list[str]] = [[]]  # words side by side bind tighter than a slash: "$/1000 tokens" is $/(1000 tokens)
     operators: list[str] = []
@@ -179,8 +187,11 @@ def read_quantity(text: str) -> pint.Quantity[float]:
     return quantity(value, unit)
 
 
-_UNIT_TAIL = re.compile(r"\s?((?:[kKMGTP]i?[Bb](?:ps)?|[kMGTP]?FLOPs?|[kMGTP]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|bytes?|bits?|seconds?|"
+_UNIT_TAIL = re.compile(r"\s?((?:[kKMGTP]i?[Bb](?:ps)?|[kMGTPEZ]?FLOPs?|[kMGTPEZ]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|bytes?|bits?|seconds?|"
                         r"minutes?|hours?|days?|B|[A-Za-z]{3,12})(?:\s?(?:/|per)\s?(?:s|sec|second|token|tok|hour|h|GPU|request|layer|step)s?)?)(?![A-Za-z])")
+
+
+_PRICE_TAIL = re.compile(r"\s?(?:/|per\b|an?\b)\s?((?:GPU[- ])?(?:hour|hr|h|day|month)|(?:1\s?)?(?:million|M) tokens|token)\b")
 
 
 def find_quantities(text: str) -> list[Found]:
@@ -193,12 +204,16 @@ def find_quantities(text: str) -> list[Found]:
         value, unit = _value(match), None
         if match["sign"] and start >= 2 and re.match(r"[\w)]", text[match.start() - 1:match.start()] or " "):
             value = abs(value)  # a hyphen or a range, as in GPT-4 and 5-10, is no minus
-        magnitude = re.match(r"\s?(thousand|million|billion|trillion)\b|(k|K|M|B|T|bn)(?![A-Za-z/])", text[end:])
+        magnitude = re.match(r"\s?(thousand|million|billion|trillion)\b|(k|K|M|B|T|bn)(?![A-Za-z/])|\s(?:k|M|B|T)(?=\stok)", text[end : end + 12])
         if magnitude:
-            value *= _MAGNITUDE[(magnitude[1] or magnitude[2]).lower()]
+            value *= _MAGNITUDE[magnitude[0].strip().lower()]
             end += magnitude.end()
         tail = _UNIT_TAIL.match(text, end)
-        if tail:
+        if start and text[start - 1] in "$€":
+            per = _PRICE_TAIL.match(text, end)
+            factor, unit = _unit(text[start - 1] + (f" / {per[1]}" if per else ""))
+            value, end = value * factor, per.end() if per else end
+        elif tail:
             try:
                 factor, found = _unit(tail[1])
                 if not found.dimensionless or factor != 1.0:
@@ -208,6 +223,29 @@ def find_quantities(text: str) -> list[Found]:
         if math.isfinite(value):
             out.append(Found(start, end, value, unit))
     return out
+
+
+_PREFIXES = (("kilo", "kibi"), ("mega", "mebi"), ("giga", "gibi"), ("tera", "tebi"), ("peta", "pebi"), ("exa", "exbi"))
+
+
+def other_prefix(found: pint.Quantity[float], expected: pint.Quantity[float], tolerance: float) -> str:
+    """Why a size is wrong when its number would be right with the other prefix, GiB for GB or GB for GiB; "" when that is not it."""
+    for thousands, pair in enumerate(_PREFIXES, 1):
+        powers = dict(zip(pair, (f"10^{3 * thousands}", f"2^{10 * thousands}"), strict=True))
+        for written, meant in (pair, pair[::-1]):
+            for name in ("byte", "bit"):
+                other = registry().Quantity(found.magnitude, meant + name)
+                if found.units != registry().Unit(written + name) or compare(other, expected, tolerance) != "exact":
+                    continue
+                share = 100 * float(found.to_base_units().magnitude / other.to_base_units().magnitude) - 100
+                return (f"the number is right in {other.units:~P} and not in {found.units:~P}: 1 {found.units:~P} is {powers[written]} {name}s, "
+                        f"1 {other.units:~P} is {powers[meant]}, so this is {abs(share):.1f} % too {'much' if share > 0 else 'little'}")
+    return ""
+
+
+def is_count(unit: pint.Unit | None) -> bool:
+    """Whether a number with this unit only counts things: "2.8", "2.8 tokens", "1.35 passes"."""
+    return unit is None or set(unit.dimensionality) <= {f"[{name}]" for name in COUNTS}
 
 
 def compare(found: pint.Quantity[float], expected: pint.Quantity[float], tolerance: float) -> str:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 
 from grading.models import RubricVersion
+from grading.variants import GENERATOR
 from interviews.accounts.models import User
-from interviews.bank.files import BankError, ParsedPack, ParsedQuestion, content_hash, parse_question, read_pack
+from interviews.bank.files import BankError, ParsedPack, ParsedQuestion, content_hash, parse_question, read_pack, read_variant
 from interviews.bank.models import Pack, Question, QuestionVersion
 
 
@@ -22,10 +24,23 @@ class Loaded:
     unchanged: tuple[str, ...]
 
 
+def rubric_row(body: dict[str, Any]) -> RubricVersion:
+    """The row of a rubric, made if it is new."""
+    row, _ = RubricVersion.objects.get_or_create(hash=content_hash(body), defaults={"body": body})
+    return row
+
+
+def rubric_of(version: QuestionVersion, seed: int) -> RubricVersion:
+    """The rubric that marks one variant of a question: the version's own, or the one with this seed's numbers."""
+    if not version.has_variants:
+        return version.rubric
+    _, rubric, _ = read_variant(version.files, version.kind, seed)
+    return rubric_row(rubric.to_dict())
+
+
 def _store_version(question: Question, parsed: ParsedQuestion, by: User | None) -> QuestionVersion:
     """The row for this content, made if it is new; content that was current before is the same version again."""
-    body = parsed.rubric.to_dict()
-    rubric, _ = RubricVersion.objects.get_or_create(hash=content_hash(body), defaults={"body": body})
+    rubric = rubric_row(parsed.rubric.to_dict())
     meta = parsed.meta
     version, _ = QuestionVersion.objects.get_or_create(
         question=question,
@@ -97,8 +112,11 @@ def edit_question(*, question: Question, files: Mapping[str, str], by: User | No
     """Makes the files the question's current version. What was asked or scored before keeps pointing at its own.
 
     Raises:
-        BankError: a file is wrong, or the uuid was changed; nothing was stored.
+        BankError: a file is wrong, or the uuid or the generator was changed; nothing was stored. A generator is code that the server
+            runs, so it comes with a pack from the server's disk and from nowhere else.
     """
+    if files.get(GENERATOR) != (question.current.files.get(GENERATOR) if question.current else None):
+        raise BankError(f"{question.slug}/{GENERATOR}", 1, "a generator changes only when its pack is loaded")
     parsed = parse_question(question.slug, files)
     if parsed.meta["uuid"] != str(question.id):
         raise BankError(f"{question.slug}/question.yaml", 1, "uuid: it never changes")

@@ -16,11 +16,13 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from grading import Answer, Rubric, RubricError
+from grading.variants import GENERATOR, PUBLISHED, VariantError, files_of
 
 MAX_FILE_BYTES = 512 * 1024
 KINDS = ["written", "design", "debug", "estimate", "code"]
 BANDS = ["L5", "L6", "L7"]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+TRIED_SEEDS = (1, 2, 3)  # variants beside the published one that must be sound before a pack is taken
 ANSWER_PATH = re.compile(r"answers/[a-z0-9][a-z0-9-]*\.md")
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 200}
@@ -75,11 +77,15 @@ class Exemplar:
 
 @dataclass(frozen=True)
 class ParsedQuestion:
-    """What `question.yaml`, `prompt.md`, `rubric.yaml` and `answers/` say."""
+    """What `question.yaml`, `prompt.md`, `rubric.yaml` and `answers/` say.
+
+    `files` are the folder's; `prompt`, `rubric` and `exemplars` are those of one variant when the folder has a generator.
+    """
 
     slug: str
     files: dict[str, str]
     meta: dict[str, Any]
+    prompt: str
     rubric: Rubric
     exemplars: tuple[Exemplar, ...]
 
@@ -206,8 +212,8 @@ def _exemplar(file: str, name: str, text: str, kind: str) -> Exemplar:
     return Exemplar(name, level, answer)
 
 
-def parse_question(slug: str, files: Mapping[str, str], root: str = "") -> ParsedQuestion:
-    """Checks one question's files.
+def parse_question(slug: str, files: Mapping[str, str], root: str = "", seed: int = PUBLISHED) -> ParsedQuestion:
+    """Checks one question's files and reads the variant of `seed`. A generator has to be sound for a few other seeds too.
 
     Raises:
         BankError: a file is missing, unknown, too large or wrong; says which, where and why.
@@ -216,7 +222,7 @@ def parse_question(slug: str, files: Mapping[str, str], root: str = "") -> Parse
         raise BankError(f"{root}{slug}", 1, "a question's folder is named in lower-case words joined by hyphens")
     root = f"{root}{slug}/"
     for path, text in files.items():
-        if path not in ("question.yaml", "prompt.md", "rubric.yaml") and not ANSWER_PATH.fullmatch(path):
+        if path not in ("question.yaml", "prompt.md", "rubric.yaml", GENERATOR) and not ANSWER_PATH.fullmatch(path):
             raise BankError(root + path, 1, "no such file belongs to a question")
         if len(text.encode()) > MAX_FILE_BYTES:
             raise BankError(root + path, 1, f"larger than {MAX_FILE_BYTES // 1024} KiB")
@@ -236,15 +242,34 @@ def parse_question(slug: str, files: Mapping[str, str], root: str = "") -> Parse
         document.refuse(["lab"], "lab: a code question names its lab, no other kind does")
     if (meta["kind"] == "estimate") != bool(meta.get("fields")):
         document.refuse(["fields"], "fields: an estimate lists what is filled in, no other kind does")
+    if GENERATOR in files and meta["kind"] != "estimate":
+        raise BankError(root + GENERATOR, 1, "only an estimate has variants")
     if not files["prompt.md"].strip():
         raise BankError(root + "prompt.md", 1, "the prompt is empty")
+    if GENERATOR in files:
+        for tried in TRIED_SEEDS:
+            read_variant(files, meta["kind"], tried, root)
+    prompt, rubric, exemplars = read_variant(files, meta["kind"], seed, root)
+    return ParsedQuestion(slug, dict(sorted(files.items())), meta, prompt, rubric, exemplars)
+
+
+def read_variant(files: Mapping[str, str], kind: str, seed: int, root: str = "") -> tuple[str, Rubric, tuple[Exemplar, ...]]:
+    """Prompt, rubric and exemplars with one seed's numbers.
+
+    Raises:
+        BankError: the generator, a template or what comes of it is wrong.
+    """
+    try:
+        files = files_of(files, seed)
+    except VariantError as error:
+        raise BankError(root + error.file, error.line, error.reason) from error
     rubric = _rubric(root + "rubric.yaml", files["rubric.yaml"])
     exemplars = tuple(
-        _exemplar(root + path, path.removeprefix("answers/").removesuffix(".md"), text, meta["kind"])
+        _exemplar(root + path, path.removeprefix("answers/").removesuffix(".md"), text, kind)
         for path, text in sorted(files.items())
         if path.startswith("answers/")
     )
-    return ParsedQuestion(slug, dict(sorted(files.items())), meta, rubric, exemplars)
+    return files["prompt.md"], rubric, exemplars
 
 
 def _read(path: Path, name: str) -> str:

@@ -1,13 +1,14 @@
 """Question banks: packs of questions, and every version of a question that there ever was."""
 
 import uuid
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db import models
 from django.urls import reverse
 
 from grading.insert_only import InsertOnly
 from grading.models import RubricVersion
+from grading.variants import GENERATOR, PUBLISHED, files_of
 
 
 class Pack(models.Model):
@@ -78,7 +79,15 @@ class QuestionVersion(InsertOnly):
         return f"{self.title} ({self.hash[:8]})"
 
     @property
+    def has_variants(self) -> bool:
+        """Whether a generator makes this question's numbers."""
+        return GENERATOR in self.files
+
+    def variant(self, seed: int = PUBLISHED) -> dict[str, str]:
+        """The files with the numbers of one seed; the same for every seed unless the question has variants."""
+        return files_of(self.files, seed)
+
+    @property
     def prompt(self) -> str:
-        """The prompt's Markdown."""
-        text: Any = self.files["prompt.md"]
-        return str(text)
+        """The Markdown of the published variant's prompt."""
+        return self.variant()["prompt.md"]

@@ -27,7 +27,7 @@ def question(request: HttpRequest, pack: str, slug: str) -> HttpResponse:
         "question": found,
         "version": version,
         "versions": found.versions.order_by("-created_at"),
-        "prompt_html": render_prompt(version.prompt, version.title),
+        "prompt_html": render_prompt(parsed.prompt, version.title),
         "rubric": parsed.rubric.to_dict(),
         "exemplars": [(e.name, e.level, markdown(e.answer.text), e.answer.code) for e in parsed.exemplars],
     }

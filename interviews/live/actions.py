@@ -1,5 +1,6 @@
 """Every write to an interview. Each is one transaction that begins by locking the interview's row and ends with its event."""
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Sequence
@@ -78,6 +79,12 @@ def _make_answer(question: InterviewQuestion) -> None:
         _store(answer, documents.starter_update(labs.load(question.version.lab).starter))
 
 
+def _variant_seed(seed: int, position: int) -> int:
+    """The seed of a question's numbers: from the interview's own, and never that of the published variant."""
+    digest = hashlib.sha256(f"{seed}:{position}".encode()).digest()
+    return 1 + int.from_bytes(digest[:4], "big") % (2**31 - 1)
+
+
 @transaction.atomic
 def create_interview(*, candidate: User, blueprint: dict[str, Any], seed: int | None = None) -> Interview:
     """An interview that is ready to start, with its questions fixed as they stand in the bank now.
@@ -100,8 +107,11 @@ def create_interview(*, candidate: User, blueprint: dict[str, Any], seed: int | 
         blueprint={**blueprint, "seed": seed},
     )
     for position, (question, minutes) in enumerate(chosen):
+        drawn = _variant_seed(seed, position) if question.current.has_variants else 0
         _make_answer(
-            InterviewQuestion.objects.create(interview=interview, position=position, version=question.current, minutes=minutes)
+            InterviewQuestion.objects.create(
+                interview=interview, position=position, version=question.current, minutes=minutes, seed=drawn
+            )
         )
     events.append(events.lock(interview.pk), Event.Kind.CREATED, actor=candidate)
     interview.refresh_from_db()

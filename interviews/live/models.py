@@ -79,17 +79,28 @@ class Interview(models.Model):
 
 
 class InterviewQuestion(models.Model):
-    """A question as it is asked in this interview: a version that never changes."""
+    """A question as it is asked in this interview: a version that never changes, with the numbers that `seed` makes."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     interview = models.ForeignKey(Interview, on_delete=models.CASCADE, related_name="questions")
     position = models.PositiveSmallIntegerField()
     version = models.ForeignKey(QuestionVersion, on_delete=models.PROTECT, related_name="asked")
     minutes = models.PositiveSmallIntegerField()
+    seed = models.PositiveIntegerField(default=0)
 
     class Meta:
         ordering: ClassVar = ["position"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["interview", "position"], name="one_question_per_position")]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The question's files with this interview's numbers."""
+        return self.version.variant(self.seed)
+
+    @property
+    def prompt(self) -> str:
+        """The Markdown of what the candidate was asked."""
+        return self.files["prompt.md"]
 
 
 class Answer(models.Model):

@@ -45,7 +45,7 @@ def _question(question: InterviewQuestion, runs: list[Run]) -> dict[str, Any]:
         "kind": version.kind,
         "title": version.title,
         "minutes": question.minutes,
-        "prompt_html": render_prompt(version.prompt, version.title),
+        "prompt_html": render_prompt(question.prompt, version.title),
         "answer_id": str(question.answer.pk),
         "fields": [{"id": field["id"], "label": field["label"], "hint": field.get("hint", "")} for field in version.fields],
         "lab": _lab(version.lab),

@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 import grading
 from grading.models import Score
 from interviews.accounts.models import User
+from interviews.bank.actions import rubric_of
 from interviews.errors import Problem
 from interviews.live import actions as live
 from interviews.live import events
@@ -62,7 +63,7 @@ def store_grade(*, job: GradeJob, marked: grading.Score) -> Score:
     """
     question = job.question
     interview = events.lock(question.interview_id)
-    score = marking.store(question.answer.pk, question.version.rubric, marked)
+    score = marking.store(question.answer.pk, rubric_of(question.version, question.seed), marked)
     _end_job(job, interview, score)
     return score
 
@@ -72,7 +73,7 @@ def store_no_grade(*, job: GradeJob, reason: str) -> Score:
     """Ends a job without a score, saying why."""
     question = job.question
     interview = events.lock(question.interview_id)
-    rubric = question.version.rubric
+    rubric = rubric_of(question.version, question.seed)
     maximum = grading.Rubric.from_dict(rubric.body).max
     score = marking.store_not_scored(question.answer.pk, rubric, maximum, reason)
     _end_job(job, interview, score)
@@ -251,7 +252,8 @@ def grade(job: GradeJob) -> None:
     job.question = question
     content = content_of(question)
     try:
-        marked = marking.mark(question.version, question.version.rubric.body, content, queries.final_run(question, content.code))
+        rubric = rubric_of(question.version, question.seed)
+        marked = marking.mark(question, rubric.body, content, queries.final_run(question, content.code))
     except marking.NotScored as why:
         store_no_grade(job=job, reason=why.reason)
         return

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import grading
 from grading.models import CriterionScore, RubricVersion, Score
-from interviews.bank.models import QuestionVersion
 from interviews.live.documents import Content
+from interviews.live.models import InterviewQuestion
 from sandbox import labs
 from sandbox.actions import MAX_SOURCE_BYTES
 from sandbox.models import Run
@@ -40,20 +40,20 @@ def nothing_judged(lab: str) -> dict[str, Any]:
     return {"groups": {group.name: [0.0, group.points] for group in labs.load(lab).groups}}
 
 
-def mark(version: QuestionVersion, rubric_body: Mapping[str, Any], content: Content, run: Run | None) -> grading.Score:
-    """Grades one answer as it stands.
+def mark(asked: InterviewQuestion, rubric_body: Mapping[str, Any], content: Content, run: Run | None) -> grading.Score:
+    """Grades one answer as it stands, against a rubric with the numbers that were asked.
 
     Raises:
         NotScored: the code was never judged, for reasons that are ours.
     """
-    judged = None
+    judged, version = None, asked.version
     if version.kind == "code":
         judged = nothing_judged(version.lab)
         if content.code.strip() and len(content.code.encode()) <= MAX_SOURCE_BYTES:
             if run is None or run.verdict in ("JE", "AB", ""):
                 raise NotScored(JUDGE_FAILED)
             judged = groups_of(list(run.tests.all()))
-    question = grading.Question(prompt=version.prompt, title=version.title, kind=version.kind)
+    question = grading.Question(prompt=asked.prompt, title=version.title, kind=version.kind)
     answer = grading.Answer(text=content.text, code=content.code, fields=content.fields)
     return grading.score(grading.Rubric.from_dict(dict(rubric_body)), answer, question, run=judged)
 

@@ -100,7 +100,7 @@ def _score_json(score: Score, version_hash: str) -> dict[str, Any]:
 
 def _model_answer(question: InterviewQuestion) -> str:
     """The best exemplar answer of the version that was asked, as HTML."""
-    files = question.version.files
+    files = question.files
     for level in ("l7", "l6", "l5"):
         if text := files.get(f"answers/{level}.md"):
             _, answer = parse_answer(text, kind=question.version.kind)
@@ -120,7 +120,7 @@ def _question_json(question: InterviewQuestion, content: Content, score: Score |
         "kind": version.kind,
         "title": version.title,
         "minutes": question.minutes,
-        "prompt_html": render_prompt(version.prompt, version.title),
+        "prompt_html": render_prompt(question.prompt, version.title),
         "answer": {"text": content.text, "code": content.code, "fields": content.fields},
         "field_labels": labels,
         "model_answer_html": _model_answer(question),

@@ -7,14 +7,16 @@ import pytest
 
 import grading
 from grading.attack import inverted, negated
-from interviews.bank.files import Exemplar, ParsedQuestion, read_pack
+from grading.variants import GENERATOR
+from interviews.bank.files import Exemplar, ParsedQuestion, parse_question, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
 from interviews.review.marking import groups_of, nothing_judged
 from sandbox import JudgeRequest, judge, labs
 
 SHIPPED = [read_pack(path.parent) for path in sorted(PACKS.glob("*/pack.yaml"))]
 QUESTIONS = [question for pack in SHIPPED for question in pack.questions]
-EXEMPLARS = [(question, exemplar) for question in QUESTIONS for exemplar in question.exemplars]
+VARIANTS = [parse_question(question.slug, question.files, seed=20) for question in QUESTIONS if GENERATOR in question.files]
+EXEMPLARS = [(question, exemplar) for question in [*QUESTIONS, *VARIANTS] for exemplar in question.exemplars]
 
 
 def marked(question: ParsedQuestion, answer: grading.Answer) -> grading.Score:
@@ -23,7 +25,7 @@ def marked(question: ParsedQuestion, answer: grading.Answer) -> grading.Score:
         run = nothing_judged(question.meta["lab"])
     if answer.code.strip():
         run = groups_of(judge(JudgeRequest(lab=question.meta["lab"], source=answer.code, hidden=True, seed=20)).tests)
-    asked = grading.Question(prompt=question.files["prompt.md"], title=question.meta["title"], kind=question.meta["kind"])
+    asked = grading.Question(prompt=question.prompt, title=question.meta["title"], kind=question.meta["kind"])
     return grading.score(question.rubric, answer, asked, run=run)
 
 
@@ -42,7 +44,7 @@ def test_an_answer_that_says_nothing_gets_nothing(question: ParsedQuestion, text
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.slug)
 def test_the_prompt_said_back_stays_below_every_band(question: ParsedQuestion) -> None:
-    assert marked(question, grading.Answer(text=question.files["prompt.md"])).level == "below"
+    assert marked(question, grading.Answer(text=question.prompt)).level == "below"
 
 
 PROSE = [question for question in QUESTIONS if all(criterion.claims for criterion in question.rubric.criteria)]
@@ -75,4 +77,4 @@ def test_each_question_is_complete(question: ParsedQuestion) -> None:
     if question.meta["kind"] == "estimate":
         fields = {field["id"] for field in question.meta["fields"]}
         asked = {quantity.field for criterion in question.rubric.criteria for quantity in criterion.quantities}
-        assert asked == fields
+        assert asked - {"text"} == fields

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 import grading
+from interviews.bank.actions import rubric_of
 from interviews.bank.files import BankError, parse_answer
 from interviews.bank.queries import find
 from interviews.review.marking import groups_of, nothing_judged
@@ -20,6 +21,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("question")
         parser.add_argument("file", type=Path, help="an answer as .md (front matter is passed by), or a module as .py")
+        parser.add_argument("--seed", type=int, default=0, help="the variant that was asked, for a question with generated numbers")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -32,8 +34,8 @@ class Command(BaseCommand):
         run = None
         if version.kind == "code":
             run = self._judge(version.lab, answer.code) if answer.code.strip() else nothing_judged(version.lab)
-        asked = grading.Question(prompt=version.prompt, title=version.title, kind=version.kind)
-        score = grading.score(grading.Rubric.from_dict(version.rubric.body), answer, asked, run=run)
+        asked = grading.Question(prompt=version.variant(options["seed"])["prompt.md"], title=version.title, kind=version.kind)
+        score = grading.score(grading.Rubric.from_dict(rubric_of(version, options["seed"]).body), answer, asked, run=run)
         if options["json"]:
             self.stdout.write(json.dumps(self._json(score), ensure_ascii=False))
         else:

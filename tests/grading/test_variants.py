@@ -1,0 +1,137 @@
+"""Questions whose numbers come from a seed, and the units that their answers are typed in."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grading.fields import judge_quantities
+from grading.folders import read_folder
+from grading.result import Answer
+from grading.rubric import Rubric, RubricError
+from grading.variants import VariantError, files_of, fill, numbers
+
+PACK = Path(__file__).parents[2] / "interviews/bank/packs/inference-estimates"
+VARYING = sorted(path.parent for path in PACK.glob("*/generate.py"))
+GENERATOR = "def generate(pick):\n    batch = pick(32, 16, 64)\n    return {'batch': batch, 'ms': batch / 3}\n"
+
+
+def values(folder: str, seed: int = 0) -> dict:
+    return numbers((PACK / folder / "generate.py").read_text(), seed)
+
+
+def test_the_published_variants_have_the_figures_worked_out_by_hand() -> None:
+    decode, cost, training = values("decode-latency-floor"), values("cost-per-million-tokens"), values("training-compute")
+    assert decode["floor_ms"] == pytest.approx(140 / (4 * 3.35), rel=1e-9)
+    assert decode["step_ms"] == pytest.approx(13.65, abs=0.005)
+    assert decode["rate"] == pytest.approx(2344, abs=1)
+    assert decode["ridge"] == pytest.approx(295.2, abs=0.1)
+    assert (cost["cost"], cost["tokens"], cost["speedup"]) == pytest.approx((2.311, 2.773, 2.054), abs=1e-3)
+    assert cost["spec_cost"] == pytest.approx(2.31 / 2.05, abs=0.005)
+    assert training["flops"] == pytest.approx(6.3e24)
+    assert (training["days"], training["gpu_hours"], training["state"]) == pytest.approx((11.25, 4.424e6, 1.12e12), rel=1e-3)
+
+
+@pytest.mark.parametrize("folder", VARYING, ids=lambda path: path.name)
+def test_a_model_answer_has_full_marks_for_its_own_numbers_and_not_for_those_of_another_seed(folder: Path) -> None:
+    variants = [read_folder(folder, seed) for seed in range(12)]
+    assert len({variant.question.prompt for variant in variants}) > 6
+
+    def earned(variant, answer):
+        return [judge_quantities(c, answer).points for c in variant.rubric.criteria if c.quantities and c.quantities[0].field != "text"]
+
+    best = [next(answer for name, _, answer in variant.exemplars if name == "l7") for variant in variants]
+    for variant, answer in zip(variants, best, strict=True):
+        assert earned(variant, answer) == [4] * 4
+        assert {q.field for c in variant.rubric.criteria for q in c.quantities} - {"text"} == set(answer.fields)
+    assert all(sum(earned(variants[0], answer)) < 16 for variant, answer in zip(variants, best, strict=True) if variant.question != variants[0].question)
+
+
+@pytest.mark.parametrize("folder", VARYING, ids=lambda path: path.name)
+def test_the_prompt_holds_none_of_the_steps_that_it_asks_for(folder: Path) -> None:
+    for seed in range(12):
+        variant = read_folder(folder, seed)
+        said = Answer(variant.question.prompt)
+        assert not any(judge_quantities(c, said).points for c in variant.rubric.criteria if c.quantities), seed
+
+
+def test_a_seed_makes_the_same_numbers_in_every_process() -> None:
+    code = "import sys; from grading.variants import numbers; print(numbers(sys.argv[1], 12345))"
+    made = {subprocess.run([sys.executable, "-c", code, GENERATOR], capture_output=True, text=True, check=True,
+                           env={"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": hash_seed}).stdout for hash_seed in ("1", "2")}
+    assert made == {f"{numbers(GENERATOR, 12345)}\n"}
+    assert numbers(GENERATOR, 0) == {"batch": 32, "ms": 32 / 3}
+    assert {numbers(GENERATOR, seed)["batch"] for seed in range(1, 40)} == {16, 32, 64}
+
+
+def test_places_are_filled_and_lines_stay() -> None:
+    files = files_of({"generate.py": GENERATOR, "prompt.md": "a\n{{batch}} and {{ms:.2f}} and $x_{a}$\n", "question.yaml": "{{batch}}"}, 0)
+    assert files == {"prompt.md": "a\n32 and 10.67 and $x_{a}$\n", "question.yaml": "{{batch}}"}
+    assert files_of({"prompt.md": "{{batch}}"}, 5) == {"prompt.md": "{{batch}}"}
+
+
+@pytest.mark.parametrize(("source", "line", "why"), [
+    ("def generate(pick)\n    pass", 1, "not Python"),
+    ("x = 1", 1, "no function"),
+    ("import math\nimport os\ndef generate(pick):\n    return {'a': 1}", 2, "imports math"),
+    ("def generate(pick):\n    return {'a': 1 / 0}", 2, "ZeroDivisionError"),
+    ("def generate(pick):\n    return open('x').read()", 2, "NameError"),
+    ("def generate(pick):\n\n    return ().__class__", 3, "__class__"),
+    ("def generate(pick):\n    return [1]", 1, "mapping"),
+    ("def generate(pick):\n    return {'a': float('nan')}", 1, "finite"),
+    ("def generate(pick):\n    return {'a': True}", 1, "finite"),
+    ("def generate(pick):\n    return {'a b': 1}", 1, "no name"),
+])
+def test_a_generator_that_is_none_is_refused_with_its_line(source: str, line: int, why: str) -> None:
+    with pytest.raises(VariantError, match=why) as refusal:
+        numbers(source, 1)
+    assert (refusal.value.file, refusal.value.line) == ("generate.py", line)
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    ("a\n{{btach}}", "makes no 'btach'"), ("a\n{{batch:.q}}", "Format specifier|Invalid format"), ("a\n{{batch}", "no place"),
+])
+def test_a_place_that_can_not_be_filled_is_refused_with_its_line(text: str, why: str) -> None:
+    with pytest.raises(VariantError, match=why) as refusal:
+        fill("prompt.md", text, {"batch": 3})
+    assert (refusal.value.file, refusal.value.line) == ("prompt.md", 2)
+
+
+def one(**more) -> Rubric:
+    return Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "quantities": [{"field": "f", "points": 4, **more}]}]})
+
+
+@pytest.mark.parametrize(("typed", "points", "why"), [
+    ("80 GiB", 4, ""), ("85.9 GB", 4, ""), ("687 Gbit", 4, ""),
+    ("80 GB", 2, "right in GiB and not in GB: 1 GB is 10^9 bytes, 1 GiB is 2^30, so this is 6.9 % too little"),
+    ("85.9 GiB", 2, "right in GB and not in GiB: 1 GiB is 2^30 bytes, 1 GB is 10^9, so this is 7.4 % too much"),
+    ("60 GB", 2, "the value is not"), ("80", 0, "a bare number can't stand for"), ("80 ms", 0, "“ms” can't stand for"), ("85899345920", 0, "bare number"),
+    ("3 TB", 0, "factor of ten"), ("80 bananas", 0, "unknown unit"),
+])
+def test_a_size_says_which_unit_it_meant(typed: str, points: float, why: str) -> None:
+    marked = judge_quantities(one(value=80, unit="GiB", tolerance=0.03).criteria[0], Answer("", fields={"f": typed}))
+    assert marked.points == points
+    assert why in " ".join(marked.missed)
+
+
+def test_prices_hours_and_passes_are_read_as_people_write_them() -> None:
+    for unit, value, forms in (
+        ("$ per million tokens", 2.31, ("$2.31 per million tokens", "2.31 $/M tokens", "$2.31/1M tokens", "231 cents per million tokens", "$2.31 / Mtok")),
+        ("GPU hour", 4.4e6, ("4.4M GPU-hours", "4.4 million GPU hours", "4.4e6 GPU h")),
+        ("flop/byte", 295, ("295 FLOPs/B", "295 ops per byte")),
+    ):
+        for form in forms:
+            assert judge_quantities(one(value=value, unit=unit).criteria[0], Answer("", fields={"f": form})).points == 4, form
+
+
+def test_a_step_in_the_prose_may_be_said_in_any_of_its_forms() -> None:
+    rubric = one(value=6.75, unit="million tokens / hour", tolerance=0.01, alternatives=[{"value": 1875, "unit": "token/s"}])
+    step = Rubric.from_dict({"criteria": [{**rubric.to_dict()["criteria"][0], "quantities": [
+        {**rubric.to_dict()["criteria"][0]["quantities"][0], "field": "text"}]}]}).criteria[0]
+    for text, points in (("That is 6.75 million tokens per hour.", 4), ("So 1,875 tokens/s on average.", 4), ("6,750,000 tokens/hour", 4),
+                         ("That is 6.75 tokens per hour.", 0), ("1875", 0)):
+        assert judge_quantities(step, Answer(text)).points == points, text
+    assert Rubric.from_dict(rubric.to_dict()) == rubric
+    with pytest.raises(RubricError, match=r"quantities\[0\]\.alternatives\[0\]\.unit"):
+        one(value=1, alternatives=[{"value": 1, "unit": "bananas"}])
