@@ -62,13 +62,14 @@ class SamplingParams:
             "top_p": 0 < self.top_p <= 1,
             "min_p": 0 <= self.min_p <= 1,
             "typical_p": 0 < self.typical_p <= 1,
-            "mirostat_tau": self.mirostat_tau is None or self.mirostat_tau > 0,
-            "mirostat_eta": self.mirostat_eta > 0,
-            "repetition_penalty": self.repetition_penalty > 0,
+            "mirostat_tau": self.mirostat_tau is None or 0 < self.mirostat_tau < math.inf,
+            "mirostat_eta": 0 < self.mirostat_eta < math.inf,
+            "repetition_penalty": 0 < self.repetition_penalty < math.inf,
             "presence_penalty": math.isfinite(self.presence_penalty),
             "frequency_penalty": math.isfinite(self.frequency_penalty),
             "logprobs": self.logprobs is None or self.logprobs >= 0,
-            "guidance_scale": self.guidance_scale >= 1,
+            "logit_bias": all(bias < math.inf for bias in self.logit_bias.values()),  # -inf forbids a token, NaN spoils all
+            "guidance_scale": 1 <= self.guidance_scale < math.inf,
             "beam_width": self.beam_width is None or self.beam_width >= 1,
             "grammar": self.grammar is None or self.json_schema is None,
         }
