@@ -84,11 +84,15 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _attack(args: argparse.Namespace) -> int:
-    from grading.attack import attack, table
+    from grading.attack import attack, attack_bank, bank_table, table
     from grading.evaluate import load
 
-    report = attack(load(args.file), args.limit)
-    print(json.dumps(report) if args.json else table(report))
+    if Path(args.file).is_dir():
+        report = attack_bank(Path(args.file), args.limit)
+        print(json.dumps(report) if args.json else bank_table(report))
+    else:
+        report = attack(load(args.file), args.limit)
+        print(json.dumps(report) if args.json else table(report))
     return 0
 
 
@@ -114,9 +118,9 @@ def main(argv: list[str] | None = None) -> int:
     agree.add_argument("--out", help="write the prediction of each line here")
     agree.add_argument("--calibrate", type=int, default=0, metavar="K", help="marked answers of each question that may be used")
     agree.set_defaults(do=_evaluate)
-    attacks = commands.add_parser("attack", help="what cheating earns on marked answers (JSON lines)")
-    attacks.add_argument("file")
-    attacks.add_argument("--limit", type=int, default=150, help="good answers, and bad ones, to work on")
+    attacks = commands.add_parser("attack", help="what cheating earns on marked answers (JSON lines), or on a bank's exemplars")
+    attacks.add_argument("file", help="JSON lines of marked answers, or a folder of questions")
+    attacks.add_argument("--limit", type=int, default=150, help="good answers, and bad ones, to work on; questions of a bank")
     attacks.add_argument("--json", action="store_true")
     attacks.set_defaults(do=_attack)
     args = parser.parse_args(argv)

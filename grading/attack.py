@@ -9,13 +9,16 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grading.draft import split_reference
 from grading.evaluate import is_short, predict
+from grading.folders import folders
 from grading.lexicon import opposite
+from grading.rubric import BELOW
 from grading.text import read, tokenise
 
 FILLER = ("In general, this is an important topic that has many aspects, and it is worth thinking about it carefully. As we all know, there are "
@@ -125,6 +128,55 @@ def attack(rows: Sequence[dict[str, Any]], limit: int = 150, seed: int = 7,
                      "passes": float((v >= line - 1e-9).mean()), "flagged": float(np.mean(flagged[name])),
                      "change_of_28": float(28 * np.abs(v - base).mean()) if name in SAME else None}
     return {"good": len(good), "bad": len(bad), "line": line, "attacks": out}
+
+
+def attack_bank(root: Path, limit: int = 150, seed: int = 7) -> dict[str, Any]:
+    """The same on a bank: each prose question's best exemplar is the good answer and the model answer, its wrong ones are the bad answers.
+
+    {"questions", "attacks": {name: {n, mean, of_good, reaches_l5, flagged, change_of_28}}, "tried", "reaching_l5", "share_reaching_l5",
+    "reached": [{question, attack, total, level}]}. Reaching the L5 line is to be marked with any band at all; the genuine answers and what should
+    change nothing are no attacks and stand apart from the share.
+    """
+    from grading.scorer import score
+
+    asked = [f for f in folders(root) if all(c.claims for c in f.rubric.criteria) and f.rubric.bands and any(level == "L7" for _, level, _ in f.exemplars)]
+    if not asked:
+        raise ValueError(f"{root}: no prose question with bands and an exemplar for L7")
+    rng, found, reached = random.Random(seed), dict[str, list[tuple[float, bool, bool]]](), list[dict[str, Any]]()
+    best = [next(answer.text for _, level, answer in f.exemplars if level == "L7") for f in asked]
+    for i, folder in enumerate(asked[:limit]):
+        row: Row = {"answer": best[i], "references": [best[i]], "question": folder.question.prompt}
+        texts = attacks(row, {"answer": best[i - 1] if len(best) > 1 else GERMAN}, rng)
+        for name, _, answer in (e for e in folder.exemplars if e[1] == BELOW):
+            texts |= {f"{name}: {kind}": text for kind, text in {
+                "wrong exemplar": answer.text, "wrong exemplar, and keyword list": answer.text + " " + keywords(best[i], rng),
+                "wrong exemplar, padded": answer.text + " " + FILLER, "wrong exemplar, with injection": answer.text + "\n\n" + INJECTION}.items()}
+        for label, text in texts.items():
+            marked, name = score(folder.rubric, text, folder.question), label.split(": ")[-1]
+            line = marked.level not in (BELOW, "")
+            found.setdefault(name, []).append((marked.total / marked.max, line, bool(marked.flags)))
+            if line and name not in (*SAME, "genuine good"):
+                reached.append({"question": folder.path.name, "attack": label, "total": marked.total, "level": marked.level})
+    base = np.array([share for share, _, _ in found["genuine good"]])
+    out = {}
+    for name, rows in found.items():
+        v = np.array([share for share, _, _ in rows])
+        out[name] = {"n": len(v), "mean": float(v.mean()), "of_good": float(v.mean() / base.mean()) if base.mean() else None,
+                     "reaches_l5": float(np.mean([line for _, line, _ in rows])), "flagged": float(np.mean([flag for _, _, flag in rows])),
+                     "change_of_28": float(28 * np.abs(v - base).mean()) if name in SAME else None}
+    tried = sum(len(rows) for name, rows in found.items() if name not in (*SAME, "genuine good"))
+    return {"questions": len(base), "attacks": out, "tried": tried, "reaching_l5": len(reached), "share_reaching_l5": len(reached) / tried,
+            "reached": reached}
+
+
+def bank_table(report: dict[str, Any]) -> str:
+    out = [f"{report['questions']} questions; the good answer of each is its exemplar for L7",
+           f"{'':<34}{'mean':>7}{'of good':>9}{'reaches L5':>12}{'flagged':>9}{'change of 28':>14}"]
+    for name, a in report["attacks"].items():
+        change = "-" if a["change_of_28"] is None else f"{a['change_of_28']:.2f}"
+        out.append(f"{name:<34}{a['mean']:>7.3f}{100 * (a['of_good'] or 0):>7.0f} %{100 * a['reaches_l5']:>10.0f} %{100 * a['flagged']:>7.0f} %{change:>14}")
+    out.append(f"{report['reaching_l5']} of {report['tried']} attacks reach the L5 line: {100 * report['share_reaching_l5']:.1f} %")
+    return "\n".join([*out, *(f"    {r['question']}: {r['attack']}: {r['total']:g}, {r['level']}" for r in report["reached"])])
 
 
 def table(report: dict[str, Any]) -> str:

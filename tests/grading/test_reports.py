@@ -54,3 +54,29 @@ def test_the_measures_agree_with_hand_counts():
     assert qwk(a, a[::-1].copy(), 2) == pytest.approx(1 - 10 / 5.5)  # squared distances: 10 seen, 22 / 4 expected
     assert auc(np.array([1.0, 2.0]), np.array([0.0, 1.0])) == pytest.approx(0.875)
     assert agreement(["x"] * 4, a, a - 0.1, 5.0, 10)["rmse"] == pytest.approx(0.5)
+
+
+def test_attacking_a_bank_counts_what_reaches_the_l5_line(tmp_path, capsys):
+    folder = tmp_path / "cache"
+    (folder / "answers").mkdir(parents=True)
+    claims = ["A cache keeps recently used data in fast memory.", "The slow memory is read only when the cache does not have the data.",
+              "When the cache is full, the line that was used least recently is evicted."]
+    rubric = {"bands": {"L5": 2, "L6": 4, "L7": 5}, "criteria": [
+        {"id": f"c{i}", "title": "C", "points": 2, "claims": [{"id": "a", "text": text}]} for i, text in enumerate(claims)]}
+    (folder / "rubric.yaml").write_text(json.dumps(rubric))
+    (folder / "prompt.md").write_text("Explain how a processor's cache works.\n")
+    (folder / "answers/l7.md").write_text("---\nlevel: L7\n---\n" + " ".join(claims) + "\n")
+    (folder / "answers/wrong-disk.md").write_text("---\nlevel: below\n---\nA cache is a part of the hard disk. "
+                                                 "It makes the screen brighter when the room is dark.\n")
+    assert main(["attack", str(tmp_path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["questions"] == 1
+    assert report["attacks"]["genuine good"] == {"n": 1, "mean": 1.0, "of_good": 1.0, "reaches_l5": 1.0, "flagged": 0.0, "change_of_28": None}
+    for name in ("keyword list", "words shuffled", "question echoed", "blank", "wrong exemplar", "good, then taken back"):
+        assert report["attacks"][name]["reaches_l5"] == 0, name
+    assert report["reaching_l5"] == len(report["reached"]) == round(report["share_reaching_l5"] * report["tried"])
+    assert not {r["attack"] for r in report["reached"]} & {"genuine good", "padded", "three times"}
+    assert main(["attack", str(tmp_path)]) == 0
+    assert f"{report['reaching_l5']} of {report['tried']} attacks reach the L5 line" in capsys.readouterr().out
+    assert main(["attack", str(tmp_path / "cache/answers")]) == 2
+    assert "no prose question" in capsys.readouterr().err
