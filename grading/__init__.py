@@ -15,7 +15,15 @@ __all__ = ["BELOW", "Answer", "ClaimMark", "CriterionScore", "Evidence", "Questi
 
 def score(rubric: Rubric, answer: Answer | str, question: Question | str | None = None, *,
           run: Mapping[str, Any] | None = None) -> Score:
-    """Mark an answer; see `grading.scorer.score`. The scorer and its encoder load on the first call of a process."""
+    """Mark an answer; see `grading.scorer.score`, and `grading.whiteboard.score` for a rubric that asks for a drawing.
+
+    The scorer and its encoder load on the first call of a process.
+    """
     from grading.scorer import score as default
 
+    if any(criterion.diagram for criterion in rubric.criteria):
+        from grading.whiteboard import score as board
+
+        return board(rubric, Answer(answer) if isinstance(answer, str) else answer, Question(question) if isinstance(question, str) else question,
+                     lambda plain, said, asked: default(plain, said, asked, run=run))
     return default(rubric, answer, question, run=run)

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
 
 State = Literal["scored", "review", "not_scored"]
-Channel = Literal["text", "code", "fields"]
+Channel = Literal["text", "code", "fields", "scene"]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the candidate wrote: prose, code, and the fields of an estimate (field id -> what was typed)."""
+    """What the candidate wrote: prose, code, the fields of an estimate (field id -> what was typed), and a whiteboard's scene as JSON."""
 
     text: str
     code: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
+    scene: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Question:
 
 
 class Evidence(NamedTuple):
-    """A span of the answer: `text == answer[start:end]` of its channel. For a field, `text` is what the field holds."""
+    """A span of the answer: `text == answer[start:end]` of its channel. For a field `text` is what the field holds, for a scene what is drawn."""
 
     channel: Channel
     start: int

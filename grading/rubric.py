@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 BELOW = "below"  # the level of an answer that reaches no band
-EVIDENCE = ("claims", "tests", "quantities", "accepted")  # a criterion has exactly one of these
+EVIDENCE = ("claims", "tests", "quantities", "accepted", "diagram")  # a criterion has exactly one of these
 
 
 class RubricError(ValueError):
@@ -93,6 +93,27 @@ class Quantity:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a drawing must show; `text` says it in words, and is what counts when the answer says it instead of drawing it.
+
+    `parts` are any-of names: of the box (`node`), of the arrow's ends (`edge`: from, to), of the boxes in their order (`path`), of the inner
+    and the outer box (`inside`). `label` is what an arrow may be labelled with.
+    """
+
+    id: str
+    text: str
+    kind: str
+    parts: tuple[tuple[str, ...], ...]
+    label: tuple[str, ...] = ()
+    paraphrases: tuple[str, ...] = ()
+
+    @property
+    def claim(self) -> Claim:
+        """The check as a claim on prose."""
+        return Claim(self.id, self.text, self.paraphrases, (*self.parts, *([self.label] if self.label else [])))
+
+
+@dataclass(frozen=True, slots=True)
 class Criterion:
     id: str
     title: str
@@ -107,11 +128,12 @@ class Criterion:
     misconceptions: tuple[Misconception, ...] = ()
     probe: str = ""
     note: str = ""
+    diagram: tuple[Check, ...] = ()
 
     def points_for(self, met: int) -> float:
         """Points for a count of claims met, before deductions."""
         if not self.rule:
-            return self.points * met / max(1, len(self.claims))
+            return self.points * met / max(1, len(self.claims or self.diagram))
         return max((points for need, points in self.rule if need <= met), default=0.0)
 
 
@@ -242,7 +264,7 @@ def _criterion(item: Mapping[str, Any], place: str, path: str) -> Criterion:
         said = " and ".join(has) or "none of them"
         raise RubricError(place, f"needs exactly one of {', '.join(EVIDENCE)}; it has {said}", path)
     claims = tuple(_claim(claim) for claim in item.get("claims", ()))
-    for kind in ("claims", "misconceptions"):
+    for kind in ("claims", "misconceptions", "diagram"):
         _unique((entry["id"] for entry in item.get(kind, ())), f"{place}.{kind}", path)
     _check_depends(claims, place, path)
     rule = tuple(sorted((int(met), float(points)) for met, points in item.get("rule", {}).items()))
@@ -254,7 +276,7 @@ def _criterion(item: Mapping[str, Any], place: str, path: str) -> Criterion:
         misconceptions=tuple(Misconception(
             m["id"], m["text"], float(m["deduct"]), tuple(m.get("paraphrases", ())), _terms(m), _numbers(m),
             m.get("feedback", "")) for m in item.get("misconceptions", ())),
-        probe=item.get("probe", ""), note=item.get("note", ""))
+        probe=item.get("probe", ""), note=item.get("note", ""), diagram=tuple(_check(check) for check in item.get("diagram", ())))
     if criterion.levels and len(criterion.levels) != criterion.points + 1:
         raise RubricError(f"{place}.levels", f"{criterion.points:g} points need {criterion.points + 1:g} descriptors, "
                           f"from 0 up; there are {len(criterion.levels)}", path)
@@ -262,6 +284,21 @@ def _criterion(item: Mapping[str, Any], place: str, path: str) -> Criterion:
     if criterion.quantities and abs(sum(q.points for q in criterion.quantities) - criterion.points) > 1e-9:
         raise RubricError(f"{place}.quantities", f"their points must add up to {criterion.points:g}", path)
     return criterion
+
+
+def _check(item: Mapping[str, Any]) -> Check:
+    kind = next(kind for kind in ("node", "edge", "path", "inside") if kind in item)
+    body = item[kind]
+    parts = [body] if kind == "node" else body if kind == "path" else [body[key] for key in {"edge": ("from", "to"), "inside": ("node", "of")}[kind]]
+    label = body.get("label", ()) if kind == "edge" else ()
+    return Check(item["id"], item["text"], kind, tuple(tuple(map(str, part)) for part in parts), tuple(map(str, label)), tuple(item.get("paraphrases", ())))
+
+
+def _check_dict(check: Check) -> dict[str, Any]:
+    parts = [list(part) for part in check.parts]
+    body: Any = {"node": parts[0], "path": parts, "edge": {"from": parts[0], "to": parts[-1]} | ({"label": list(check.label)} if check.label else {}),
+                 "inside": {"node": parts[0], "of": parts[-1]}}[check.kind]
+    return _slim({"id": check.id, "text": check.text, "paraphrases": check.paraphrases}, {"paraphrases": ()}) | {check.kind: body}
 
 
 def _quantity(item: Mapping[str, Any], place: str, path: str) -> Quantity:
@@ -296,9 +333,9 @@ def _check_depends(claims: tuple[Claim, ...], place: str, path: str) -> None:
 def _check_rule(criterion: Criterion, place: str, path: str) -> None:
     if not criterion.rule:
         return
-    count = len(criterion.claims)
+    count = len(criterion.claims or criterion.diagram)
     if not count:
-        raise RubricError(f"{place}.rule", "only a criterion with claims has a rule", path)
+        raise RubricError(f"{place}.rule", "only a criterion with claims or a diagram has a rule", path)
     points = [points for _, points in criterion.rule]
     if points != sorted(points):
         raise RubricError(f"{place}.rule", "more claims may not give fewer points", path)
@@ -347,6 +384,8 @@ def _criterion_dict(c: Criterion) -> dict[str, Any]:
         out["claims"] = [_statement_dict(claim) | _slim(
             {"polarity": claim.polarity, "contradictions": claim.contradictions, "depends_on": claim.depends_on},
             {"polarity": "affirm", "contradictions": (), "depends_on": ()}) for claim in c.claims]
+    if c.diagram:
+        out["diagram"] = [_check_dict(check) for check in c.diagram]
     if c.rule:
         out["rule"] = {str(met): points for met, points in c.rule}
     out |= _slim({"tests": c.tests, "accepted": c.accepted, "rejected": c.rejected},

@@ -1,0 +1,319 @@
+"""A whiteboard as a graph: an Excalidraw scene, or its text alternative, becomes boxes with texts, directed labelled arrows and containment.
+
+Scene files are the JSON that Excalidraw saves: `{"elements": [...]}`, each element with an id, a type, a place and a size. What a person sees is
+what counts: deleted elements and freehand strokes are left out, a text that lies in a box without a label is its label, an arrow that was not
+bound ends at the nearest box.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+MAX_ELEMENTS, MAX_CHARS, MAX_BYTES, MAX_POINTS = 2000, 2000, 4 * 1024 * 1024, 500
+SNAP = 60.0  # scene units (CSS pixels at zoom 1) from an arrow's loose end to the box that it means
+NEAR = 40.0  # from a loose text to the arrow that it labels
+SHAPES = frozenset(["rectangle", "ellipse", "diamond"])
+FRAMES = frozenset(["frame", "magicframe"])
+Point = tuple[float, float]
+
+
+class SceneError(ValueError):
+    """A scene that can't be read: the place in it and what is wrong there."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}" if place else problem)
+        self.place, self.problem = place, problem
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def area(self) -> float:
+        return max(0.0, self.x1 - self.x0) * max(0.0, self.y1 - self.y0)
+
+    def distance(self, p: Point) -> float:
+        """From a point to the box; 0 inside."""
+        return math.hypot(max(self.x0 - p[0], 0.0, p[0] - self.x1), max(self.y0 - p[1], 0.0, p[1] - self.y1))
+
+    def holds(self, other: Box, share: float = 0.9) -> bool:
+        """Whether at least this share of the other box lies in this larger one."""
+        width, height = min(self.x1, other.x1) - max(self.x0, other.x0), min(self.y1, other.y1) - max(self.y0, other.y0)
+        return width > 0 and height > 0 and self.area > other.area and width * height >= share * other.area
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A box, a frame or a lone text. `parent` is the id of what it lies in."""
+
+    id: str
+    text: str
+    box: Box | None = None
+    parent: str | None = None
+    span: tuple[int, int] | None = None  # of the line that draws it, in a text alternative
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An arrow. `directed` is false for a line without heads; an arrow with two heads is two edges."""
+
+    source: str
+    target: str
+    label: str = ""
+    directed: bool = True
+    id: str = ""
+    span: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    nodes: tuple[Node, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    loose: int = 0  # arrows with an end that meets nothing
+
+    def node(self, id: str) -> Node:
+        return next(node for node in self.nodes if node.id == id)
+
+    def inside(self, id: str) -> Iterable[str]:
+        """The ids of everything that a node lies in, nearest first."""
+        parents, seen = {node.id: node.parent for node in self.nodes}, {id}
+        while (up := parents.get(id)) is not None and up not in seen:
+            seen.add(up)
+            yield up
+            id = up
+
+
+@dataclass(slots=True)
+class _Element:
+    id: str
+    type: str
+    box: Box
+    raw: Mapping[str, Any]
+    text: str = ""
+    groups: tuple[str, ...] = ()
+    points: tuple[Point, ...] = field(default=())
+
+
+def parse_scene(scene: str | Mapping[str, Any]) -> Graph:
+    """The graph of a scene, given as JSON text or as what it parses to.
+
+    Raises:
+        SceneError: no scene, too large, or an element that is malformed; names the element.
+    """
+    if isinstance(scene, str):
+        if not scene.strip():
+            return Graph()
+        if len(scene) > MAX_BYTES:
+            raise SceneError("", f"the scene is larger than {MAX_BYTES // 2**20} MiB")
+        try:
+            scene = json.loads(scene)
+        except (ValueError, RecursionError) as error:
+            raise SceneError("", f"not JSON: {error}") from None
+    if not isinstance(scene, Mapping) or not isinstance(scene.get("elements"), list):
+        raise SceneError("elements", "a scene is an object with a list of elements")
+    if len(scene["elements"]) > MAX_ELEMENTS:
+        raise SceneError("elements", f"more than {MAX_ELEMENTS} elements")
+    elements = [e for i, raw in enumerate(scene["elements"]) if (e := _element(raw, f"elements[{i}]")) is not None]
+    ids = [e.id for e in elements]
+    if len(set(ids)) != len(ids):
+        raise SceneError("elements", f"the id {next(id for id in ids if ids.count(id) > 1)!r} stands twice")
+    return _graph(elements)
+
+
+def _number(raw: Mapping[str, Any], key: str, place: str) -> float:
+    value = raw.get(key, 0.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > 1e9:
+        raise SceneError(f"{place}.{key}", f"{value!r} is no finite number")
+    return float(value)
+
+
+def _string(raw: Mapping[str, Any], key: str, place: str) -> str:
+    value = raw.get(key)
+    if value is not None and not isinstance(value, str):
+        raise SceneError(f"{place}.{key}", "is no text")
+    return " ".join((value or "")[:MAX_CHARS].split())
+
+
+def _element(raw: Any, place: str) -> _Element | None:
+    if not isinstance(raw, Mapping):
+        raise SceneError(place, "an element is an object")
+    id, kind = raw.get("id"), raw.get("type")
+    if not isinstance(id, str) or not id or not isinstance(kind, str):
+        raise SceneError(place, "an element has an id and a type")
+    if raw.get("isDeleted"):
+        return None
+    x, y, w, h = (_number(raw, key, place) for key in ("x", "y", "width", "height"))
+    points: list[Point] = []
+    if kind in ("arrow", "line"):
+        given = raw.get("points")
+        if not isinstance(given, list) or len(given) > MAX_POINTS:
+            raise SceneError(f"{place}.points", "an arrow has a list of points")
+        for i, p in enumerate(given):
+            if not isinstance(p, list) or len(p) < 2:
+                raise SceneError(f"{place}.points[{i}]", "a point is a pair of numbers")
+            at = {"x": p[0], "y": p[1]}
+            points.append((x + _number(at, "x", f"{place}.points[{i}]"), y + _number(at, "y", f"{place}.points[{i}]")))
+        if len(points) < 2:
+            return None
+    groups = raw.get("groupIds") or ()
+    if not isinstance(groups, list | tuple) or not all(isinstance(g, str) for g in groups):
+        raise SceneError(f"{place}.groupIds", "is no list of ids")
+    box = Box(min(x, x + w), min(y, y + h), max(x, x + w), max(y, y + h))
+    return _Element(id, kind, box, raw, _string(raw, "name" if kind in FRAMES else "text", place), tuple(groups), tuple(points))
+
+
+def _graph(elements: Sequence[_Element]) -> Graph:
+    by_id = {e.id: e for e in elements}
+    shapes = {e.id: e for e in elements if e.type in SHAPES | FRAMES}
+    arrows = [e for e in elements if e.points]
+    labels: dict[str, list[str]] = {}
+    stands_for = {id: id for id in shapes}  # text id -> the shape or text that it belongs to
+    alone: list[_Element] = []
+    for text in (e for e in elements if e.type == "text" and e.text):
+        owner = by_id.get(str(text.raw.get("containerId") or ""))
+        if owner is not None and owner is not text and (owner.id in shapes or owner.points):
+            labels.setdefault(owner.id, []).append(text.text)
+            stands_for[text.id] = owner.id
+        else:
+            alone.append(text)
+    for text in sorted(alone, key=lambda e: (e.box.y0, e.box.x0)):
+        home = _home(text, shapes, labels)
+        if home is None and (arrow := _labelled(text, arrows, labels)) is not None:
+            labels.setdefault(arrow.id, []).append(text.text)
+        elif home is not None:
+            labels.setdefault(home.id, []).append(text.text)
+            stands_for[text.id] = home.id
+        else:
+            stands_for[text.id] = text.id
+    nodes = [Node(e.id, " ".join([*([e.text] if e.type in FRAMES and e.text else []), *labels.get(e.id, ())]), e.box) for e in shapes.values()]
+    nodes += [Node(e.id, e.text, e.box) for e in alone if stands_for.get(e.id) == e.id]
+    nodes = [replace(node, parent=_parent(node, nodes, by_id)) for node in nodes]
+    edges, loose = _edges(arrows, nodes, stands_for, labels)
+    return Graph(tuple(nodes), tuple(edges), loose)
+
+
+def _home(text: _Element, shapes: Mapping[str, _Element], labels: Mapping[str, list[str]]) -> _Element | None:
+    """The shape that a loose text names: one of its group, or the smallest around it, as long as that has no label of its own yet. In a shape that
+    holds other shapes a text is its title only above them all; lower down it is a thing by itself."""
+    around = sorted((s for s in shapes.values() if s.box.holds(text.box, 0.8)), key=lambda s: s.box.area)
+    grouped = [s for s in shapes.values() if set(s.groups) & set(text.groups)]
+    for shape in [*([grouped[0]] if len(grouped) == 1 else []), *around[:1]]:
+        inner = [s for s in shapes.values() if s is not shape and shape.box.holds(s.box)]
+        if shape.id not in labels and not (shape.type in FRAMES and shape.text) and all(text.box.y1 <= s.box.y0 + 1 for s in inner):
+            return shape
+    return None
+
+
+def _segment(p: Point, a: Point, b: Point) -> float:
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    t = max(0.0, min(1.0, ((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / (dx * dx + dy * dy))) if dx or dy else 0.0
+    return math.hypot(p[0] - a[0] - t * dx, p[1] - a[1] - t * dy)
+
+
+def _labelled(text: _Element, arrows: Sequence[_Element], labels: Mapping[str, list[str]]) -> _Element | None:
+    """The arrow that runs by a loose text. An arrow that begins or ends at it is an arrow of its own and not labelled by it."""
+    middle = ((text.box.x0 + text.box.x1) / 2, (text.box.y0 + text.box.y1) / 2)
+    if any(text.box.distance(end) <= NEAR / 2 for a in arrows for end in (a.points[0], a.points[-1])):
+        return None
+    near = [(min(_segment(middle, p, q) for p, q in zip(a.points, a.points[1:], strict=False)) - (text.box.y1 - text.box.y0) / 2, a)
+            for a in arrows if a.id not in labels]
+    distance, arrow = min(near, key=lambda pair: pair[0], default=(math.inf, None))
+    return arrow if distance <= NEAR else None
+
+
+def _parent(node: Node, nodes: Sequence[Node], by_id: Mapping[str, _Element]) -> str | None:
+    around = [n for n in nodes if n.id != node.id and n.box is not None and node.box is not None and n.box.holds(node.box)
+              and by_id[n.id].type != "text"]
+    if around:
+        return min(around, key=lambda n: n.box.area if n.box else 0.0).id
+    frame = by_id[node.id].raw.get("frameId")
+    return frame if isinstance(frame, str) and frame != node.id and frame in by_id and by_id[frame].type in FRAMES else None
+
+
+def _edges(arrows: Sequence[_Element], nodes: Sequence[Node], stands_for: Mapping[str, str], labels: Mapping[str, list[str]]) -> tuple[list[Edge], int]:
+    known, edges, loose = {node.id for node in nodes}, list[Edge](), 0
+    for arrow in arrows:
+        heads = [arrow.raw.get(key, "arrow" if key == "endArrowhead" and arrow.type == "arrow" else None) for key in ("startArrowhead", "endArrowhead")]
+        if arrow.type == "line" and not any(heads) and arrow.raw.get("polygon"):
+            continue
+        ends = []
+        for key, point in (("startBinding", arrow.points[0]), ("endBinding", arrow.points[-1])):
+            binding = arrow.raw.get(key)
+            bound = stands_for.get(str(binding.get("elementId"))) if isinstance(binding, Mapping) else None
+            ends.append(bound if bound in known else _nearest(point, nodes))
+        source, target = ends
+        if source is None or target is None or source == target:
+            loose += 1
+            continue
+        label = " ".join(labels.get(arrow.id, ()))
+        start, end = bool(heads[0]), bool(heads[1])
+        if end or not start:
+            edges.append(Edge(source, target, label, end, arrow.id))
+        if start:
+            edges.append(Edge(target, source, label, True, arrow.id))
+    return edges, loose
+
+
+def _nearest(point: Point, nodes: Sequence[Node]) -> str | None:
+    """The box nearest to an arrow's end; of several around the point the smallest."""
+    found = [(n.box.distance(point), n.box.area, n.id) for n in nodes if n.box is not None]
+    close = [item for item in found if item[0] <= SNAP]
+    return min(close)[2] if close else None
+
+
+_ARROW = re.compile(
+    r"\s*(?:<(?P<both>-+|=+)>|(?P<back><(?:-+|=+))(?![->])|(?:-+|=+)\[(?P<inner>[^\]\n]*)\](?:-+|=+)?>|--+\s(?P<mid>[^-<>\n]+?)\s--+>"
+    r"|(?:-+|=+)>|[→⟶⇒➔]|(?P<two>[↔⇄]))\s*")
+_IN = re.compile(r"^(?P<outer>.{1,80}?)\s+(?:contains?|holds|includes|consists of)\s*:?\s+(?P<inner>.{1,300})$", re.I)
+
+
+def parse_text(text: str) -> tuple[Graph, str]:
+    """The graph that the lines of a text alternative draw, and the prose: the same text with those lines blanked, so that offsets stay.
+
+    A line is `A -> B: label`, a chain `A -> B -> C`, `A <- B`, `A <-> B`, `A -[label]-> B`, or `A contains B, C`, which stays prose as well. Same
+    names, whatever their case and blanks, are the same box.
+    """
+    nodes: dict[str, Node] = {}
+    edges, prose, at = list[Edge](), list[str](), 0
+
+    def node(name: str, span: tuple[int, int]) -> str:
+        name = " ".join(name.strip(" \t*`\"'•").split())[:MAX_CHARS]
+        key = re.sub(r"^(?:the|an?)\s+", "", name.casefold())
+        nodes.setdefault(key, Node(key, name, span=span))
+        return key
+
+    for number, line in enumerate(text.splitlines(keepends=True)):
+        span, at = (at, at + len(line.rstrip())), at + len(line)
+        body = re.sub(r"^\s*(?:[-*+•]|\d{1,2}[.)])\s+", "", line.rstrip()).rstrip(" .;")
+        joints = list(_ARROW.finditer(body)) if number < MAX_ELEMENTS and len(body) <= MAX_CHARS else []
+        cuts = [0, *(cut for m in joints for cut in m.span()), len(body)]
+        names = [body[a:b] for a, b in zip(cuts[::2], cuts[1::2], strict=True)]
+        last, _, label = names[-1].partition(":")
+        if joints and all(name.strip() and len(name.split()) <= 12 for name in [*names[:-1], last]):
+            keys = [node(name, span) for name in [*names[:-1], last]]
+            for m, a, b in zip(joints, keys, keys[1:], strict=False):
+                said = " ".join((m["inner"] or m["mid"] or label).split())
+                source, target = (b, a) if m["back"] else (a, b)
+                if a != b:
+                    edges.append(Edge(source, target, said, True, f"line {number + 1}", span))
+                if a != b and (m["both"] or m["two"]):
+                    edges.append(Edge(target, source, said, True, f"line {number + 1}", span))
+            prose.append(re.sub(r"[^\n]", " ", line))
+            continue
+        held = _IN.match(body) if len(body) <= MAX_CHARS else None
+        if held and len(held["outer"].split()) <= 5 and not re.search(r"[.;!?]\s", body):
+            outer = node(held["outer"], span)
+            for name in re.split(r",\s*(?:and\s+)?|\s+and\s+", held["inner"]):
+                if name.strip() and len(name.split()) <= 6 and (inner := node(name, span)) != outer:
+                    nodes[inner] = replace(nodes[inner], parent=outer)
+        prose.append(line)
+    return Graph(tuple(nodes.values()), tuple(edges)), "".join(prose)

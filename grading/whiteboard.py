@@ -1,0 +1,256 @@
+"""Marks for a whiteboard: checks on the graph that was drawn, on the graph that a text alternative spells out, and on prose.
+
+A check is met by whichever shows it. Drawings are matched by structure: the box by its text, the arrow by its ends and its direction. Prose is
+matched by the default scorer, with the check's words as a claim.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
+
+from grading.certainty import level_set, points_law
+from grading.encoder import Encoder, encoder
+from grading.evidence import form_stems, has_form
+from grading.gates import is_injection
+from grading.lexicon import NEGATORS, poles, stem
+from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, State
+from grading.rubric import Check, Criterion, Rubric
+from grading.scene import Edge, Graph, Node, SceneError, parse_scene, parse_text
+from grading.text import tokenise
+
+MEANS = 0.78  # cosine from which a short label means what a name of the rubric says
+MAX_ROLES = 3  # a box that answers to more names than this is a list of words and stands for nothing
+MAX_WORDS = 25  # of a box's text
+TANGLE = 0.6  # share of pairs joined both ways from which arrows say nothing
+Default = Callable[[Rubric, Answer, Question | None], Score]
+
+
+@cache
+def _words(text: str) -> tuple[tuple[str, ...], str, frozenset[str]]:
+    tokens = tokenise(text)
+    return tuple(stem(t.text) for t in tokens), "".join(text.lower().split()), frozenset(t.text for t in tokens)
+
+
+def _opposed(a: frozenset[str], b: frozenset[str]) -> bool:
+    """Whether two labels stand on the two sides of one opposition, such as prefill and decode."""
+    return any((axis, -pole) in poles(other, stem(other)) for word in a - b for axis, pole in poles(word, stem(word)) for other in b - a)
+
+
+def means(text: str, forms: Sequence[str], model: Encoder | None = None) -> bool:
+    """Whether a label is one of these names: it holds the words of one, or (with an encoder) says the same. A denied name is none."""
+    stems, squeezed, words = _words(text)
+    if not stems or (words & NEGATORS and not any(_words(form)[2] & NEGATORS for form in forms)):
+        return False
+    if any(has_form(stems, squeezed, form_stems(form)) for form in forms):
+        return True
+    if model is None or len(stems) > 8:
+        return False
+    rows = model.encode([text, *forms])
+    return any(cos >= MEANS and not _opposed(words, _words(form)[2]) for cos, form in zip(rows[1:] @ rows[0], forms, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A graph with what each of the rubric's names stands for in it."""
+
+    graph: Graph
+    channel: str
+    model: Encoder
+    voided: frozenset[str] = frozenset()  # boxes that stand for nothing
+    tangled: bool = False
+
+    def nodes(self, forms: Sequence[str]) -> list[Node]:
+        return [n for n in self.graph.nodes if n.id not in self.voided and means(n.text, forms, self.model)]
+
+    def ids(self, forms: Sequence[str]) -> set[str]:
+        """The boxes of a name, with all that lies inside them: an arrow from a cell of a table is an arrow from the table."""
+        own = {n.id for n in self.nodes(forms)}
+        return own | {n.id for n in self.graph.nodes if own & set(self.graph.inside(n.id))}
+
+    def evidence(self, *parts: Node | Edge) -> tuple[Evidence, ...]:
+        if self.channel == "text":
+            return tuple(Evidence("text", *part.span, "") for part in parts if part.span)
+        return tuple(Evidence("scene", 0, 0, self.say(part)) for part in parts)
+
+    def say(self, part: Node | Edge) -> str:
+        if isinstance(part, Node):
+            return part.text
+        a, b = (self.graph.node(id).text or "(no name)" for id in (part.source, part.target))
+        return f"{a} {'→' if part.directed else '—'} {b}" + (f": {part.label}" if part.label else "")
+
+
+def drawing(graph: Graph, channel: str, checks: Sequence[Check], model: Encoder) -> tuple[Drawing, set[str]]:
+    """A drawing made ready for checks, and flags: injection, wordlist, tangle."""
+    flags, voided = set[str](), set[str]()
+    names = _roles(part for check in checks for part in check.parts)
+    for node in graph.nodes:
+        if is_injection(node.text):
+            flags.add("injection")
+            voided.add(node.id)
+        elif len(node.text.split()) > MAX_WORDS or sum(means(node.text, forms) for forms in names) > MAX_ROLES:
+            flags.add("wordlist")
+            voided.add(node.id)
+    flags |= {"injection"} if any(is_injection(edge.label) for edge in graph.edges) else set()
+    pairs = {frozenset((e.source, e.target)) for e in graph.edges}
+    directed = {(e.source, e.target) for e in graph.edges if e.directed}
+    both = sum(all((a, b) in directed for a, b in (tuple(p), tuple(p)[::-1])) for p in pairs if len(p) == 2)
+    tangled = len(pairs) >= 6 and both >= TANGLE * len(pairs)
+    return Drawing(graph, channel, model, frozenset(voided), tangled), flags | ({"tangle"} if tangled else set())
+
+
+def _roles(parts: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The rubric's names, those that share a form taken together: they name the same thing."""
+    out: list[set[str]] = []
+    for part in parts:
+        mine = {form.casefold() for form in part}
+        touching = [group for group in out if group & mine]
+        out = [group for group in out if group not in touching] + [mine.union(*touching)]
+    return [tuple(sorted(group)) for group in out]
+
+
+def judge(check: Check, drawn: Drawing) -> tuple[bool, str, tuple[Evidence, ...]]:
+    """(met, why, evidence) of one check on one drawing."""
+    found = [drawn.ids(part) for part in check.parts]
+    for part, ids in zip(check.parts, found, strict=True):
+        if not ids:
+            return False, f"nothing is named “{part[0]}”", ()
+    if check.kind == "node":
+        return True, "drawn", drawn.evidence(*drawn.nodes(check.parts[0])[:1])
+    if check.kind == "inside":
+        outer = {n.id for n in drawn.nodes(check.parts[1])}
+        for node in drawn.nodes(check.parts[0]):
+            if (held := outer & set(drawn.graph.inside(node.id))):
+                return True, "drawn", drawn.evidence(node, drawn.graph.node(min(held)))
+        return False, f"“{check.parts[0][0]}” does not lie inside “{check.parts[1][0]}”", drawn.evidence(*drawn.nodes(check.parts[0])[:1])
+    if drawn.tangled:
+        return False, "almost everything is joined both ways, which says nothing of an order", ()
+    return _edge(check, drawn, *found) if check.kind == "edge" else _path(check, drawn, found)
+
+
+def _edge(check: Check, drawn: Drawing, sources: set[str], targets: set[str]) -> tuple[bool, str, tuple[Evidence, ...]]:
+    names, why, shown = (check.parts[0][0], check.parts[1][0]), "", tuple[Evidence, ...]()
+    for edge in drawn.graph.edges:
+        forward, back = edge.source in sources and edge.target in targets, edge.source in targets and edge.target in sources
+        if not (forward or back):
+            continue
+        if not edge.directed:
+            why, shown = "the line between them has no head", drawn.evidence(edge)
+        elif not forward:
+            why, shown = why or "the arrow runs the other way", shown or drawn.evidence(edge)
+        elif check.label and not means(edge.label, check.label, drawn.model):
+            why, shown = f"the arrow does not say “{check.label[0]}”", drawn.evidence(edge)
+        else:
+            return True, "drawn", drawn.evidence(edge)
+    return False, why or f"no arrow leads from “{names[0]}” to “{names[1]}”", shown
+
+
+def _path(check: Check, drawn: Drawing, found: Sequence[set[str]]) -> tuple[bool, str, tuple[Evidence, ...]]:
+    """Each box before the next along the arrows. With a way back the way there has to be the shorter one."""
+    out: dict[str, list[Edge]] = {}
+    for edge in drawn.graph.edges:
+        if edge.directed:
+            out.setdefault(edge.source, []).append(edge)
+    steps: list[Edge] = []
+    for i, (a, b) in enumerate(pairwise(found)):
+        there, back = _shortest(a - b, b - a, out), _shortest(b - a, a - b, out)
+        names = f"“{check.parts[i][0]}” to “{check.parts[i + 1][0]}”"
+        if there is None:
+            return False, f"the arrows lead the other way, not from {names}" if back else f"no arrows lead from {names}", drawn.evidence(*(back or ())[:2])
+        if back is not None and len(back) <= len(there):
+            return False, f"the arrows lead both ways, not only from {names}", drawn.evidence(*there[:1], *back[:1])
+        steps += there
+    return True, "drawn", drawn.evidence(*steps[:6])
+
+
+def _shortest(sources: set[str], targets: set[str], out: Mapping[str, Sequence[Edge]]) -> list[Edge] | None:
+    queue, came = deque(sources), dict.fromkeys(sources, None) | dict[str, Edge | None]()
+    while queue:
+        at = queue.popleft()
+        if at in targets:
+            path: list[Edge] = []
+            while (edge := came[at]) is not None:
+                path.append(edge)
+                at = edge.source
+            return path[::-1]
+        for edge in out.get(at, ()):
+            if edge.target not in came:
+                came[edge.target] = edge
+                queue.append(edge.target)
+    return None
+
+
+def score(rubric: Rubric, answer: Answer, question: Question | None, default: Default) -> Score:
+    """Mark an answer whose rubric has diagram criteria. `default` marks prose: it gets the rubric with every check as a claim.
+
+    A scene that can't be read earns nothing, says why and goes to a person; what the text says is marked all the same.
+    """
+    model, checks = encoder(), [check for c in rubric.criteria for check in c.diagram]
+    lines, prose = parse_text(answer.text)
+    trouble, boards, flags = "", list[Drawing](), set[str]()
+    try:
+        graphs = [(parse_scene(answer.scene), "scene"), (lines, "text")]
+    except SceneError as error:
+        trouble, graphs = f"The drawing can't be read ({error}); the text was marked without it.", [(lines, "text")]
+        flags.add("scene")
+    for graph, channel in graphs:
+        if graph.nodes:
+            board, found = drawing(graph, channel, checks, model)
+            boards.append(board)
+            flags |= found
+    plain = replace(rubric, criteria=tuple(replace(c, claims=tuple(k.claim for k in c.diagram), diagram=()) if c.diagram else c for c in rubric.criteria))
+    said = default(plain, replace(answer, text=prose), question)
+    if said.state == "not_scored":
+        return said
+    criteria = tuple(_merge(c, shown, boards, answer) if c.diagram else shown for c, shown in zip(rubric.criteria, said.criteria, strict=True))
+    return _total(rubric, plain, said, criteria, flags, trouble)
+
+
+def _merge(criterion: Criterion, said: CriterionScore, boards: Sequence[Drawing], answer: Answer) -> CriterionScore:
+    marks, missed, evidence = list[ClaimMark](), list[str](), list[Evidence]()
+    by_id = {mark.id: mark for mark in said.marks if mark.kind == "claim"}
+    for check in criterion.diagram:
+        stated = by_id[check.id]
+        shown = [judge(check, board) for board in boards]
+        met, why, spans = next((s for s in shown if s[0]), shown[0] if shown else (False, "", ()))
+        spans = tuple(s._replace(text=answer.text[s.start : s.end]) if s.channel == "text" else s for s in spans)
+        if met:
+            mark = ClaimMark(check.id, "check", True, 1.0, stated.cut, why, spans)
+        elif stated.met:
+            mark = replace(stated, kind="check")
+        else:
+            mark = replace(stated, kind="check", why=why or stated.why, evidence=spans)
+        marks.append(mark)
+        if mark.met:
+            evidence += mark.evidence
+        else:
+            missed.append(f"{check.text} — {mark.why}." if mark.why else check.text)
+    met_count = sum(mark.met for mark in marks)
+    wrong = [mark for mark in said.marks if mark.kind == "misconception"]
+    deduct = sum(m.deduct for m in criterion.misconceptions if any(mark.id == m.id and mark.met for mark in wrong))
+    feedback = [m.feedback or f"Wrong: {m.text}" for m in criterion.misconceptions if any(mark.id == m.id and mark.met for mark in wrong)]
+    points = max(0.0, criterion.points_for(met_count) - deduct)
+    reason = f"{met_count} of {len(marks)} things shown" + (f"; {deduct:g} off for a wrong statement" if deduct else "") + "."
+    law = points_law(criterion, [*marks, *wrong])
+    return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason, (*missed, *feedback),
+                          max(law.values(), default=1.0), (*marks, *wrong))
+
+
+def _total(rubric: Rubric, plain: Rubric, said: Score, criteria: tuple[CriterionScore, ...], flags: set[str], trouble: str) -> Score:
+    points = {c.id: c.points for c in criteria}
+    levels = level_set(plain, criteria)
+    certain = said.reason.startswith("The level could be")  # the default scorer's doubt was about prose alone; the levels are weighed again here
+    state: State
+    state, reason = (said.state, said.reason) if said.state == "review" and not certain else ("scored", "")
+    if "injection" in flags:
+        state, reason = "review", "part of the answer speaks to the grader; it earned nothing"
+    elif trouble:
+        state, reason = "review", trouble
+    elif state == "scored" and len(levels) > 1:
+        state, reason = "review", f"The level could be {' or '.join(levels)}."
+    level = rubric.level(points) if rubric.bands else ""
+    return replace(said, total=sum(points.values()), level=level, level_set=levels, state=state, criteria=criteria, reason=reason,
+                   flags=tuple(dict.fromkeys((*said.flags, *sorted(flags)))))
