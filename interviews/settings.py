@@ -160,6 +160,16 @@ SANDBOX = {
     "queue_cap": env.int("SANDBOX_QUEUE_CAP", default=500),
 }
 
+# A language model that grades prose instead of the default scorer; off unless an endpoint or a checkpoint is named. See docs/grading.md.
+JUDGE = {
+    "url": env.str("JUDGE_URL", default=""),
+    "model": env.str("JUDGE_MODEL", default=""),
+    "key": env.str("JUDGE_KEY", default=""),
+    "checkpoint": env.str("JUDGE_CHECKPOINT", default=""),
+    "timeout": env.float("JUDGE_TIMEOUT", default=60.0),
+}
+JUDGE_RUNS = env.int("JUDGE_RUNS", default=3)
+
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",

@@ -6,4 +6,4 @@ class ReviewConfig(AppConfig):
     label = "review"
 
     def ready(self) -> None:
-        from interviews.review import receivers  # noqa: F401  (connects)
+        from interviews.review import checks, receivers  # noqa: F401  (register, connect)

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 import grading
+from grading.judge import judge_batch
+from grading.judge_models import model_of
 from grading.models import CriterionScore, RubricVersion, Score
 from interviews.live.documents import Content
 from interviews.live.models import InterviewQuestion
@@ -55,7 +59,10 @@ def mark(asked: InterviewQuestion, rubric_body: Mapping[str, Any], content: Cont
             judged = groups_of(list(run.tests.all()))
     question = grading.Question(prompt=asked.prompt, title=version.title, kind=version.kind)
     answer = grading.Answer(text=content.text, code=content.code, fields=content.fields)
-    return grading.score(grading.Rubric.from_dict(dict(rubric_body)), answer, question, run=judged)
+    rubric = grading.Rubric.from_dict(dict(rubric_body))
+    marked = grading.score(rubric, answer, question, run=judged)
+    model = model_of(**settings.JUDGE)
+    return judge_batch(rubric, question, [(answer, marked)], model, settings.JUDGE_RUNS)[0] if model else marked
 
 
 def store(subject: UUID, rubric: RubricVersion, marked: grading.Score) -> Score:
