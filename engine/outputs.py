@@ -56,7 +56,7 @@ class Ending:
 def output_of(group: Group, seen: dict[str, int]) -> RequestOutput:
     """The group's state so far. `seen` remembers how much text of each member was reported before."""
     members: Sequence[Request] = group.members
-    if group.beams is not None and group.finished:
+    if group.beams is not None and group.finished and not any(member.finish_reason == "abort" for member in members):
         outputs: list[CompletionOutput] = group.beams.outputs()
     else:
         outputs = [

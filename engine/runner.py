@@ -151,7 +151,9 @@ class Runner:
         parts = []
         for (request, count, _), draft in zip(rows, drafts, strict=True):
             end = request.computed + count
-            if not draft.tokens and request.drafted == request.computed and end <= len(request.tokens) and count > 1:
+            # A prompt is followed to its last token: its pages may be forked, and then they are written no more.
+            worth = count > 1 or request.computed < request.prompt_len
+            if not draft.tokens and request.drafted == request.computed and end <= len(request.tokens) and worth:
                 tokens = request.tokens[request.computed : end]
                 parts.append(Row(tokens, request.computed, request.table.pages))
                 request.drafted = end
@@ -181,7 +183,7 @@ class Runner:
             requests.append(main)
             main.stash = shadow.stash = None
         if requests:
-            whole = len(index) == len(plain) == len(requests)
+            whole = not guided and index == list(range(len(plain)))
             rows = logits if whole else torch.cat([logits[torch.tensor(index, dtype=torch.int64)], *guided])
             self._draw(step, rows, requests)
 

@@ -71,9 +71,11 @@ class FairScheduler:
         width = request.group.width if request.group else 1
         if width > self.limits.max_running:
             raise RequestError(f"{width} sequences in one request, but max_running = {self.limits.max_running}")
-        last = min(prompt + request.params.max_tokens, most)
-        whole = prompt // self.pool.page_size if width > 1 and request.partner is None else 0
-        need = whole + width * (self.pool.pages_for(last) - whole)
+        if request.partner is not None:  # a guided pair: neither goes on without the other
+            need = sum(self.pool.pages_for(min(half.prompt_len + half.params.max_tokens, most)) for half in (request, request.partner))
+        else:
+            whole = prompt // self.pool.page_size if width > 1 else 0
+            need = whole + width * (self.pool.pages_for(min(prompt + request.params.max_tokens, most)) - whole)
         total = self.pool.allocator.n_pages
         if need > total:
             raise PromptTooLong(
@@ -169,8 +171,10 @@ class FairScheduler:
         self.waiting.sort(key=self._urgency)
         # An unforked group counts with its full width, so that its forks never exceed the limit.
         taken = sum(self._weight(request) for request in self.running)
-        while self.waiting and budget > 0:
-            request = self.waiting[0]
+        # Whoever has its logits and waits for its partners needs no pages until those have theirs.
+        for request in [request for request in self.waiting if request.stash is None]:
+            if budget <= 0:
+                return
             if taken + self._weight(request) > self.limits.max_running:
                 return
             if self._blocked_at == (request, self.pool.available):
@@ -180,7 +184,7 @@ class FairScheduler:
                 self._blocked_at = (request, self.pool.available)
                 return
             self._blocked_at = None
-            self.waiting.pop(0)
+            self.waiting.remove(request)
             self.running.append(request)
             request.status = Status.RUNNING
             taken += self._weight(request)

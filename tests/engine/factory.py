@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -83,3 +86,31 @@ def checkpoint(folder: Path, family: str = "llama", seed: int = 0, **changes: An
     """Write a random checkpoint to ``folder/family``; its path and the transformers model (the oracle)."""
     model = make(family, seed, **changes)
     return write(model, folder / family), model
+
+
+def write_adapter(folder: Path, model: Any, seed: int, rank: int = 3, alpha: float = 6.0, only: str = "") -> Path:
+    """Save a random LoRA adapter for every projection (whose name contains `only`) in the PEFT layout."""
+    dice = torch.Generator().manual_seed(seed + 100)
+    tensors = {}
+    for name, module in model.named_modules():
+        if name.endswith("_proj") and only in name:
+            stem = f"base_model.model.{name}"
+            tensors[f"{stem}.lora_A.weight"] = torch.randn(rank, module.in_features, generator=dice) * 0.2
+            tensors[f"{stem}.lora_B.weight"] = torch.randn(module.out_features, rank, generator=dice) * 0.2
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"r": rank, "lora_alpha": alpha, "peft_type": "LORA"}))
+    return folder
+
+
+def merged(model: Any, folder: Path) -> Any:
+    """A copy of a transformers model with an adapter's weights added to its own."""
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    tensors = load_file(folder / "adapter_model.safetensors")
+    twin = copy.deepcopy(model)
+    for name, module in twin.named_modules():
+        stem = f"base_model.model.{name}"
+        if f"{stem}.lora_A.weight" in tensors:
+            scale = settings["lora_alpha"] / settings["r"]
+            with torch.no_grad():
+                module.weight += scale * tensors[f"{stem}.lora_B.weight"] @ tensors[f"{stem}.lora_A.weight"]
+    return twin

@@ -13,7 +13,6 @@ from transformers import (
     GenerationConfig,
     MinPLogitsWarper,
     RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
     TypicalLogitsWarper,
@@ -266,7 +265,7 @@ def test_log_probabilities_are_the_models_own(checkpoints: Any, draft: str | Non
         assert found.logprobs is not None and len(found.logprobs) == len(found.token_ids)
         for at, (token, entry) in enumerate(zip(found.token_ids, found.logprobs, strict=True)):
             best = wanted[at].topk(min(p.logprobs or 0, 97)).indices.tolist()
-            assert list(entry)[0] == token and set(entry) == {token, *best}
+            assert next(iter(entry)) == token and set(entry) == {token, *best}
             assert all(abs(value - float(wanted[at, key])) < 1e-4 for key, value in entry.items())
         assert found.cumulative_logprob == pytest.approx(sum(e[t] for e, t in zip(found.logprobs, found.token_ids, strict=True)))
 
