@@ -56,6 +56,16 @@ def test_samples_are_those_of_lone_requests_and_differ(checkpoints: Any) -> None
     assert len({output.token_ids[0] for output in outputs}) > 1  # not all from one draw after the prompt
 
 
+@pytest.mark.parametrize("chunk", [1, 3, None])
+def test_a_draft_model_never_writes_into_pages_that_samples_share(checkpoints: Any, chunk: int | None) -> None:
+    """It follows a prompt to its last token, however the chunks fall: else each sample would compute it once more."""
+    llm = watch(LLM(checkpoints("llama")[0], n_pages=60, page_size=4, chunk=chunk, draft=checkpoints("llama", 7)[0], acceptance="coupled"))
+    params = SamplingParams(n=3, seed=1, max_tokens=9, ignore_eos=True)
+    output = llm.generate([PROMPT], params)[0]
+    assert output.outputs == LLM(checkpoints("llama")[0]).generate([PROMPT], params)[0].outputs
+    at_rest(llm)
+
+
 def test_samples_beside_beams_draw_from_their_own_logits(checkpoints: Any) -> None:
     """Rows that are set aside leave as many gaps as forks fill: counting rows is not enough."""
     params = SamplingParams(n=3, seed=4, max_tokens=5, ignore_eos=True)
