@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -54,6 +54,17 @@ class Encoder:
                 self._cache.popitem(last=False)
         return out
 
+    def states(self, texts: Sequence[str]) -> list[tuple[list[tuple[int, int]], Array]]:
+        """For each text the places of its word pieces and their last hidden states, float32 [pieces, 384], rows of norm 1. Not cached."""
+        encoded = self._tokenizer.encode_batch(list(texts))
+        out: list[tuple[list[tuple[int, int]], Array]] = [([], np.zeros((0, WIDTH), np.float32))] * len(texts)
+        for batch in _batches([e.ids for e in encoded]):
+            hidden, _ = self._hidden([encoded[i].ids for i in batch])
+            rows = F.normalize(hidden, dim=-1).numpy()
+            for i, row in zip(batch, rows, strict=True):
+                out[i] = (encoded[i].offsets[1:-1], row[1 : len(encoded[i].ids) - 1])
+        return out
+
     def pieces(self, word: str) -> int:
         """Word pieces of a word: an English word has one to three, a mash of keys about one for each two letters."""
         return len(self._tokenizer.encode(word, add_special_tokens=False).ids)
@@ -65,23 +76,22 @@ class Encoder:
 
     def _embed(self, texts: Sequence[str]) -> list[Array]:
         ids = [e.ids for e in self._tokenizer.encode_batch(list(texts))]
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         out: list[Array] = [np.zeros(0, np.float32)] * len(ids)
-        at = 0
-        while at < len(order):
-            end = at + 1  # lengths rise: take sentences while the padded batch stays small and the padding under a quarter
-            while end < len(order) and len(ids[order[end]]) * (end + 1 - at) <= BATCH_TOKENS \
-                    and len(ids[order[end]]) <= 1.25 * len(ids[order[at]]) + 2:
-                end += 1
-            rows = self._forward([ids[i] for i in order[at:end]])
-            for i, row in zip(order[at:end], rows, strict=True):
+        for batch in _batches(ids):
+            for i, row in zip(batch, self._forward([ids[i] for i in batch]), strict=True):
                 out[i] = row
-            at = end
         return out
 
-    @torch.inference_mode()
     def _forward(self, batch: list[list[int]]) -> Array:
         """Token ids of one batch -> [batch, 384]."""
+        x, mask = self._hidden(batch)
+        pooled = (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+        rows: Array = F.normalize(pooled, dim=-1).numpy()
+        return rows
+
+    @torch.inference_mode()
+    def _hidden(self, batch: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids of one batch -> (last hidden states [batch, length, 384], mask [batch, length])."""
         length, w = max(map(len, batch)), self._w
         ids = torch.tensor([row + [0] * (length - len(row)) for row in batch])
         mask = torch.tensor([[1.0] * len(row) + [0.0] * (length - len(row)) for row in batch])
@@ -96,15 +106,25 @@ class Encoder:
             x = self._norm(x + self._linear(attended, at + "attention.output.dense"), at + "attention.output.LayerNorm")
             inner = F.gelu(self._linear(x, at + "intermediate.dense"))
             x = self._norm(x + self._linear(inner, at + "output.dense"), at + "output.LayerNorm")
-        pooled = (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        rows: Array = F.normalize(pooled, dim=-1).numpy()
-        return rows
+        return x, mask
 
     def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return F.linear(x, self._w[name + ".weight"], self._w[name + ".bias"])
 
     def _norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return F.layer_norm(x, (WIDTH,), self._w[name + ".weight"], self._w[name + ".bias"], EPS)
+
+
+def _batches(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Indices in batches of like length: while the padded batch stays small and the padding under a quarter."""
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    at = 0
+    while at < len(order):
+        end = at + 1
+        while end < len(order) and len(ids[order[end]]) * (end + 1 - at) <= BATCH_TOKENS and len(ids[order[end]]) <= 1.25 * len(ids[order[at]]) + 2:
+            end += 1
+        yield order[at:end]
+        at = end
 
 
 @cache

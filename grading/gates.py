@@ -56,15 +56,18 @@ def is_retraction(text: str) -> bool:
     return bool(_RETRACTION.search(text))
 
 
-def order_faults(tokens: Sequence[Token]) -> tuple[int, int]:
-    """(impossible pairs, pairs judged) over the closed-class words of a sentence.
+def order_faults(tokens: Sequence[Token], text: str) -> tuple[int, int]:
+    """(impossible pairs, pairs judged) over the closed-class words of a sentence; `text` tells names (event A, the IS) from words.
 
     English seldom lets a determiner stand before a preposition, an auxiliary before a pronoun's object, and so on. Shuffled words
     break such pairs about every second time; prose, even hurried or second-language prose, hardly ever.
     """
     faults = judged = 0
-    words = [token.text for token in tokens]
+    shout = text.isupper()
+    words = [token.text if shout or not _is_name(text[token.start : token.end], i) else "\0" for i, token in enumerate(tokens)]
     for a, b in zip(words, [*words[1:], ""], strict=True):
+        if (a, b) in _SLIPS:
+            continue
         if a in ("the", "a", "an", "its", "their", "every", "my", "our", "your"):
             judged += 1
             faults += b == "" or b in AUXILIARIES or b in CONJUNCTIONS or b in PRONOUNS - {"one"} or b in ("the", "a", "an", "its", "this", "to", "of",
@@ -90,6 +93,12 @@ def order_faults(tokens: Sequence[Token]) -> tuple[int, int]:
     return faults, judged
 
 
+def _is_name(word: str, place: int) -> bool:
+    """Capitals that name something: a single letter (but "A" at the start and "I"), or a word of capitals."""
+    return word.isupper() and word != "I" and (len(word) > 1 or place > 0 or word != "A")
+
+
+_SLIPS = frozenset({("its", "a"), ("its", "the"), ("its", "an"), ("its", "not")})  # for "it's"
 _PAIRS = frozenset({("of", "between"), ("into", "between"), ("for", "about"), ("at", "about"), ("for", "as"), ("with", "like"), ("of", "over"),
                     ("of", "about"), ("of", "under"), ("for", "over"), ("with", "about"), ("for", "up"), ("at", "above"), ("at", "below"), ("with", "over"),
                     ("of", "like"), ("for", "within"), ("for", "under"), ("with", "up"), ("between", "about"), ("of", "within"), ("of", "inside")})
@@ -104,18 +113,27 @@ def _verb_like(token: Token) -> bool:
 _VERBS = frozenset(["keep", "make", "take", "give", "get", "let", "run", "use", "need", "go", "come", "hold", "mean", "show", "say", "see", "send", "set", "put", "read", "write", "fill", "grow", "fall", "rise", "add", "cut", "hit", "cost", "lose", "lead", "leave", "cause", "help", "stop", "start", "wait", "pay", "move", "reduce", "increase", "allow", "require", "scale", "depend", "produce", "compute", "share", "accept", "reject", "sample", "verify", "become", "stay", "save", "bound", "limit", "avoid", "hide", "apply", "follow", "know", "think", "find", "call", "pick", "choose", "drop", "turn", "split", "fit", "won't", "can't", "don't", "kept", "made", "took", "gave", "got", "let", "ran", "went", "came", "held", "meant", "sent", "fell", "rose", "cost", "lost", "led", "left", "paid", "found", "chose", "I'd", "we'd", "use", "store", "load", "copy", "map", "free", "cache", "batch", "trade", "dominate", "match", "match", "measure", "compare", "check"])
 
 
-# A closed-class word with a capital in the midst of a sentence stood at the start of another one.
-_INNER_CAPITAL = re.compile(r"(?<=[a-z0-9] )(?:The|An|It|This|These|In|If|When|So|At|Because|We|They|But|And|Then|There|For|With|By|To|As|Each|On|Its|That)(?= [a-z])")
+# A closed-class word with a capital behind a word that ends no sentence stood at the start of another one.
+_INNER_CAPITAL = re.compile(r"\b(?:the|an|a|of|in|on|at|by|for|from|with|into|to|and|or|is|are|was|were|can|will|it|its|this|that|than|as|per|which) (?:The|An|It|This|These|In|If|When|So|At|Because|We|They|But|And|Then|There|For|With|By|To|As|Each|On|Its|That)(?= [a-z])")
 
 
 def wordlist(tokens: Sequence[Token], strict: bool = False) -> bool:
     """Whether a sentence is a bare list of words: hardly a function word and no verb. `strict` asks for a long one."""
-    words = sum(token.text.isalpha() for token in tokens)
+    words = sum(token.text.isalpha() and len(token.text) > 1 for token in tokens)
+    if words < 0.6 * len(tokens):
+        return False  # a formula or a calculation
     if words < (14 if strict else 4):
         return False
     closed = sum(not token.content for token in tokens) / len(tokens)
     verbs = sum(map(_verb_like, tokens)) / len(tokens)
     return closed < 0.05 or (closed < 0.12 and verbs < 0.08)
+
+
+def phrases(sentence: Clause) -> bool:
+    """Whether a list is one of phrases ("no flow control, loss possible") and not of single words or of words without end."""
+    parts = [len(re.findall(r"\w+", part)) for part in re.split(r"[,;:()/\n=→>]", sentence.text)]
+    parts = [n for n in parts if n]
+    return (sentence.bullet and sum(parts) <= 9) or (len(parts) >= 3 and 1.6 <= sum(parts) / len(parts) <= 7.0)
 
 
 def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
@@ -129,15 +147,15 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     many = listed >= 8 and listed >= 0.3 * sum(tokens)
     orders = []
     for sentence in sentences:
-        f, j = order_faults(sentence.tokens)
-        inner = sum(1 for m in _INNER_CAPITAL.finditer(sentence.text) if m.start() > 2)
+        f, j = order_faults(sentence.tokens, sentence.text)
+        inner = sum(1 for _ in _INNER_CAPITAL.finditer(sentence.text))
         orders.append((f + inner, j + inner))
     faults, judged = sum(f for f, _ in orders), sum(j for _, j in orders)
     shuffled = judged >= 4 and faults >= 2 and faults / judged >= 0.15
     out = []
     for sentence, is_list, (f, j) in zip(sentences, lists, orders, strict=True):
         if is_list and (many or wordlist(sentence.tokens, strict=True)):
-            out.append(Gate(0.2, "a list of words, not a statement"))
+            out.append(Gate(0.6, "a list of phrases, not statements") if phrases(sentence) else Gate(0.2, "a list of words, not a statement"))
         elif shuffled or (j >= 3 and f >= 2 and f / j >= 0.25):
             out.append(Gate(0.2, "the words stand in no possible order"))
         else:
@@ -168,8 +186,9 @@ def foreign(document: Document) -> bool:
     return other > 0.12 and other > english
 
 
+# Commonest words of the neighbours of English; those that are English words too (no, do, as, son ...) are left out.
 _OTHER = frozenset(
-    ["der", "die", "das", "und", "ist", "nicht", "ein", "eine", "einen", "dem", "den", "des", "mit", "von", "zu", "auf", "für", "wird", "werden", "sich", "auch", "oder", "aber", "als", "bei", "nach", "wenn", "weil", "dass", "durch", "le", "la", "les", "des", "est", "un", "une", "du", "de", "et", "que", "qui", "dans", "pour", "pas", "sur", "avec", "ne", "plus", "par", "sont", "ce", "cette", "il", "elle", "au", "aux", "ou", "mais", "si", "nous", "vous", "el", "los", "las", "es", "y", "en", "que", "por", "con", "para", "una", "del", "se", "lo", "como", "más", "pero", "su", "al", "o", "son", "está", "no", "hay", "cuando", "il", "di", "che", "e", "è", "un", "per", "non", "con", "sono", "del", "della", "dei", "le", "gli", "si", "da", "come", "più", "anche", "nel", "questo", "o", "os", "as", "um", "uma", "do", "da", "em", "não", "se", "mais", "para", "com", "por", "que", "são", "ao", "dos"])
+    ["der", "das", "und", "ist", "nicht", "ein", "eine", "einen", "dem", "den", "des", "mit", "von", "zu", "auf", "für", "wird", "werden", "sich", "auch", "oder", "aber", "als", "bei", "nach", "wenn", "weil", "dass", "durch", "le", "la", "les", "est", "un", "une", "du", "de", "et", "que", "qui", "dans", "pour", "pas", "sur", "avec", "ne", "sont", "ce", "cette", "il", "elle", "aux", "ou", "mais", "si", "nous", "vous", "el", "los", "las", "es", "en", "por", "para", "una", "del", "se", "lo", "como", "más", "pero", "su", "al", "está", "cuando", "di", "che", "è", "non", "sono", "della", "dei", "gli", "da", "più", "anche", "nel", "questo", "uma", "em", "não", "com", "são", "ao"])
 
 
 def echo_spans(tokens: Sequence[Token], prompt: frozenset[tuple[str, ...]], size: int = 4) -> list[bool]:

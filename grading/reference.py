@@ -7,31 +7,50 @@ answer that comes near none of the statements earns nothing.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
+from grading.alignment import order_recall, soft_recall, word_vectors
 from grading.draft import split_reference
-from grading.encoder import encoder
-from grading.evidence import COS_0, LEX_0, W_COS, W_LEX, Statement, lexical, opposition, weigh
+from grading.encoder import WIDTH, encoder
+from grading.evidence import COS_0, LEX_0, W_COS, W_LEX, Match, Statement, coherence, lexical, opposition, weigh
+from grading.polarity import Opposition, pole_votes
 from grading.result import Question
 from grading.scorer import read_answer
-from grading.text import tokenise
+from grading.text import Clause, tokenise
 
-SLOPE, SHIFT = 0.4, 2.0  # fused evidence -> share of a statement's marks
-FAR, NEAR = -4.2, -2.2  # evidence of the best statement: nothing below FAR, all of it from NEAR on
-DENIED = 0.7  # milder tests for contradiction cost more agreement on genuine answers than they gain
+# Fused evidence of a statement: sentence evidence (COS, LEX of `grading.evidence`), words by meaning, words in order -> logit of its share of the marks.
+W_SENTENCE, W_WORDS, W_ORDER, SHIFT = 0.13, 2.5, 2.0, 1.9
+WORDS_0, ORDER_0 = 0.55, 0.40
+FAR, NEAR = 0.6, 0.8  # how near the answer comes to the subject at all: nothing below FAR, all of it from NEAR on
+FADE = 0.88  # statements count less in order of their credit: few model answers expect each of their statements
+DENIED, CLOSE = 0.7, 0.6  # an opposition of this strength counts where the clause has this share of the statement's words
 
 
-@lru_cache(maxsize=1024)
-def _statements(question: str, reference: str) -> tuple[Statement, ...]:
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """A model answer made ready."""
+
+    statements: tuple[Statement, ...]
+    embeddings: NDArray[np.float32]
+    vectors: tuple[NDArray[np.float32], ...]  # of each statement's words
+    whole: NDArray[np.float32]
+
+
+@lru_cache(maxsize=512)
+def _prepare(question: str, reference: str) -> _Reference:
     model = encoder()
     known = frozenset(t.stem for t in tokenise(question) if t.content)
     texts = split_reference(reference) or [reference.strip() or "-"]
-    return tuple(Statement(0, text, tokens, weigh(model, tokens, known)) for text in texts for tokens in [tokenise(text)])
+    made = tuple(Statement(0, text, tokens, weigh(model, tokens, known)) for text in texts for tokens in [tokenise(text)])
+    return _Reference(made, model.encode(texts), tuple(word_vectors(model, texts, [s.tokens for s in made])), model.encode([reference])[0])
 
 
 @lru_cache(maxsize=8192)
@@ -49,31 +68,64 @@ def spell(text: str, words: tuple[str, ...]) -> str:
     return re.sub(r"[A-Za-z]{5,}", lambda m: _repair(m[0].lower(), words) if _repair(m[0].lower(), words) != m[0].lower() else m[0], text)
 
 
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The answer's open sentences word by word."""
+
+    stems: tuple[str, ...]
+    vectors: NDArray[np.float32]  # of content words
+    factors: NDArray[np.float32]
+
+
 def grade(question: str, references: Sequence[str], answer: str) -> tuple[float, tuple[str, ...]]:
     """(share of full marks, flags). With several model answers the one that fits best counts."""
     words = tuple(sorted({t.text for text in (question, *references) for t in tokenise(text) if t.content and t.text.isalpha()}))
-    reading = read_answer(spell(answer[:200_000], words), Question(question), encoder())
-    if reading.void or not reading.clauses:
+    text = spell(answer[:200_000], words)
+    reading = read_answer(text, Question(question), encoder())
+    open_ = [i for i, gate in enumerate(reading.gates) if gate.factor > 0]
+    if reading.void or not open_:
         return 0.0, reading.flags
-    return max(_share(question, reference, reading.clauses, [gate.factor for gate in reading.gates]) for reference in references), reading.flags
+    clauses, factors = [reading.clauses[i] for i in open_], np.array([reading.gates[i].factor for i in open_], np.float32)
+    near, asked = encoder().encode([text[:4000], question])
+    read = _words(clauses, factors)
+    found = [_share(_prepare(question, reference), clauses, factors, read, near, float(near @ asked)) for reference in references]
+    share, doubt = max(found)
+    return share, (*reading.flags, "contradictory") if doubt else reading.flags
 
 
-def _share(question: str, reference: str, clauses: Sequence, factors: Sequence[float]) -> float:  # type: ignore[type-arg]
-    model, statements = encoder(), _statements(question, reference)
-    open_ = [i for i, factor in enumerate(factors) if factor > 0]
-    if not open_:
-        return 0.0
-    clauses, gates = [clauses[i] for i in open_], np.array([factors[i] for i in open_]) ** 2
-    cosine = model.encode([c.text for c in clauses]) @ model.encode([s.text for s in statements]).T
-    z = W_COS * (cosine - COS_0) + W_LEX * (lexical(clauses, statements) - LEX_0)
-    near = np.clip((z - FAR) / (NEAR - FAR), 0.0, 1.0)
-    credit = gates[:, None] / (1.0 + np.exp(-(SLOPE * z + SHIFT)))
-    earned, weights, reached = [], [], 0.0
-    for j, statement in enumerate(statements):
-        i = int((credit[:, j] + 1e-3 * z[:, j]).argmax())
-        against = opposition(clauses[i], z[i, j : j + 1], [statement]).strength
-        keep = 1.0 - against if against >= DENIED else 1.0
-        earned.append(float(credit[i, j]) * keep)
+def _words(clauses: Sequence[Clause], factors: NDArray[np.float32]) -> _Words:
+    whole = [(clause, factor) for clause, factor in zip(clauses, factors, strict=True) if clause.whole]
+    vectors = word_vectors(encoder(), [c.text for c, _ in whole], [c.tokens for c, _ in whole])
+    rows = [row for (clause, _), table in zip(whole, vectors, strict=True) for token, row in zip(clause.tokens, table, strict=True) if token.content]
+    return _Words(tuple(t.stem for c, factor in whole if factor == 1.0 for t in c.tokens),
+                  np.stack(rows) if rows else np.zeros((0, WIDTH), np.float32),
+                  np.array([factor for clause, factor in whole for token in clause.tokens if token.content], np.float32))
+
+
+def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np.float32], read: _Words, near: NDArray[np.float32],
+           asked: float) -> tuple[float, bool]:
+    """(share of full marks, whether the answer turns the model answer round)."""
+    cosine = encoder().encode([c.text for c in clauses]) @ reference.embeddings.T
+    lex = lexical(clauses, reference.statements)
+    z = W_COS * (cosine - COS_0) + W_LEX * (lex - LEX_0)
+    best = (z - 9.0 * (1.0 - factors[:, None])).argmax(axis=0)
+    credit, weights, soft, matches = [], [], [], []
+    for j, (statement, vectors) in enumerate(zip(reference.statements, reference.vectors, strict=True)):
+        i = int(best[j])
+        words = soft_recall(statement.tokens, vectors, statement.weights, read.vectors, read.factors)
+        order = order_recall([t.stem for t in statement.tokens], read.stems)
+        logit = W_SENTENCE * float(z[i, j]) + W_WORDS * (words - WORDS_0) + W_ORDER * (order - ORDER_0) + SHIFT
+        share = float(factors[i]) / (1.0 + math.exp(-logit))
+        against = opposition(clauses[i], z[i, j : j + 1], [statement]) if lex[i, j] >= CLOSE else Opposition(0.0)
+        denied = against.strength >= DENIED
+        votes = pole_votes(clauses[i].tokens, [statement.tokens]) if lex[i, j] >= CLOSE else (0, 0)
+        matches.append(Match(share, clauses[i], denial=clauses[i] if denied else None, votes=votes))
+        credit.append(share * (1.0 - against.strength) if denied else share)
         weights.append(sum(statement.weights.values()) + 0.1)
-        reached = max(reached, float((near[:, j] * np.sqrt(gates)).max()))
-    return float(np.average(earned, weights=weights)) * reached
+        soft.append(words)
+    whole = coherence(matches)
+    reached = max(float(near @ reference.whole), asked) + float(np.average(soft, weights=weights))
+    order_of = np.argsort(-np.array(credit))
+    fade = FADE ** np.arange(len(credit)) * np.array(weights)[order_of]
+    share = float(np.average(np.array(credit)[order_of], weights=fade)) * min(1.0, max(0.0, (reached - FAR) / (NEAR - FAR)))
+    return share * whole.factor, bool(whole.why)

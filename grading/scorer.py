@@ -15,6 +15,7 @@ from grading.certainty import level_set, points_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import COS_0, CUT, LEX_0, W_COS, W_LEX, Coherence, Match, Statement, Target, Window, coherence, lexical, match, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
+from grading.lexicon import NEGATORS
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, read, tokenise
@@ -69,6 +70,7 @@ def read_answer(text: str, question: Question | None, model: Encoder) -> _Readin
         flags["gibberish"] = None
         void = "the answer holds no words that can be read"
     prompt = g.ngrams(tokenise(read(question.prompt).text.replace("\u2029", " "))) if question and question.prompt else frozenset()
+    asked = {t.stem for t in tokenise(question.prompt)} if question else set()
     by_sentence: dict[int, g.Gate] = {}
     seen: list[frozenset[str]] = []
     sentences = document.sentences
@@ -88,7 +90,8 @@ def read_answer(text: str, question: Question | None, model: Encoder) -> _Readin
             copied = g.echo_spans(sentence.tokens, prompt)
             content = [c for token, c in zip(sentence.tokens, copied, strict=True) if token.content]
             words = sentence.stems
-            if content and sum(content) / len(content) >= 0.6:
+            new = {token.stem for token in sentence.tokens if token.content or token.text in NEGATORS} - asked
+            if content and sum(content) / len(content) >= (0.9 if new else 0.6):
                 flags["echo"] = None
                 gate = g.Gate(0.0, "repeats the question")
             elif len(words) >= 4 and any(len(words & old) >= 0.9 * len(words | old) for old in seen):
