@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.checkpoint import Checkpoint, load_checkpoint
+from engine.detokenize import StreamingDetokenizer
 from engine.engine import Engine
 from engine.errors import RequestError
+from engine.heal import Spelling, cut
 from engine.kv import PagedKV
 from engine.lora import Adapter, load_adapter
 from engine.noise import DRAFT, SAMPLE, splitmix
@@ -31,10 +33,8 @@ Prompt = str | Sequence[int]
 
 # What the protocols provide for and nothing implements yet: refused by name rather than passed over.
 UNSERVED = {
-    "stop": "use stop_token_ids",
     "grammar": "no grammar compiler ships",
     "json_schema": "no grammar compiler ships",
-    "heal": "cut the prompt at a token boundary",
 }
 
 
@@ -101,6 +101,7 @@ class LLM:
             Ending(self.config.eos_ids, most),
             overlap=(1 if model.device.type == "cuda" else 0) if overlap is None else overlap,
             decode=self._decode,
+            equip=self._equip,
         )
 
     # -- use ---------------------------------------------------------------------------------------------------------
@@ -177,10 +178,15 @@ class LLM:
         unknown = [t for t in params.logit_bias if not 0 <= t < self.config.vocab_size]
         if unknown:
             raise RequestError(f"SamplingParams.logit_bias: token {unknown[0]} is outside the vocabulary")
+        if self.tokenizer is None and (params.stop or params.heal):
+            raise RequestError("this checkpoint has no tokenizer, so it serves neither stop strings nor healing")
+        spell = b""
+        if params.heal and self.tokenizer is not None:
+            tokens, spell = cut(tokens, self.tokenizer.vocabulary)
         weights = self.adapters[adapter] if adapter is not None else None
         seed = params.seed if params.seed is not None else splitmix(self.seed ^ splitmix(number))
         text = prompt if isinstance(prompt, str) else None
-        group = Group(request_id, text, tokens, params, seed)
+        group = Group(request_id, text, tokens, params, seed, spell=spell)
         request = Request(
             request_id, list(tokens), len(tokens), params, seed, 0, priority,
             CacheKey(weights.uid if weights else None, salt), weights, group, mu=2 * (params.mirostat_tau or 0.0),
@@ -268,6 +274,15 @@ class LLM:
         if wrong is not None:
             raise RequestError(f"prompt token {wrong} is outside the vocabulary of {self.config.vocab_size}")
         return tokens
+
+    def _equip(self, request: Request) -> None:
+        """Give a request that starts what reads its tokens and what binds them."""
+        p, spell = request.params, request.group.spell if request.group else b""
+        if self.tokenizer is not None and p.beam_width is None:
+            spelled = self.tokenizer.token_bytes if p.skip_special_tokens else self.tokenizer.text_bytes
+            request.detokenizer = StreamingDetokenizer(spelled, p.stop, p.include_stop, len(spell), p.min_tokens if p.stop else 0)
+            if spell:
+                request.constraint = Spelling(self.tokenizer.vocabulary, spell, self.config.vocab_size)
 
     def _decode(self, tokens: Sequence[int]) -> str:
         return self.tokenizer.decode(tokens) if self.tokenizer is not None else ""

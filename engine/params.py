@@ -27,7 +27,7 @@ class SamplingParams:
     n: int = 1
     stop: str | list[str] = field(default_factory=list)
     stop_token_ids: list[int] = field(default_factory=list)
-    include_stop: bool = False
+    include_stop: bool = False  # the text ends behind the stop string, not before it
     top_k: int = 0  # 0 = off
     top_p: float = 1.0
     min_p: float = 0.0
@@ -93,6 +93,8 @@ class SamplingParams:
                 raise RequestError(f"beam search can't be combined with {', '.join(clash)}")
         if self.guidance_scale != 1 and self.n > 1:
             raise RequestError("guidance can't be combined with n > 1: send n requests")
+        if self.heal and self.constrained:
+            raise RequestError("token healing can't be combined with a grammar: the grammar says how the text begins")
 
     @property
     def constrained(self) -> bool:

@@ -127,6 +127,7 @@ class Group:
     first_token: float | None = None
     ended: float | None = None
     reported: bool = False
+    spell: bytes = b""  # the end of the prompt that token healing took back
 
     @property
     def width(self) -> int:

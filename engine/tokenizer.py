@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer as Backend
 
 from engine.errors import CheckpointError, RequestError
+from engine.heal import Vocabulary
 
 
 def _byte_alphabet() -> dict[str, int]:
@@ -82,6 +84,15 @@ class CheckpointTokenizer:
         if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
             return bytes([int(piece[3:5], 16)])
         return str(piece).replace("▁", " ").encode()
+
+    def text_bytes(self, token: int) -> bytes:
+        """Like `token_bytes`, with special tokens spelled out."""
+        return self.added[token].encode() if token in self.added else self.token_bytes(token)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """All tokens by their bytes, made at first use."""
+        return Vocabulary([self.token_bytes(token) for token in range(self.vocab_size)])
 
     def chat(self, messages: Sequence[dict[str, Any]], add_generation_prompt: bool = True, **extra: Any) -> str:
         """Render messages with the checkpoint's chat template; RequestError when it has none or refuses them."""
