@@ -227,11 +227,12 @@ class Coherence:
     why: str = ""
 
 
-def coherence(found: Iterable[Match]) -> Coherence:
+def coherence(found: Iterable[Match], least: int = 4, turned: tuple[float, float] = TURNED_SHARE) -> Coherence:
     """Judge the whole answer by what it says of the claims that it speaks of. What it does not speak of plays no part, so filler and length don't either.
 
     A genuine answer denies a claim here and there and has a stray opposite; an answer turned round does so throughout. Single words are weak
-    signs of that, their share over many claims is a strong one.
+    signs of that, their share over many claims is a strong one. `least`: words that must stand turned round before
+    any share counts; `turned`: the shares from which credit falls, and at which none is left.
     """
     found = list(found)
     denied = sum(m.denial is not None for m in found)
@@ -241,8 +242,8 @@ def coherence(found: Iterable[Match]) -> Coherence:
     if denied >= 3:
         factor = 1.0 - (denied / spoken - DENIED_SHARE[0]) / (DENIED_SHARE[1] - DENIED_SHARE[0])
         keep = Coherence(min(1.0, max(0.0, factor)), f"the answer denies {denied} of the {spoken} things that it speaks of")
-    if against >= 4:
-        factor = 1.0 - (against / (against + agree) - TURNED_SHARE[0]) / (TURNED_SHARE[1] - TURNED_SHARE[0])
+    if against >= least:
+        factor = 1.0 - (against / (against + agree) - turned[0]) / (turned[1] - turned[0])
         if factor < keep.factor:
             keep = Coherence(max(0.0, factor), f"{against} of {against + agree} telling words stand where their opposite belongs")
     return keep if keep.factor < 1.0 else Coherence()

@@ -1,0 +1,239 @@
+"""The HTTP server as a client sees it: a real process, real sockets."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import LLM, SamplingParams, checkpoint_path
+from engine.server.protocol import FIELDS, BadRequest, read_call
+
+LONG = {"prompt": "The scheduler", "max_tokens": 1000, "n": 8, "ignore_eos": True, "seed": 1, "stream": True}
+
+
+class Server:
+    def __init__(self, *flags: str):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, "-m", "engine", "serve", "target", "--port", str(port), *flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        for _ in range(600):
+            try:
+                self.client.get("/health")
+                return
+            except httpx.ConnectError:
+                assert self.process.poll() is None, self.process.stdout and self.process.stdout.read()
+                time.sleep(0.1)
+        raise AssertionError("the server did not start")
+
+    def post(self, path: str = "completions", **body: Any) -> httpx.Response:
+        return self.client.post(f"/v1/{path}", json=body)
+
+    def events(self, path: str = "completions", **body: Any) -> list[dict[str, Any]]:
+        with self.client.stream("POST", f"/v1/{path}", json={**body, "stream": True}) as answer:
+            lines = [line.removeprefix("data: ") for line in answer.iter_lines() if line]
+        assert lines[-1] == "[DONE]"
+        return [json.loads(line) for line in lines[:-1]]
+
+    def metric(self, name: str) -> float:
+        return sum(float(value) for value in re.findall(rf"^{re.escape(name)}(?:{{.*}})? (\S+)$", self.client.get("/metrics").text, re.M))
+
+    def settle(self) -> None:
+        """Wait until nothing is open; the pages are free then."""
+        for _ in range(100):
+            if self.metric("engine_open_requests") == self.metric("engine_running") == self.metric("engine_waiting") == 0:
+                break
+            time.sleep(0.05)
+        assert self.metric("engine_kv_usage_ratio") == 0
+        assert self.metric("engine_open_requests") == 0
+
+    def stop(self) -> int:
+        self.client.close()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout=30)
+        finally:
+            self.process.kill()
+            if self.process.stdout:
+                self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    made = Server("--n-pages", "600", "--max-open", "40")
+    yield made
+    assert made.stop() in (0, -signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def llm() -> LLM:
+    return LLM(checkpoint_path("target"))
+
+
+HELD = []  # a dropped iterator would close its connection
+
+
+def begin(answer: httpx.Response) -> None:
+    """Read the first line of a stream, and no more."""
+    HELD.append(answer.iter_lines())
+    next(HELD[-1])
+
+
+PROMPTS = ["The scheduler", "A block table", "During prefill", "The draft model", "A request"]
+
+
+def test_many_clients_get_what_the_engine_gives(server: Server, llm: LLM) -> None:
+    def ask(n: int) -> str:
+        answer = server.post(prompt=PROMPTS[n % 5], max_tokens=10 + n, seed=n, temperature=0.9, top_k=20)
+        return str(answer.json()["choices"][0]["text"])
+
+    with ThreadPoolExecutor(12) as pool:
+        got = list(pool.map(ask, range(24)))
+    params = [SamplingParams(max_tokens=10 + n, seed=n, temperature=0.9, top_k=20) for n in range(24)]
+    assert got == [out.outputs[0].text for out in llm.generate([PROMPTS[n % 5] for n in range(24)], params)]
+    server.settle()
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_stream_adds_up_to_the_answer_that_does_not_stream(server: Server, n: int) -> None:
+    body = {"prompt": ["The scheduler", "A block table"], "max_tokens": 24, "seed": 5, "n": n, "logprobs": 2, "stop": ["the batch", " so "]}
+    whole = server.post(**body).json()
+    chunks = server.events(**body, stream_options={"include_usage": True})
+    for choice in whole["choices"]:
+        own = [c["choices"][0] for c in chunks if c["choices"] and c["choices"][0]["index"] == choice["index"]]
+        assert "".join(c["text"] for c in own) == choice["text"]
+        assert [t for c in own for t in c["logprobs"]["token_logprobs"]] == choice["logprobs"]["token_logprobs"]
+        assert [(c["finish_reason"], c.get("stop_reason")) for c in own if c["finish_reason"]] == [(choice["finish_reason"], choice["stop_reason"])]
+    assert len(whole["choices"]) == 2 * n
+    usage = chunks[-1]["usage"]
+    assert {k: usage[k] for k in ("prompt_tokens", "completion_tokens")} == {k: whole["usage"][k] for k in ("prompt_tokens", "completion_tokens")}
+
+
+def test_a_chat_goes_through_the_template_and_streams(server: Server, llm: LLM) -> None:
+    messages = [{"role": "user", "content": [{"type": "text", "text": "What is a page?"}]}]
+    body = {"messages": messages, "max_tokens": 12, "seed": 2, "logprobs": True, "top_logprobs": 3}
+    whole = server.post("chat/completions", **body).json()["choices"][0]
+    assert llm.tokenizer is not None
+    prompt = llm.tokenizer.chat([{"role": "user", "content": "What is a page?"}])
+    expected = llm.generate(prompt, SamplingParams(max_tokens=12, seed=2))[0].outputs[0].text
+    assert whole["message"] == {"role": "assistant", "content": expected}
+    assert all(len(entry["top_logprobs"]) == 3 for entry in whole["logprobs"]["content"])
+    assert b"".join(bytes(entry["bytes"]) for entry in whole["logprobs"]["content"]).decode() == expected
+    deltas = [c["choices"][0]["delta"] for c in server.events("chat/completions", **body)]
+    assert deltas[0]["role"] == "assistant"
+    assert "".join(delta["content"] for delta in deltas) == expected
+
+
+def test_a_client_that_leaves_frees_its_pages(server: Server) -> None:
+    before = server.metric('engine_requests_total{finish_reason="abort"}')
+    with server.client.stream("POST", "/v1/completions", json=LONG) as answer:
+        begin(answer)
+        assert server.metric("engine_kv_usage_ratio") > 0
+    server.settle()
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.client.base_url}/v1/completions".replace("//v1", "/v1"), json={**LONG, "stream": False}, timeout=0.2)
+    server.settle()
+    assert server.metric('engine_requests_total{finish_reason="abort"}') >= before + 2
+
+
+def test_a_full_server_says_so_and_a_slow_reader_delays_nobody(llm: LLM) -> None:
+    server = Server("--max-open", "2")
+    try:
+        with server.client.stream("POST", "/v1/completions", json=LONG) as slow:
+            begin(slow)  # and then it reads no more
+            assert server.post(prompt="The batch", max_tokens=5).status_code == 200
+            with server.client.stream("POST", "/v1/completions", json=LONG) as second:
+                begin(second)
+                refused = server.post(prompt="The batch", max_tokens=5)
+                assert (refused.status_code, refused.headers["retry-after"], refused.json()["error"]["code"]) == (429, "1", "queue_full")
+        server.settle()
+        assert server.post(prompt="The batch", max_tokens=5).status_code == 200
+    finally:
+        server.stop()
+
+
+def test_a_signal_ends_the_server_and_every_stream_is_told() -> None:
+    server = Server()
+    with server.client.stream("POST", "/v1/completions", json=LONG) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        server.process.send_signal(signal.SIGTERM)
+        rest = [line for line in lines if line]
+    assert rest[-1] == "data: [DONE]" or "error" in rest[-1]
+    assert server.stop() in (0, -signal.SIGTERM)
+
+
+BAD: list[tuple[str, dict[str, Any], int, str | None]] = [
+    ("completions", {}, 400, "prompt"), ("completions", {"prompt": []}, 400, "prompt"), ("completions", {"prompt": [1, "x"]}, 400, "prompt"),
+    ("completions", {"prompt": "x", "temperature": -1}, 400, "temperature"), ("completions", {"prompt": "x", "temperature": "hot"}, 400, "temperature"),
+    ("completions", {"prompt": "x", "max_tokens": 0}, 400, "max_tokens"), ("completions", {"prompt": "x", "n": 1.5}, 400, "n"),
+    ("completions", {"prompt": "x", "top_p": 2}, 400, "top_p"), ("completions", {"prompt": "x", "stop": [""]}, 400, "stop"),
+    ("completions", {"prompt": "x", "logit_bias": {"a": 1}}, 400, "logit_bias"), ("completions", {"prompt": "x", "logit_bias": {"99999": 1}}, 400, None),
+    ("completions", {"prompt": "x", "logprobs": 99}, 400, "logprobs"), ("completions", {"prompt": "x", "suffix": "y"}, 400, "suffix"),
+    ("completions", {"prompt": "x", "wat": 1}, 400, "wat"), ("completions", {"prompt": "x", "model": "gpt"}, 404, "model"),
+    ("completions", {"prompt": [9999]}, 400, None), ("completions", {"prompt": "x " * 3000}, 400, None),
+    ("completions", {"prompt": "x", "stream": "yes"}, 400, "stream"),
+    ("completions", {"prompt": "x", "stream_options": {"include_usage": True}}, 400, "stream_options"),
+    ("completions", {"prompt": "x", "response_format": {"type": "xml"}}, 400, "response_format"),
+    ("chat/completions", {"messages": []}, 400, "messages"), ("chat/completions", {"messages": [{"role": "user"}]}, 400, "messages"),
+    ("chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "messages"),
+    ("chat/completions", {"messages": [{"role": "user", "content": "x"}], "top_logprobs": 2}, 400, "top_logprobs"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "body", "status", "param"), BAD)
+def test_a_bad_request_is_told_what_is_wrong(server: Server, path: str, body: dict[str, Any], status: int, param: str | None) -> None:
+    answer = server.post(path, **body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param), answer.text
+    assert answer.json()["error"]["message"]
+
+
+def test_what_is_no_json_and_what_is_not_served(server: Server) -> None:
+    url = f"{server.client.base_url}".rstrip("/")
+    assert server.client.post("/v1/completions", content=b"{").json()["error"]["code"] == "invalid_json"
+    assert server.client.post("/v1/completions", content=b"[" * 100_000).json()["error"]["code"] == "invalid_json"
+    assert server.client.post("/v1/completions", content=b"x" * (5 << 20)).status_code == 413
+    assert server.client.get("/v1/engines").json()["error"]["code"] == "not_found"
+    assert httpx.get(f"{url}/v1/completions").status_code == 405
+    assert [model["id"] for model in server.client.get("/v1/models").json()["data"]] == ["target"]
+    server.settle()
+
+
+def test_metrics_count_what_was_asked(server: Server) -> None:
+    before = {name: server.metric(name) for name in ("engine_ttft_seconds_count", "engine_tpot_seconds_count", "engine_generation_tokens_total")}
+    server.post(prompt="The scheduler", max_tokens=7, ignore_eos=True)
+    after = {name: server.metric(name) - value for name, value in before.items()}
+    assert after == {"engine_ttft_seconds_count": 1, "engine_tpot_seconds_count": 1, "engine_generation_tokens_total": 7}
+
+
+json_values = st.recursive(st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max_size=4),
+                           lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3), max_leaves=6)  # fmt: skip
+
+
+@given(kind=st.sampled_from(["completions", "chat"]), data=st.data())
+def test_no_body_breaks_the_reader(kind: str, data: st.DataObject) -> None:
+    body = data.draw(json_values | st.dictionaries(st.sampled_from(sorted(FIELDS[kind])), json_values, max_size=5))
+    if isinstance(body, dict) and data.draw(st.booleans()):
+        body |= {"prompt": "x"} if kind == "completions" else {"messages": [{"role": "user", "content": "x"}]}
+    try:
+        read_call(kind, body, ["target"], lambda messages, **extra: "prompt", lambda prompt: 10)
+    except BadRequest as error:
+        assert str(error)
+
+
+def test_the_engine_itself_imports_no_web_framework() -> None:
+    code = "import engine, engine.cli, sys; assert not {'starlette', 'uvicorn', 'prometheus_client', 'triton'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
