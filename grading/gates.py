@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from grading.lexicon import AUXILIARIES, CONJUNCTIONS, DETERMINERS, MODALS, NEGATORS, PREPOSITIONS, PRONOUNS
+from grading.lexicon import AUXILIARIES, CONJUNCTIONS, DETERMINERS, MODALS, PREPOSITIONS, PRONOUNS
 from grading.text import Clause, Document, Token
 
 _INJECTION = re.compile(
@@ -161,12 +161,6 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
         else:
             out.append(OPEN)
     return out
-
-
-def negated_throughout(document: Document) -> bool:
-    """Whether each of three or more sentences denies something: nobody explains a thing by what it is not alone."""
-    sentences = document.sentences
-    return len(sentences) >= 3 and all(any(token.text in NEGATORS for token in s.tokens) for s in sentences)
 
 
 def gibberish(document: Document, pieces: Callable[[str], int]) -> bool:

@@ -21,19 +21,16 @@ from grading.alignment import order_recall, soft_recall, word_vectors
 from grading.draft import split_reference
 from grading.encoder import WIDTH, encoder
 from grading.evidence import COS_0, LEX_0, W_COS, W_LEX, Match, Statement, coherence, lexical, opposition, weigh
-from grading.gates import negated_throughout
 from grading.polarity import Opposition, pole_votes
 from grading.result import Question
 from grading.scorer import read_answer
 from grading.text import Clause, tokenise
-from grading.text import read as read_text
 
 # Fused evidence of a statement: sentence evidence (COS, LEX of `grading.evidence`), words by meaning, words in order -> logit of its share of the marks.
 W_SENTENCE, W_WORDS, W_ORDER, SHIFT = 0.13, 2.5, 2.0, 2.1
 WORDS_0, ORDER_0 = 0.55, 0.40
 FAR, NEAR = 0.6, 0.8  # how near the answer comes to the subject at all: nothing below FAR, all of it from NEAR on
-TURNED = 2, (0.5, 0.7)  # telling words that must stand the wrong way round before their share counts, and the shares that cost
-NEGATED = 0.3  # what is left of an answer that denies in each sentence what the model answer affirms
+TURNED = 4, (0.6, 0.8)  # telling words that must stand the wrong way round before their share counts, and the shares that cost
 FADE = 0.88  # statements count less in order of their credit: few model answers expect each of their statements
 DENIED, CLOSE = 0.7, 0.7  # an opposition of this strength counts where the clause has this share of the statement's words
 
@@ -94,8 +91,6 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
     read = _words(clauses, factors)
     found = [_share(_prepare(question, reference), clauses, factors, read, near, float(near @ asked)) for reference in references]
     share, doubt = max(found)
-    if negated_throughout(reading.document) and not any(negated_throughout(read_text(reference)) for reference in references):
-        share, doubt = NEGATED * share, True
     return share, (*reading.flags, "contradictory") if doubt else reading.flags
 
 
