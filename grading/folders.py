@@ -14,6 +14,7 @@ from grading.result import Answer, Question
 from grading.rubric import Rubric
 from grading.variants import GENERATOR, PUBLISHED, files_of
 
+SCENE = re.compile(r"^```excalidraw\n(.*?)^```[ \t]*$", re.S | re.M)
 FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.S)
 
 
@@ -34,12 +35,14 @@ class Folder:
 
 
 def read_answer_file(text: str) -> tuple[dict[str, Any], Answer]:
-    """(front matter, answer) of an answer file."""
+    """(front matter, answer) of an answer file; a fenced `excalidraw` block is a whiteboard's scene."""
     front = FRONT.match(text)
     meta = yaml.safe_load(front[1]) if front else {}
     meta = meta if isinstance(meta, dict) else {}
     fields = {str(key): str(value) for key, value in (meta.get("fields") or {}).items()}
-    return meta, Answer(FRONT.sub("", text), fields=fields)
+    text = FRONT.sub("", text)
+    scene = SCENE.search(text)
+    return meta, Answer(SCENE.sub("", text), fields=fields, scene=scene[1] if scene else "")
 
 
 def read_folder(path: Path, seed: int = PUBLISHED) -> Folder:

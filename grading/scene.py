@@ -83,6 +83,16 @@ class Graph:
     def node(self, id: str) -> Node:
         return next(node for node in self.nodes if node.id == id)
 
+    def lines(self) -> list[str]:
+        """The drawing in words, as a text alternative would give it."""
+        names = {node.id: node.text or "(no name)" for node in self.nodes}
+        out = [f"{names[e.source]} {'→' if e.directed else '—'} {names[e.target]}" + (f": {e.label}" if e.label else "") for e in self.edges]
+        for outer in self.nodes:
+            held = [node.text for node in self.nodes if node.parent == outer.id and node.text]
+            out += [f"{outer.text} contains {', '.join(held)}"] if held and outer.text else []
+        joined = {id for e in self.edges for id in (e.source, e.target)} | {node.parent for node in self.nodes}
+        return out + [node.text for node in self.nodes if node.text and node.id not in joined and node.parent is None]
+
     def inside(self, id: str) -> Iterable[str]:
         """The ids of everything that a node lies in, nearest first."""
         parents, seen = {node.id: node.parent for node in self.nodes}, {id}

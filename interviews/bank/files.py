@@ -16,10 +16,11 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from grading import Answer, Rubric, RubricError
+from grading.scene import SceneError, parse_scene
 from grading.variants import GENERATOR, PUBLISHED, VariantError, files_of
 
 MAX_FILE_BYTES = 512 * 1024
-KINDS = ["written", "design", "debug", "estimate", "code"]
+KINDS = ["written", "design", "debug", "estimate", "whiteboard", "code"]
 BANDS = ["L5", "L6", "L7"]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 TRIED_SEEDS = (1, 2, 3)  # variants beside the published one that must be sound before a pack is taken
@@ -180,28 +181,42 @@ def _rubric(file: str, text: str) -> Rubric:
 
 FRONT = re.compile(r"\A---\n(.*?)^---\n", re.DOTALL | re.MULTILINE)
 CODE_FENCE = re.compile(r"^```python\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
+SCENE_FENCE = re.compile(r"^```excalidraw\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
 def parse_answer(text: str, *, kind: str, file: str = "answer") -> tuple[dict[str, Any], Answer]:
-    """Front matter and answer of an answer file. For code questions the one fenced `python` block is the module and the rest the notes.
+    """Front matter and answer of an answer file. For code questions the one fenced `python` block is the module and the rest the notes; for
+    whiteboards the one fenced `excalidraw` block is the scene.
 
     Raises:
-        BankError: front matter that is not YAML, or more than one block of code.
+        BankError: front matter that is not YAML, more than one such block, or a scene that can't be read.
     """
     front: dict[str, Any] = {}
     if match := FRONT.match(text):
         front = _Yaml(file, match[1]).value
         text = text[match.end() :]
     fields = {str(key): str(value) for key, value in (front.get("fields") or {}).items()}
-    code = ""
-    if kind == "code":
-        blocks = list(CODE_FENCE.finditer(text))
-        if len(blocks) > 1:
-            raise BankError(file, 1, "a code answer has one ```python block, this one has more")
-        if blocks:
-            code = blocks[0][1]
-            text = text[: blocks[0].start()] + text[blocks[0].end() :]
-    return front, Answer(text=text.strip("\n"), code=code, fields=fields)
+    fence = {"code": CODE_FENCE, "whiteboard": SCENE_FENCE}.get(kind)
+    blocks = list(fence.finditer(text)) if fence else []
+    if len(blocks) > 1:
+        what = "a code answer has one ```python block" if kind == "code" else "a whiteboard's answer has one ```excalidraw block"
+        raise BankError(file, 1, f"{what}, this one has more")
+    block = blocks[0][1] if blocks else ""
+    if blocks:
+        text = text[: blocks[0].start()] + text[blocks[0].end() :]
+    if kind == "whiteboard":
+        try:
+            parse_scene(block)
+        except SceneError as error:
+            raise BankError(file, 1, f"the scene can't be read: {error}") from error
+    return front, Answer(text=text.strip("\n"), code=block if kind == "code" else "", fields=fields, scene=block if kind == "whiteboard" else "")
+
+
+def in_words(answer: Answer) -> str:
+    """An answer as Markdown, its fields and what its drawing shows before its text. Code stands by itself."""
+    fields = "".join(f"- {name}: {value}\n" for name, value in answer.fields.items())
+    drawn = "".join(f"- {line}\n" for line in parse_scene(answer.scene).lines())
+    return f"{fields}\n{drawn}\n{answer.text}"
 
 
 def _exemplar(file: str, name: str, text: str, kind: str) -> Exemplar:

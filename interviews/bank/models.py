@@ -54,6 +54,7 @@ class QuestionVersion(InsertOnly):
         DESIGN = "design"
         DEBUG = "debug"
         ESTIMATE = "estimate"
+        WHITEBOARD = "whiteboard"
         CODE = "code"
 
     question = models.ForeignKey(Question, on_delete=models.CASCADE, related_name="versions")

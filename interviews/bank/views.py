@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from interviews.bank import access, queries
-from interviews.bank.files import parse_question
+from interviews.bank.files import in_words, parse_question
 from interviews.bank.markdown import render as markdown
 from interviews.bank.markdown import render_prompt
 
@@ -29,6 +29,6 @@ def question(request: HttpRequest, pack: str, slug: str) -> HttpResponse:
         "versions": found.versions.order_by("-created_at"),
         "prompt_html": render_prompt(parsed.prompt, version.title),
         "rubric": parsed.rubric.to_dict(),
-        "exemplars": [(e.name, e.level, markdown(e.answer.text), e.answer.code) for e in parsed.exemplars],
+        "exemplars": [(e.name, e.level, markdown(in_words(e.answer)), e.answer.code) for e in parsed.exemplars],
     }
     return render(request, "bank/question_detail.html", context)

@@ -8,7 +8,7 @@ from typing import Any
 from interviews.bank.models import Question
 
 PROSE = ("written", "design", "debug")
-CODE_MINUTES, ESTIMATE_MINUTES, PROSE_MINUTES = 30, 10, 15
+CODE_MINUTES, ESTIMATE_MINUTES, BOARD_MINUTES, PROSE_MINUTES = 30, 10, 20, 15
 MIN_MINUTES, MAX_MINUTES = 10, 180
 
 
@@ -43,7 +43,7 @@ SHIPPED = (
 
 
 def generate(level: str, minutes: int, topics: Sequence[str], kinds: frozenset[str]) -> tuple[Section, ...]:
-    """Sections that fill the time: prose first, then an estimate, then code, as far as the time and the bank's `kinds` reach.
+    """Sections that fill the time: prose first, then a drawing, an estimate, code, as far as the time and the bank's `kinds` reach.
 
     Raises:
         NothingToAsk: the bank has none of the kinds that fit into the time.
@@ -58,6 +58,9 @@ def generate(level: str, minutes: int, topics: Sequence[str], kinds: frozenset[s
         tail.append(Section(("estimate",), wanted, level, 1, min(left, ESTIMATE_MINUTES)))
         left -= ESTIMATE_MINUTES
     prose = tuple(kind for kind in PROSE if kind in kinds)
+    if "whiteboard" in kinds and left > 0 and (left >= BOARD_MINUTES + PROSE_MINUTES or not (prose or tail)):
+        tail.append(Section(("whiteboard",), wanted, level, 1, min(left, BOARD_MINUTES)))
+        left -= BOARD_MINUTES
     head = []
     if prose:
         count = max(1, round(left / 20))

@@ -1,5 +1,6 @@
 """Answers as Yjs documents: opening, reading and checking them. No Django models are written here."""
 
+import json
 from dataclasses import dataclass
 
 from pycrdt import Doc, Map, Text, merge_updates
@@ -21,6 +22,7 @@ class Content:
     text: str
     code: str
     fields: dict[str, str]
+    scene: str = ""
 
 
 def _storable(text: str) -> str:
@@ -47,6 +49,24 @@ def merged(answer: Answer, upto: int) -> bytes:
     return bytes(merge_updates(*(bytes(data) for data in answer.updates.filter(seq__lte=upto).values_list("data", flat=True))))
 
 
+def _scene(elements: Map) -> str:
+    """The JSON of a whiteboard from its elements, back to front; "" for an empty one. An entry that is no element is passed over."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    found = []
+    for id, value in elements.items():
+        try:
+            element = json.loads(str(value), parse_constant=refuse)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(element, dict) and element.get("id") == id:
+            found.append(element)
+    found.sort(key=lambda element: (str(element.get("index") or ""), element["id"]))
+    return json.dumps({"type": "excalidraw", "version": 2, "elements": found}, ensure_ascii=False) if found else ""
+
+
 def read(document: Doc) -> Content:
     """The document's shared types as plain text."""
     fields = document.get("fields", type=Map)
@@ -54,6 +74,7 @@ def read(document: Doc) -> Content:
         text=_storable(str(document.get("text", type=Text))),
         code=_storable(str(document.get("code", type=Text))),
         fields={_storable(str(key)): _storable(str(value)) for key, value in fields.items()},
+        scene=_storable(_scene(document.get("scene", type=Map))),
     )
 
 

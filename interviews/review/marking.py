@@ -58,7 +58,7 @@ def mark(asked: InterviewQuestion, rubric_body: Mapping[str, Any], content: Cont
                 raise NotScored(JUDGE_FAILED)
             judged = groups_of(list(run.tests.all()))
     question = grading.Question(prompt=asked.prompt, title=version.title, kind=version.kind)
-    answer = grading.Answer(text=content.text, code=content.code, fields=content.fields)
+    answer = grading.Answer(text=content.text, code=content.code, fields=content.fields, scene=content.scene)
     rubric = grading.Rubric.from_dict(dict(rubric_body))
     marked = grading.score(rubric, answer, question, run=judged)
     model = model_of(**settings.JUDGE)

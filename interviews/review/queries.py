@@ -8,7 +8,7 @@ from django.db.models import Prefetch, QuerySet
 import grading
 from grading.models import Score
 from interviews.accounts.models import User
-from interviews.bank.files import parse_answer
+from interviews.bank.files import in_words, parse_answer
 from interviews.bank.markdown import render, render_prompt
 from interviews.live.documents import Content
 from interviews.live.models import Interview, InterviewQuestion
@@ -104,9 +104,8 @@ def _model_answer(question: InterviewQuestion) -> str:
     for level in ("l7", "l6", "l5"):
         if text := files.get(f"answers/{level}.md"):
             _, answer = parse_answer(text, kind=question.version.kind)
-            fields = "".join(f"- {name}: {value}\n" for name, value in answer.fields.items())
             code = f"\n\n```python\n{answer.code}```\n" if answer.code else ""
-            return render(f"{fields}\n{answer.text}{code}")
+            return render(in_words(answer) + code)
     return ""
 
 
@@ -121,7 +120,7 @@ def _question_json(question: InterviewQuestion, content: Content, score: Score |
         "title": version.title,
         "minutes": question.minutes,
         "prompt_html": render_prompt(question.prompt, version.title),
-        "answer": {"text": content.text, "code": content.code, "fields": content.fields},
+        "answer": {"text": content.text, "code": content.code, "fields": content.fields, "scene": content.scene},
         "field_labels": labels,
         "model_answer_html": _model_answer(question),
         "run": run_state(run, question.pk, flight=True) if run else None,

@@ -1,14 +1,17 @@
 """The whole way: sit an interview, be graded, be reviewed, and see the bank change without the scores changing."""
 
 import re
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from interviews.bank.files import read_pack
+from grading.variants import GENERATOR
+from interviews.bank.files import ParsedQuestion, parse_question, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
 from sandbox import labs
 from tests.e2e.conftest import Site, Visitor
@@ -16,6 +19,18 @@ from tests.e2e.conftest import Site, Visitor
 pytestmark = pytest.mark.e2e
 Visit = Callable[..., Visitor]
 QUESTIONS = {question.meta["title"]: question for path in PACKS.glob("*/pack.yaml") for question in read_pack(path.parent).questions}
+
+
+def as_asked(site: Site, page: Page, question: ParsedQuestion) -> ParsedQuestion:
+    """The question with the numbers that this interview shows."""
+    if GENERATOR not in question.files:
+        return question
+    query = """select asked.seed from live_interviewquestion asked join bank_questionversion version on version.id = asked.version_id
+               where asked.interview_id = ? and version.title = ?"""
+    interview = page.url.split("/interviews/")[1].split("/")[0].replace("-", "")
+    with closing(sqlite3.connect(site.state / "roofline.sqlite3")) as database:
+        (seed,) = database.execute(query, (interview, question.meta["title"])).fetchone()
+    return parse_question(question.slug, question.files, seed=seed)
 
 
 def open_question(page: Page, index: int) -> str:
@@ -75,7 +90,7 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     page.get_by_role("button", name="Start the clock").click()
     expect(page.get_by_role("timer")).to_have_text(re.compile(r"^59:\d\d$|^1:00:00$"))
     for index in range(page.locator(".questions button").count()):
-        question = QUESTIONS[open_question(page, index)]
+        question = as_asked(site, page, QUESTIONS[open_question(page, index)])
         exemplar = next(item for item in question.exemplars if item.level == "L6")
         kind = question.meta["kind"]
         if kind == "code":
@@ -199,6 +214,58 @@ def test_two_tabs_and_a_lost_line(visit: Visit, site: Site) -> None:
     two.page.keyboard.insert_text("From the second, offline. ")
     two.context.set_offline(False)
     expect(one.page.get_by_role("textbox", name=f"Answer to {title}")).to_have_text("From the first. From the second, offline. ", timeout=30_000)
+
+
+def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:
+    candidate = visit("candidate")
+    page = candidate.page
+    address = page.evaluate(
+        """async () => {
+            const token = document.cookie.match(/csrftoken=(\\w+)/)?.[1] ?? document.querySelector("[name=csrfmiddlewaretoken]").value;
+            const body = JSON.stringify({ level: "L6", minutes: 20, topics: ["engine-architecture"] });
+            const headers = { "Content-Type": "application/json", "X-CSRFToken": token };
+            return (await (await fetch("/api/interviews/", { method: "POST", headers, body })).json()).url;
+        }"""
+    )
+    page.goto(f"{site.url}{address}")
+    page.get_by_role("button", name="Start the clock").click()
+    board = page.locator(".board canvas.interactive")
+    board.wait_for(timeout=30_000)
+    place = board.bounding_box()
+    assert place is not None
+    # Two boxes with their names, side by side, and an arrow from one to the other.
+    for name, x in (("Waiting queue", 150), ("Scheduler", 450)):
+        page.mouse.click(place["x"] + 320, place["y"] + 360)
+        page.keyboard.press("r")
+        page.mouse.move(place["x"] + x, place["y"] + 150)
+        page.mouse.down()
+        page.mouse.move(place["x"] + x + 170, place["y"] + 250, steps=5)
+        page.mouse.up()
+        page.keyboard.press("Enter")
+        page.keyboard.insert_text(name)
+        page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    page.mouse.move(place["x"] + 325, place["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(place["x"] + 445, place["y"] + 200, steps=8)
+    page.mouse.up()
+    write(page, "Answer to A serving engine on one page", "Scheduler -> Model runner: batch")
+    page.wait_for_timeout(400)
+    saved(page)
+    candidate.look("room-whiteboard")
+    page.reload()
+    board.wait_for(timeout=30_000)
+    page.get_by_role("button", name="Finish", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("Every question has an answer.")
+    page.get_by_role("button", name="Finish now").click()
+    page.wait_for_url("**/report/", timeout=60_000)
+    page.locator(".board canvas").first.wait_for(timeout=30_000)
+    criteria = {item.get_attribute("id"): item.inner_text() for item in page.locator(".criterion").all()}
+    # The drawn arrow earns a point, and so does the one that was written.
+    assert {id: "1 of 4 things shown" in text for id, text in criteria.items() if id in ("criterion-way-in", "criterion-token-loop", "criterion-reuse")} == {
+        "criterion-way-in": True, "criterion-token-loop": True, "criterion-reuse": False
+    }  # fmt: skip
+    candidate.look("report-whiteboard")
 
 
 def test_the_room_by_keyboard_alone(visit: Visit) -> None:

@@ -83,7 +83,7 @@ def test_what_somebody_had_before_comes_last(people: People, bank: Path) -> None
 
 
 def test_sections_never_promise_more_minutes_than_there_are() -> None:
-    kinds = frozenset({"written", "design", "debug", "estimate", "code"})
+    kinds = frozenset({"written", "design", "debug", "estimate", "whiteboard", "code"})
     for minutes in range(blueprints.MIN_MINUTES, blueprints.MAX_MINUTES + 1):
         sections = blueprints.generate("L6", minutes, (), kinds)
         assert sections

@@ -1,7 +1,20 @@
 /** The answer with the words that earned points marked; a mark and its criterion light up together. */
-import { useMemo } from "react";
+import { lazy, Suspense, useMemo } from "react";
 import { pieces } from "../shared/highlight";
+import type { BoardElement } from "../shared/scene";
 import type { Channel, ReportQuestion } from "../shared/types";
+
+const Board = lazy(() => import("../shared/Board"));
+
+/** The elements of a stored scene; none when it can't be read, which the score's reason says. */
+function elementsOf(scene: string): BoardElement[] {
+  try {
+    const found = (JSON.parse(scene) as { elements?: BoardElement[] }).elements;
+    return Array.isArray(found) ? found : [];
+  } catch {
+    return [];
+  }
+}
 
 interface Props {
   question: ReportQuestion;
@@ -34,10 +47,16 @@ function Marked({ text, channel, question, active, onPick }: Props & { text: str
 
 export function AnswerView(props: Props) {
   const { answer, field_labels: labels } = props.question;
+  const elements = useMemo(() => elementsOf(answer.scene), [answer.scene]);
   const fields = Object.entries(answer.fields).filter(([, value]) => value.trim());
-  if (!answer.text.trim() && !answer.code.trim() && !fields.length) return <p className="empty">Nothing was written.</p>;
+  if (!answer.text.trim() && !answer.code.trim() && !fields.length && !elements.length) return <p className="empty">Nothing was written.</p>;
   return (
     <div className="stack">
+      {elements.length > 0 && (
+        <Suspense fallback={<p className="soft">The drawing is loading.</p>}>
+          <Board elements={elements} label={`The drawing for ${props.question.title}`} readOnly />
+        </Suspense>
+      )}
       {answer.code.trim() && (
         <details open={!answer.text.trim()}>
           <summary>Code</summary>

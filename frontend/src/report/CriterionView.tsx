@@ -21,6 +21,7 @@ interface Props {
 
 export function CriterionView({ criterion, active, onPick, children }: Props) {
   const level = criterion.levels[Math.floor(criterion.points)];
+  const drawn = [...new Set(criterion.evidence.filter(({ channel }) => channel === "scene").map(({ text }) => text))];
   return (
     <article className={`criterion ${active ? "active" : ""}`} id={`criterion-${criterion.id}`}>
       <div className="row between">
@@ -37,6 +38,16 @@ export function CriterionView({ criterion, active, onPick, children }: Props) {
       </div>
       {level && <p className="soft small" style={{ margin: "var(--s1) 0" }}>{level}</p>}
       {criterion.reason && <p className="small" style={{ margin: "var(--s1) 0" }}>{criterion.reason}</p>}
+      {drawn.length > 0 && (
+        <details className="small">
+          <summary>Drawn ({drawn.length})</summary>
+          <ul style={{ marginTop: "var(--s1)" }}>
+            {drawn.map((text) => (
+              <li key={text}>{text}</li>
+            ))}
+          </ul>
+        </details>
+      )}
       {criterion.missed.length > 0 && (
         <details className="small">
           <summary>Missed ({criterion.missed.length})</summary>

@@ -1,5 +1,5 @@
 /** One question: the prompt beside what the candidate writes. */
-import { useCallback, useEffect, useReducer, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useReducer, useState } from "react";
 import type * as Y from "yjs";
 import { api, ApiError } from "../shared/api";
 import { Editor } from "../shared/Editor";
@@ -8,6 +8,8 @@ import { Html } from "../shared/Html";
 import { RunView } from "../shared/RunView";
 import type { Flight, Interview, Question, Run } from "../shared/types";
 import type { Answers } from "./answers";
+
+const Board = lazy(() => import("../shared/Board"));
 
 interface Props {
   state: Interview;
@@ -48,6 +50,26 @@ function Fields({ question, map, readOnly }: { question: Question; map: Y.Map<st
     </section>
   );
 }
+
+function Whiteboard({ question, map, readOnly }: { question: Question; map: Y.Map<string>; readOnly: boolean }) {
+  return (
+    <section className="panel">
+      <header>
+        <h3>Your drawing</h3>
+        <span className="small soft">Boxes with names, arrows between them. You can write it below instead, for the same points.</span>
+      </header>
+      <Suspense fallback={<p className="inside soft">The board is loading. You can begin below.</p>}>
+        <Board map={map} label={`Drawing for ${question.title}. What it shows can also be written in the text below it.`} readOnly={readOnly} />
+      </Suspense>
+    </section>
+  );
+}
+
+const WRITTEN: Partial<Record<Question["kind"], string>> = {
+  code: "Notes to the interviewer",
+  estimate: "Working and assumptions",
+  whiteboard: "In words, or instead of the drawing",
+};
 
 function RunFlight({ run }: { run: Run }) {
   const [flight, setFlight] = useState<Flight | null>(null);
@@ -211,11 +233,17 @@ export function Work(props: Props) {
       </section>
       <div className="stack">
         {code && <Code {...props} />}
+        {question.kind === "whiteboard" && <Whiteboard question={question} map={doc.getMap<string>("scene")} readOnly={!state.can_write} />}
         {question.kind === "estimate" && <Fields question={question} map={doc.getMap<string>("fields")} readOnly={!state.can_write} />}
         <section className="panel">
           <header>
-            <h3>{code ? "Notes to the interviewer" : question.kind === "estimate" ? "Working and assumptions" : "Your answer"}</h3>
+            <h3>{WRITTEN[question.kind] ?? "Your answer"}</h3>
           </header>
+          {question.kind === "whiteboard" && (
+            <p className="inside hint">
+              One line for each arrow, such as <code>Router -&gt; Queue: by age</code>, and <code>GPU contains weights, KV pool</code> for what lies inside. Sentences count as well.
+            </p>
+          )}
           <Editor text={doc.getText("text")} language="prose" label={`Answer to ${question.title}`} readOnly={!state.can_write} />
         </section>
       </div>

@@ -44,7 +44,7 @@ export class Answers {
     const { doc } = this.get(question);
     const code = question.kind === "code" && doc.getText("code").length > 0;
     const fields = [...doc.getMap<string>("fields").values()].some((value) => value.trim());
-    return !code && !fields && !doc.getText("text").toString().trim();
+    return !code && !fields && doc.getMap("scene").size === 0 && !doc.getText("text").toString().trim();
   }
 
   flush = (): void => {

@@ -1,7 +1,7 @@
 /** What the server sends. docs/architecture.md is the reference. */
 
 export type Status = "ready" | "running" | "grading" | "scored" | "published";
-export type Kind = "written" | "design" | "debug" | "estimate" | "code";
+export type Kind = "written" | "design" | "debug" | "estimate" | "whiteboard" | "code";
 
 export interface TestResult {
   name: string;
@@ -82,7 +82,7 @@ export interface LogEvent {
   at: string;
 }
 
-export type Channel = "text" | "code" | "fields";
+export type Channel = "text" | "code" | "fields" | "scene";
 
 export interface Criterion {
   id: string;
@@ -121,7 +121,7 @@ export interface ReportQuestion {
   title: string;
   minutes: number;
   prompt_html: string;
-  answer: { text: string; code: string; fields: Record<string, string> };
+  answer: { text: string; code: string; fields: Record<string, string>; scene: string };
   field_labels: Record<string, string>;
   model_answer_html: string;
   run: Run | null;

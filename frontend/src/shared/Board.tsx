@@ -1,0 +1,86 @@
+/** The whiteboard: Excalidraw, self-hosted. Loaded only where a drawing is made or shown; nothing of it calls out. */
+import "./boardAssets";
+import { CaptureUpdateAction, Excalidraw, MainMenu } from "@excalidraw/excalidraw";
+import "@excalidraw/excalidraw/index.css";
+import type { ExcalidrawImperativeAPI } from "@excalidraw/excalidraw/types";
+import { useEffect, useState, useSyncExternalStore } from "react";
+import type * as Y from "yjs";
+import { type BoardElement, ordered, pull, push } from "./scene";
+
+interface Props {
+  /** Element id -> its JSON. Without one the board shows `elements` and takes no changes. */
+  map?: Y.Map<string>;
+  elements?: BoardElement[];
+  label: string;
+  readOnly: boolean;
+}
+
+const PAUSE_MS = 250;
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+
+/** The page's theme: what was chosen on it, or else the system's. */
+const theme = (): "dark" | "light" => (document.documentElement.dataset.theme ?? (DARK.matches ? "dark" : "light")) as "dark" | "light";
+
+function onTheme(changed: () => void): () => void {
+  const watch = new MutationObserver(changed);
+  watch.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  DARK.addEventListener("change", changed);
+  return () => {
+    watch.disconnect();
+    DARK.removeEventListener("change", changed);
+  };
+}
+
+export default function Board({ map, elements, label, readOnly }: Props) {
+  const [api, setApi] = useState<ExcalidrawImperativeAPI | null>(null);
+  const [start] = useState(() => ({ elements: map ? pull(map) : ordered(elements ?? []), scrollToContent: true, appState: { viewBackgroundColor: "transparent" } }));
+
+  // What another tab or the offline copy brings. Our own writes come with this board as their origin and are passed over.
+  useEffect(() => {
+    if (!map || !api) return;
+    const take = (_: Y.YMapEvent<string>, transaction: Y.Transaction): void => {
+      if (transaction.origin !== api) show();
+    };
+    const show = (): void => api.updateScene({ elements: pull(map) as never, captureUpdate: CaptureUpdateAction.NEVER });
+    show();
+    map.observe(take);
+    return () => map.unobserve(take);
+  }, [map, api]);
+
+  // Excalidraw reports a change on every pointer move: what changed is written once the hand rests, and when the board goes away.
+  useEffect(() => {
+    if (!map || !api || readOnly) return;
+    let timer = 0;
+    const write = (): void => {
+      timer = 0;
+      push(map, api.getSceneElementsIncludingDeleted() as unknown as BoardElement[], api);
+    };
+    const stop = api.onChange(() => {
+      if (!timer) timer = window.setTimeout(write, PAUSE_MS);
+    });
+    return () => {
+      stop();
+      if (timer) {
+        clearTimeout(timer);
+        write();
+      }
+    };
+  }, [map, api, readOnly]);
+
+  return (
+    <div className="board" role="application" aria-label={label}>
+      <Excalidraw
+        excalidrawAPI={setApi}
+        initialData={start as never}
+        theme={useSyncExternalStore(onTheme, theme)}
+        viewModeEnabled={readOnly}
+        detectScroll={false}
+        handleKeyboardGlobally={false}
+        aiEnabled={false}
+        UIOptions={{ tools: { image: false }, canvasActions: { loadScene: false, saveToActiveFile: false, export: false, saveAsImage: false, toggleTheme: false } }}
+      >
+        <MainMenu />
+      </Excalidraw>
+    </div>
+  );
+}

@@ -1,0 +1,48 @@
+/** A whiteboard in the answer's document: one entry for each element, so that two tabs merge by element and not by drawing. */
+import type * as Y from "yjs";
+
+export interface BoardElement {
+  id: string;
+  type: string;
+  version?: number;
+  index?: string | null;
+  isDeleted?: boolean;
+  [key: string]: unknown;
+}
+
+/** Elements from back to front, as their fractional indices say. */
+export function ordered(elements: BoardElement[]): BoardElement[] {
+  const key = (element: BoardElement): string => element.index ?? "";
+  return [...elements].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : a.id < b.id ? -1 : 1));
+}
+
+/** The elements that a map holds. An entry that is none is passed over. */
+export function pull(map: Y.Map<string>): BoardElement[] {
+  const found: BoardElement[] = [];
+  for (const [id, json] of map.entries()) {
+    try {
+      const element = JSON.parse(json) as BoardElement;
+      if (element && element.id === id && typeof element.type === "string") found.push(element);
+    } catch {
+      // Written by something else; the server says the same when it reads the scene.
+    }
+  }
+  return ordered(found);
+}
+
+/** Writes what differs, in one transaction with this origin. Deleted elements leave the map. Says whether anything was written. */
+export function push(map: Y.Map<string>, elements: readonly BoardElement[], origin: unknown): boolean {
+  const changes: [string, string | null][] = [];
+  for (const element of elements) {
+    const json = element.isDeleted ? null : JSON.stringify(element);
+    if (json === null ? map.has(element.id) : map.get(element.id) !== json) changes.push([element.id, json]);
+  }
+  if (!changes.length) return false;
+  map.doc!.transact(() => {
+    for (const [id, json] of changes) {
+      if (json === null) map.delete(id);
+      else map.set(id, json);
+    }
+  }, origin);
+  return true;
+}
