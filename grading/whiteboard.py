@@ -40,6 +40,11 @@ def _opposed(a: frozenset[str], b: frozenset[str]) -> bool:
     return any((axis, -pole) in poles(other, stem(other)) for word in a - b for axis, pole in poles(word, stem(word)) for other in b - a)
 
 
+def _swapped(a: Sequence[str], b: Sequence[str]) -> bool:
+    """Whether two labels differ in one word alone: an L1 cache is no L2 cache, a request queue no response queue."""
+    return len(set(a) - set(b)) == len(set(b) - set(a)) == 1 and bool(set(a) & set(b))
+
+
 def means(text: str, forms: Sequence[str], model: Encoder | None = None) -> bool:
     """Whether a label is one of these names: it holds the words of one, or (with an encoder) says the same. A denied name is none."""
     stems, squeezed, words = _words(text)
@@ -50,7 +55,8 @@ def means(text: str, forms: Sequence[str], model: Encoder | None = None) -> bool
     if model is None or len(stems) > 8:
         return False
     rows = model.encode([text, *forms])
-    return any(cos >= MEANS and not _opposed(words, _words(form)[2]) for cos, form in zip(rows[1:] @ rows[0], forms, strict=True))
+    return any(cos >= MEANS and not _opposed(words, _words(form)[2]) and not _swapped(stems, _words(form)[0])
+               for cos, form in zip(rows[1:] @ rows[0], forms, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

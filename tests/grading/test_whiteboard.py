@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 import grading
 from grading import Answer, Question, Rubric, RubricError
+from grading.encoder import encoder
 from grading.scene import Graph, SceneError, parse_scene, parse_text
+from grading.whiteboard import means
 
 
 class Board:
@@ -233,6 +235,15 @@ def test_a_scene_that_can_not_be_read_goes_to_a_person_and_the_text_counts() -> 
     score = mark('{"elements": [3]}', "Block table -> KV pool: maps")
     assert (score.total, score.state) == (2, "review")
     assert "elements[0]" in score.reason
+
+
+def test_a_name_is_met_by_its_words_or_its_meaning_and_not_by_a_neighbours() -> None:
+    for label, name in (("The waiting queue (FIFO)", "waiting queue"), ("Schedulers", "scheduler"), ("queue of waiting jobs", "job queue"),
+                        ("KV-cache", "KV cache")):
+        assert means(label, [name], encoder()), label
+    for label, name in (("Prefill workers", "decode workers"), ("L1 cache", "L2 cache"), ("request queue", "response queue"), ("Detokenizer", "tokenizer"),
+                        ("host memory", "device memory"), ("", "scheduler"), ("scheduler is not needed", "scheduler")):
+        assert not means(label, [name], encoder()), label
 
 
 def test_nothing_drawn_and_nothing_written_earns_nothing() -> None:
