@@ -118,8 +118,8 @@ def test_a_lone_request_fills_the_pool_to_its_last_page(checkpoints: Any, draft:
         pages = -(-(length + 8) // size)
         chosen = checkpoints("llama", 7)[0] if draft == "model" else draft
         llm = watch(LLM(folder, n_pages=pages, page_size=size, draft=chosen, draft_tokens=3, preemption=preemption, chunk=3))
-        output = llm.generate([prompt], GREEDY)[0]
-        assert output.outputs[0].token_ids == oracle.greedy(model, prompt, 8, eos_token_id=None)
+        first = llm.submit(prompt, GREEDY)
+        assert drain(llm, 100)[first].outputs[0].token_ids == oracle.greedy(model, prompt, 8, eos_token_id=None)
         assert llm.stats()["preemptions"] == 0
         at_rest(llm)
 
