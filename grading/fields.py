@@ -70,15 +70,24 @@ def _in_field(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
     return 0.0, f"{unit} can't stand for “{wanted.unit}”", span
 
 
+MAX_FIGURES, MAX_COUNTS = 30, 60  # different figures of one dimension, and bare numbers, that working out an estimate may take
+
+
 def _in_text(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
-    """A step stated in the prose: any number of the text that is the wanted quantity."""
-    expected = [(quantity(number.value, number.unit), number.tolerance) for number in wanted.accepted]
-    for found in find_quantities(answer.text[:200_000]):
-        for value, tolerance in expected:
-            unit = "" if value.dimensionless and is_count(found.unit) else found.unit
-            if unit is not None and compare(registry().Quantity(found.value, unit), value, tolerance) == "exact":
+    """A step stated in the prose: any number of the text that is the wanted quantity. Where so many figures of its kind stand that some would
+    hit anything, none counts."""
+    figures, why = find_quantities(answer.text[:200_000]), "this step is not in the text"
+    for number in wanted.accepted:
+        value = quantity(number.value, number.unit)
+        alike = [(f, registry().Quantity(f.value, "" if value.dimensionless else f.unit or "")) for f in figures
+                 if (is_count(f.unit) if value.dimensionless else f.unit is not None and f.unit.dimensionality == value.dimensionality)]
+        if len({float(q.to_base_units().magnitude) for _, q in alike}) > (MAX_COUNTS if value.dimensionless else MAX_FIGURES):
+            why = "the text holds so many figures of this kind that none can be taken for the step"
+            continue
+        for found, said in alike:
+            if compare(said, value, number.tolerance) == "exact":
                 return 1.0, "right", Evidence("text", found.start, found.end, answer.text[found.start : found.end])
-    return 0.0, "this step is not in the text", Evidence("text", 0, 0, "")
+    return 0.0, why, Evidence("text", 0, 0, "")
 
 
 _OPPOSED = ("un", "in", "im", "ir", "il", "non", "a", "anti", "de", "dis", "over", "under", "sub", "super", "up", "down")

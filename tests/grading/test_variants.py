@@ -133,6 +133,9 @@ def test_a_step_in_the_prose_may_be_said_in_any_of_its_forms() -> None:
     for text, points in (("That is 6.75 million tokens per hour.", 4), ("So 1,875 tokens/s on average.", 4), ("6,750,000 tokens/hour", 4),
                          ("That is 6.75 tokens per hour.", 0), ("1875", 0)):
         assert judge_quantities(step, Answer(text)).points == points, text
+    everything = " ".join(f"{1.03**n:.3g} million tokens per hour," for n in range(90))
+    spray = judge_quantities(step, Answer(everything))
+    assert (spray.points, "so many figures" in spray.missed[0]) == (0, True)
     assert Rubric.from_dict(rubric.to_dict()) == rubric
     with pytest.raises(RubricError, match=r"quantities\[0\]\.alternatives\[0\]\.unit"):
         one(value=1, alternatives=[{"value": 1, "unit": "bananas"}])
