@@ -6,6 +6,7 @@ All beams of a group have the same length; each step waits until the logits of e
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,7 @@ class Beams:
         for member, (table, computed, tokens) in zip(members, states, strict=False):
             member.table.release(scheduler.pool)
             member.table, member.computed, member.tokens = table, computed, tokens
+            member.counts = Counter(member.output)
             member.drafted = 0
         for member in members[len(alive) :]:
             scheduler.done(member)

@@ -60,7 +60,7 @@ def test_the_drafts_acceptance_makes_speculation_worth_it_and_not_trivial() -> N
     assert 0.55 < first[1] / first[0] < 0.8
 
 
-@pytest.mark.parametrize("wish", [{"stop": ["."]}, {"grammar": 'root ::= "a"'}, {"json_schema": {"type": "object"}}, {"heal": True}])
+@pytest.mark.parametrize("wish", [{"grammar": 'root ::= "a"'}, {"json_schema": {"type": "object"}}])
 def test_what_is_not_served_is_refused_by_name(wish: dict[str, object]) -> None:
     llm = LLM(checkpoint_path("target"), n_pages=8)
     with pytest.raises(RequestError, match=next(iter(wish))):

@@ -4,13 +4,16 @@ import itertools
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine import LLM, SamplingParams
-from engine.errors import EngineError, PromptTooLong, QueueFull, RequestError
+from engine.errors import PromptTooLong, QueueFull, RequestError
+from engine.sampling import Context
 from tests.engine import oracle
 from tests.engine.audit import at_rest, audit, watch
+from tests.engine.test_warpers import SAMPLER, request_of
 
 GREEDY = SamplingParams(temperature=0, max_tokens=8, ignore_eos=True)
 PROMPT = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
@@ -74,6 +77,25 @@ def test_samples_beside_beams_draw_from_their_own_logits(checkpoints: Any) -> No
     llm = LLM(checkpoints("llama")[0])
     mixed = llm.generate([[9, 8], PROMPT, [20, 21]], [beams, params, beams])[1]
     assert [o.token_ids for o in mixed.outputs] == [o.token_ids for o in alone.outputs]
+
+
+@pytest.mark.parametrize("penalty", [{"frequency_penalty": 1.5}, {"presence_penalty": 3.0}, {"repetition_penalty": 1.6}])
+def test_penalties_follow_a_beam_to_where_it_goes(checkpoints: Any, penalty: dict[str, float]) -> None:
+    """A search of one beam is greedy; each beam of a wider one is scored by its own tokens."""
+    llm = LLM(checkpoints("llama")[0])
+    params = SamplingParams(temperature=0, max_tokens=12, ignore_eos=True, **penalty)
+    greedy = llm.generate([PROMPT], params)[0].outputs[0].token_ids
+    assert greedy != llm.generate([PROMPT], SamplingParams(temperature=0, max_tokens=12, ignore_eos=True))[0].outputs[0].token_ids
+    assert llm.generate([PROMPT], params.clone(beam_width=1))[0].outputs[0].token_ids == greedy
+    best = llm.generate([PROMPT], params.clone(beam_width=4))[0].outputs[0]
+    score, tokens = 0.0, list(PROMPT)
+    for token in best.token_ids:
+        request = request_of(tokens, len(PROMPT), temperature=0.0, **penalty)
+        with torch.no_grad():
+            law = checkpoints("llama")[1](torch.tensor([tokens])).logits[:, -1].log_softmax(-1)
+        score += float(SAMPLER.adjust(law, [Context(request)])[0, token])
+        tokens.append(token)
+    assert best.cumulative_logprob == pytest.approx(score / 12, abs=1e-3)
 
 
 # -- a pool that is barely enough -----------------------------------------------------------------------------------------
@@ -299,4 +321,3 @@ def test_results_of_every_call_are_its_own(checkpoints: Any) -> None:
         assert [o.prompt_token_ids for o in outputs] == [prompt, prompt[::-1]]
         assert outputs[0].outputs[0].token_ids == oracle.greedy(model, prompt, 8, eos_token_id=None)
         assert len({o.request_id for o in outputs} | {waiting}) == 3
-    assert isinstance(EngineError(), Exception)
