@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,9 +16,10 @@ import httpx
 
 from grading.judge import JudgeFailure, Model
 
+log = logging.getLogger(__name__)
 MAX_REPLY = 1 << 20
 TRIES, PAUSE = 3, 0.5  # of a refused or broken connection, 429 and 5xx; seconds, doubling
-REPLY_TOKENS = 4096
+REPLY_TOKENS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Endpoint:
             left = max(0.1, end - time.monotonic())
             with httpx.Client(timeout=left, follow_redirects=False) as client, client.stream(
                     "POST", self.url.rstrip("/") + "/chat/completions", json=body, headers=headers) as reply:
+                if reply.status_code != 200:  # for whoever runs the site; candidates read only the number
+                    log.warning("the judge's endpoint answered %s: %s", reply.status_code, next(reply.iter_bytes(500), b"").decode("utf-8", "replace"))
                 if reply.status_code == 429 or reply.status_code >= 500:
                     raise _Busy(f"the judge's endpoint answered {reply.status_code}")
                 if reply.status_code != 200:

@@ -16,6 +16,7 @@ from typing import Any
 
 MAX_ELEMENTS, MAX_CHARS, MAX_BYTES, MAX_POINTS = 2000, 2000, 4 * 1024 * 1024, 500
 SNAP = 60.0  # scene units (CSS pixels at zoom 1) from an arrow's loose end to the box that it means
+REACH = 30.0  # and from there to a box inside another, which goes before the one around it
 NEAR = 40.0  # from a loose text to the arrow that it labels
 SHAPES = frozenset(["rectangle", "ellipse", "diamond"])
 FRAMES = frozenset(["frame", "magicframe"])
@@ -274,10 +275,13 @@ def _edges(arrows: Sequence[_Element], nodes: Sequence[Node], stands_for: Mappin
 
 
 def _nearest(point: Point, nodes: Sequence[Node]) -> str | None:
-    """The box nearest to an arrow's end; of several around the point the smallest."""
+    """The box nearest to an arrow's end. A box that holds others is around most ends that are drawn in it: what lies in it goes first when it is
+    within reach, and of several around the point the smallest."""
+    parents = {n.parent for n in nodes}
     found = [(n.box.distance(point), n.box.area, n.id) for n in nodes if n.box is not None]
     close = [item for item in found if item[0] <= SNAP]
-    return min(close)[2] if close else None
+    leaves = [item for item in close if item[0] <= REACH and item[2] not in parents]
+    return min(leaves or close)[2] if close else None
 
 
 _ARROW = re.compile(
