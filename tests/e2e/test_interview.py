@@ -231,6 +231,14 @@ def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:
     page.get_by_role("button", name="Start the clock").click()
     board = page.locator(".board canvas.interactive")
     board.wait_for(timeout=30_000)
+    # The board is no trap for who comes by keyboard: Tab leads through it to the text, which counts as much.
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('aria-label') || ''").startswith("Answer to"):
+            break
+    else:
+        pytest.fail("Tab never reached the text below the board")
+    page.evaluate("scrollTo(0, 0)")
     place = board.bounding_box()
     assert place is not None
     # Two boxes with their names, side by side, and an arrow from one to the other.
