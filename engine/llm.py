@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +13,7 @@ from engine.checkpoint import Checkpoint, load_checkpoint
 from engine.detokenize import StreamingDetokenizer
 from engine.engine import Engine
 from engine.errors import RequestError
+from engine.grammar import Grammar, GrammarConstraint, VocabularyMatrix, compile_grammar
 from engine.heal import Spelling, cut
 from engine.kv import PagedKV
 from engine.lora import Adapter, load_adapter
@@ -29,13 +32,7 @@ from engine.speculate import ModelDrafter, NGramDrafter
 from engine.verify import CoupledVerifier, RejectionVerifier
 
 Prompt = str | Sequence[int]
-
-
-# What the protocols provide for and nothing implements yet: refused by name rather than passed over.
-UNSERVED = {
-    "grammar": "no grammar compiler ships",
-    "json_schema": "no grammar compiler ships",
-}
+MAX_GRAMMARS = 64  # compiled ones that are kept
 
 
 class LLM:
@@ -82,6 +79,8 @@ class LLM:
         self.seed = seed
         self.adapters: dict[str, Adapter] = {}
         self._numbers = itertools.count()
+        self._grammars: dict[tuple[str | None, str | None], Grammar] = {}
+        self._vocabulary: VocabularyMatrix | None = None
         model = self.checkpoint.model
         most = min(max_length or self.config.max_position, self.config.max_position)
         self.limits = bounds = Limits(max_length=most, **limits)
@@ -172,14 +171,11 @@ class LLM:
         tokens = self._tokens(prompt)
         if adapter is not None and adapter not in self.adapters:
             raise RequestError(f"no adapter {adapter!r}; loaded are {sorted(self.adapters)}")
-        for name, instead in UNSERVED.items():
-            if getattr(params, name):
-                raise RequestError(f"{name} is not served by this version; {instead}")
         unknown = [t for t in params.logit_bias if not 0 <= t < self.config.vocab_size]
         if unknown:
             raise RequestError(f"SamplingParams.logit_bias: token {unknown[0]} is outside the vocabulary")
-        if self.tokenizer is None and (params.stop or params.heal):
-            raise RequestError("this checkpoint has no tokenizer, so it serves neither stop strings nor healing")
+        if self.tokenizer is None and (params.stop or params.heal or params.constrained):
+            raise RequestError("this checkpoint has no tokenizer, so it serves no stop strings, no healing and no grammars")
         spell = b""
         if params.heal and self.tokenizer is not None:
             tokens, spell = cut(tokens, self.tokenizer.vocabulary)
@@ -281,8 +277,25 @@ class LLM:
         if self.tokenizer is not None and p.beam_width is None:
             spelled = self.tokenizer.token_bytes if p.skip_special_tokens else self.tokenizer.text_bytes
             request.detokenizer = StreamingDetokenizer(spelled, p.stop, p.include_stop, len(spell), p.min_tokens if p.stop else 0)
-            if spell:
+            if p.constrained:
+                request.constraint = GrammarConstraint(self._grammar(p))
+            elif spell:
                 request.constraint = Spelling(self.tokenizer.vocabulary, spell, self.config.vocab_size)
+
+    def _grammar(self, p: SamplingParams) -> Grammar:
+        """The compiled grammar of a request, kept for the next one that asks for it. ConstraintError says what is wrong with it."""
+        assert self.tokenizer is not None
+        schema = p.json_schema if isinstance(p.json_schema, str) or p.json_schema is None else json.dumps(p.json_schema)
+        key = (p.grammar, schema)
+        if key not in self._grammars:
+            if self._vocabulary is None:
+                self._vocabulary = VocabularyMatrix(self.tokenizer.vocabulary.token_bytes)
+            encode = partial(self.tokenizer.encode, special=False)
+            rules = compile_grammar(p.grammar, schema)
+            self._grammars[key] = Grammar(rules, self._vocabulary, self.config.eos_ids, self.config.vocab_size, encode)
+            if len(self._grammars) > MAX_GRAMMARS:
+                self._grammars.pop(next(iter(self._grammars)))
+        return self._grammars[key]
 
     def _decode(self, tokens: Sequence[int]) -> str:
         return self.tokenizer.decode(tokens) if self.tokenizer is not None else ""

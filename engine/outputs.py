@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.errors import ConstraintError
 from engine.params import CompletionOutput, FinishReason, RequestOutput
 from engine.request import Group, Request
 
@@ -17,6 +18,11 @@ class Ending:
     def append(self, request: Request, token: int, logprobs: dict[int, float] | None = None) -> bool:
         """Take a token; True when the request has ended with it."""
         p = request.params
+        if request.constraint is not None and not request.shadow:
+            try:
+                request.constraint.advance(token)
+            except ConstraintError as error:  # no token of the vocabulary could come next, or the bias forbade those that could
+                return self.end(request, "error", str(error))
         request.tokens.append(token)
         if p.presence_penalty or p.frequency_penalty:
             request.counts[token] += 1
@@ -32,10 +38,8 @@ class Ending:
             request.text += request.detokenizer.feed([token])
             if request.detokenizer.stopped is not None:
                 return self.end(request, "stop", request.detokenizer.stopped)
-        if request.constraint is not None:
-            request.constraint.advance(token)
-            if request.constraint.complete:
-                return self.end(request, "stop")
+        if request.constraint is not None and request.constraint.complete:
+            return self.end(request, "stop")
         if request.output_len >= p.max_tokens or len(request.tokens) >= self.max_length:
             return self.end(request, "length")
         return False

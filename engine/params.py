@@ -45,7 +45,7 @@ class SamplingParams:
     length_penalty: float = 1.0
     early_stopping: bool | Literal["never"] = False
     grammar: str | None = None  # GBNF
-    json_schema: dict[str, Any] | str | None = None
+    json_schema: dict[str, Any] | bool | str | None = None
     heal: bool = False  # token healing: the prompt's last token may be replaced by a longer one
     skip_special_tokens: bool = True
 

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from engine.errors import QueueFull, RequestError
+from engine.errors import ConstraintError, QueueFull, RequestError
 from engine.llm import LLM, Prompt
 from engine.params import RequestOutput
 from engine.server.loop import EngineLoop, EngineStopped
@@ -101,7 +101,7 @@ class Api:
             status, code, param = {"model_not_found": 404, "too_large": 413}.get(error.code, 400), error.code, error.param
         elif isinstance(error, QueueFull):
             status, code = 429, "queue_full"
-        elif isinstance(error, RequestError):
+        elif isinstance(error, RequestError | ConstraintError):
             status, code = 400, "invalid_request"
         elif isinstance(error, EngineStopped):
             status, code = 503, "engine_stopped"

@@ -1,0 +1,237 @@
+"""A grammar as a pushdown automaton over bytes, made deterministic as far as it is visited.
+
+Rules become recursive transition networks (Woods 1970). A state is the set of stacks that the text so far allows; sets are numbered, and the row
+of a set in `Automaton.table` holds where each byte leads. Rows fill at first use, so that matching a vocabulary is table lookups over whole arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ConstraintError
+from engine.grammar.ast import Alt, Bytes, Chars, Expr, Rep, Seq, utf8
+
+DEAD, UNKNOWN = -1, -2
+MAX_NODES, MAX_STATES, MAX_STACKS = 200_000, 100_000, 10_000
+
+
+@dataclass(slots=True)
+class Node:
+    """Bytes lead to other nodes; a call runs a rule and goes on at its node; `ends` returns to the caller."""
+
+    arcs: list[tuple[int, int, int]] = field(default_factory=list)  # low byte, high byte, node
+    calls: list[tuple[str, int]] = field(default_factory=list)
+    jumps: list[int] = field(default_factory=list)
+    ends: bool = False
+
+
+class Automaton:
+    """`rules` maps names to expressions; the text is one `root`. Raises ConstraintError for an unknown rule, for left recursion (which a
+    machine that reads from the left never leaves) and for a grammar past the limits above."""
+
+    def __init__(self, rules: Mapping[str, Expr], root: str = "root"):
+        self.nodes: list[Node] = []
+        self.entry: dict[str, int] = {}
+        if root not in rules:
+            raise ConstraintError(f"the grammar has no rule {root!r} to start from")
+        for name in rules:
+            self.entry[name] = self._node()
+        for name, expression in rules.items():
+            end = self._node()
+            self.nodes[end].ends = True
+            self._build(expression, self.entry[name], end, rules, name)
+        self._refuse_left_recursion()
+        self._stacks: list[tuple[int, int]] = []  # number -> (node, stack below or -1)
+        self._numbers: dict[tuple[int, int], int] = {}
+        self._sets: list[frozenset[int]] = []  # -1 in a set: the text may end here
+        self._set_numbers: dict[frozenset[int], int] = {}
+        self.table = np.full((64, 256), UNKNOWN, np.int32)
+        self.start = self._number(self._close([self._stack(self.entry[root], -1)]))
+
+    # -- building ----------------------------------------------------------------------------------------------------
+
+    def _node(self) -> int:
+        if len(self.nodes) >= MAX_NODES:
+            raise ConstraintError(f"the grammar is too large: more than {MAX_NODES} states; are there large counts?")
+        self.nodes.append(Node())
+        return len(self.nodes) - 1
+
+    def _build(self, e: Expr, start: int, end: int, rules: Mapping[str, Expr], name: str) -> None:
+        """Lay `e` between two nodes."""
+        nodes = self.nodes
+        if isinstance(e, Bytes):
+            at = start
+            for n, byte in enumerate(e.data):
+                to = end if n == len(e.data) - 1 else self._node()
+                nodes[at].arcs.append((byte, byte, to))
+                at = to
+            if not e.data:
+                nodes[start].jumps.append(end)
+        elif isinstance(e, Chars):
+            for low, high in e.ranges:
+                for spans in utf8(low, high):
+                    at = start
+                    for n, (a, b) in enumerate(spans):
+                        to = end if n == len(spans) - 1 else self._node()
+                        nodes[at].arcs.append((a, b, to))
+                        at = to
+        elif isinstance(e, Seq):
+            at = start
+            for n, item in enumerate(e.items):
+                to = end if n == len(e.items) - 1 else self._node()
+                self._build(item, at, to, rules, name)
+                at = to
+            if not e.items:
+                nodes[start].jumps.append(end)
+        elif isinstance(e, Alt):
+            for item in e.items:
+                self._build(item, start, end, rules, name)
+        elif isinstance(e, Rep):
+            at = start
+            for _ in range(e.least):
+                to = self._node()
+                self._build(e.item, at, to, rules, name)
+                at = to
+            if e.most is None:
+                loop = self._node()
+                nodes[at].jumps.append(loop)
+                back = self._node()
+                self._build(e.item, loop, back, rules, name)
+                nodes[back].jumps.append(loop)
+                nodes[loop].jumps.append(end)
+            else:
+                for _ in range(e.most - e.least):
+                    nodes[at].jumps.append(end)
+                    to = self._node()
+                    self._build(e.item, at, to, rules, name)
+                    at = to
+                nodes[at].jumps.append(end)
+        else:
+            if e.rule not in rules:
+                raise ConstraintError(f"rule {name!r} uses {e.rule!r}, which is not defined")
+            nodes[start].calls.append((e.rule, end))
+
+    def _reach(self, start: int, empty: set[str]) -> tuple[set[str], bool]:
+        """(rules called before any byte from `start`, whether the end is reached without a byte), given the rules that may be empty."""
+        seen, todo, called, ends = {start}, [start], set[str](), False
+        while todo:
+            node = self.nodes[todo.pop()]
+            ends |= node.ends
+            called.update(rule for rule, _ in node.calls)
+            for to in [*node.jumps, *(back for rule, back in node.calls if rule in empty)]:
+                if to not in seen:
+                    seen.add(to)
+                    todo.append(to)
+        return called, ends
+
+    def _refuse_left_recursion(self) -> None:
+        empty: set[str] = set()
+        while more := {name for name, entry in self.entry.items() if name not in empty and self._reach(entry, empty)[1]}:
+            empty |= more
+        first = {name: self._reach(entry, empty)[0] for name, entry in self.entry.items()}
+        for name in self.entry:
+            seen, todo = set[str](), list(first[name])
+            while todo:
+                rule = todo.pop()
+                if rule == name:
+                    raise ConstraintError(f"rule {name!r} is left-recursive: it begins with itself; write a repetition instead")
+                if rule not in seen:
+                    seen.add(rule)
+                    todo += first[rule]
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def _stack(self, node: int, below: int) -> int:
+        key = (node, below)
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self._stacks)
+            self._stacks.append(key)
+        return number
+
+    def _close(self, stacks: list[int]) -> frozenset[int]:
+        """The stacks whose top reads a byte, reached without reading one; -1 when the text may end."""
+        seen, todo, out = set(stacks), list(stacks), set[int]()
+        while todo:
+            number = todo.pop()
+            if number == -1:
+                out.add(-1)
+                continue
+            at, below = self._stacks[number]
+            node = self.nodes[at]
+            if node.arcs:
+                out.add(number)
+            found = [self._stack(to, below) for to in node.jumps]
+            for rule, back in node.calls:
+                rest = self.nodes[back]
+                tail = rest.ends and not (rest.arcs or rest.calls or rest.jumps)  # a last call needs no return: the stack stays flat
+                found.append(self._stack(self.entry[rule], below if tail else self._stack(back, below)))
+            if node.ends:
+                found.append(below)
+            for other in found:
+                if other not in seen:
+                    seen.add(other)
+                    todo.append(other)
+            if len(seen) > MAX_STACKS:
+                raise ConstraintError("the grammar is too ambiguous: too many ways to read the same text")
+        return frozenset(out)
+
+    def _number(self, stacks: frozenset[int]) -> int:
+        number = self._set_numbers.get(stacks)
+        if number is None:
+            number = self._set_numbers[stacks] = len(self._sets)
+            if number >= MAX_STATES:
+                raise ConstraintError("the text is nested too deeply for this grammar")
+            self._sets.append(stacks)
+            if number >= len(self.table):
+                self.table = np.concatenate([self.table, np.full_like(self.table, UNKNOWN)])
+        return number
+
+    def step(self, state: int, byte: int) -> int:
+        """The state after a byte, or DEAD."""
+        known = int(self.table[state, byte])
+        if known != UNKNOWN:
+            return known
+        moved = []
+        for number in self._sets[state]:
+            if number >= 0:
+                at, below = self._stacks[number]
+                moved += [self._stack(to, below) for low, high, to in self.nodes[at].arcs if low <= byte <= high]
+        closed = self._close(moved) if moved else frozenset[int]()
+        to = self._number(closed) if closed else DEAD
+        self.table[state, byte] = to
+        return to
+
+    def run(self, state: int, data: bytes) -> int:
+        for byte in data:
+            if state == DEAD:
+                break
+            state = self.step(state, byte)
+        return state
+
+    def steps(self, states: NDArray[np.int32], data: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """`step` for whole arrays."""
+        out = self.table[states, data]
+        missing = np.flatnonzero(out == UNKNOWN)
+        if len(missing):
+            pairs = np.unique(states[missing].astype(np.int64) * 256 + data[missing])
+            for pair in pairs.tolist():
+                self.step(pair >> 8, pair & 255)
+            out[missing] = self.table[states[missing], data[missing]]
+        return out
+
+    def may_end(self, state: int) -> bool:
+        return -1 in self._sets[state]
+
+    def is_final(self, state: int) -> bool:
+        """Nothing may follow."""
+        return self._sets[state] == frozenset([-1])
+
+    def next_bytes(self, state: int) -> set[int]:
+        """Bytes that may come next."""
+        return {byte for number in self._sets[state] if number >= 0 for low, high, _ in self.nodes[self._stacks[number][0]].arcs
+                for byte in range(low, high + 1)}  # fmt: skip

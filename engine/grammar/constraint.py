@@ -1,0 +1,169 @@
+"""A compiled grammar over one vocabulary, and a request's place in it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import ConstraintError
+from engine.grammar.ast import Expr
+from engine.grammar.automaton import DEAD, Automaton
+
+MASKS = 512  # kept per grammar
+
+
+class VocabularyMatrix:
+    """Tokens sorted by their bytes' length, as one padded array: `data [tokens, longest]` uint8. Tokens without bytes are left out."""
+
+    def __init__(self, token_bytes: Sequence[bytes]):
+        self.token_bytes = list(token_bytes)
+        order = sorted((token for token, data in enumerate(self.token_bytes) if data), key=lambda token: -len(self.token_bytes[token]))
+        self.ids = np.array(order, np.int64)
+        self.lengths = np.array([len(self.token_bytes[token]) for token in order], np.int64)
+        longest = int(self.lengths[0]) if order else 0
+        joined = b"".join(self.token_bytes[token].ljust(longest, b"\0") for token in order)
+        self.data = np.ascontiguousarray(np.frombuffer(joined, np.uint8).reshape(len(order), longest).T)  # [longest, tokens]
+
+
+class Grammar:
+    """Rules compiled for a vocabulary. `width` is the model's vocabulary; ids past the tokenizer's are never allowed.
+
+    Masks are cached by state: at a state met before, a mask costs a look-up.
+    """
+
+    def __init__(self, rules: Mapping[str, Expr], vocabulary: VocabularyMatrix, eos_ids: frozenset[int], width: int,
+                 encode: Callable[[str], list[int]] | None = None):  # fmt: skip
+        self.automaton, self.vocabulary, self.eos_ids, self.width = Automaton(rules), vocabulary, eos_ids, width
+        self.encode = encode
+        self._masks: OrderedDict[int, Tensor] = OrderedDict()
+        self._narrow: dict[int, tuple[int, ...]] = {}
+
+    def mask(self, state: int) -> Tensor:
+        """Bool ``[width]``: the tokens whose bytes may come next, and the end-of-sequence ids where the text may end."""
+        mask = self._masks.get(state)
+        if mask is None:
+            mask = self._masks[state] = self._match(state)
+            if len(self._masks) > MASKS:
+                self._masks.popitem(last=False)
+        else:
+            self._masks.move_to_end(state)
+        return mask
+
+    def _match(self, state: int) -> Tensor:
+        v, automaton = self.vocabulary, self.automaton
+        allowed = np.zeros(self.width, bool)
+        alive = np.arange(len(v.ids))  # rows whose bytes were matched so far; they stand in falling order of length
+        states = np.full(len(v.ids), state, np.int32)
+        for position in range(len(v.data)):
+            if not len(alive):
+                break
+            states = automaton.steps(states, v.data[position, alive])
+            kept = states != DEAD
+            alive, states = alive[kept], states[kept]
+            done = v.lengths[alive] == position + 1
+            allowed[v.ids[alive[done]]] = True
+            alive, states = alive[~done], states[~done]
+        if automaton.may_end(state):
+            allowed[[token for token in self.eos_ids if token < self.width]] = True
+        return torch.from_numpy(allowed)
+
+    def forced_bytes(self, state: int, most: int = 256) -> tuple[bytes, int]:
+        """(the bytes that must come next, the state behind them): as long as just one byte may follow and the text may not end."""
+        out = bytearray()
+        while len(out) < most and not self.automaton.may_end(state):
+            following = self.automaton.next_bytes(state)
+            if len(following) != 1:
+                break
+            out.append(byte := following.pop())
+            state = self.automaton.step(state, byte)
+        return bytes(out), state
+
+    def forced_tokens(self, state: int) -> tuple[int, ...]:
+        """How the tokenizer spells the forced text, less its last token where more text could have become part of that token."""
+        if state not in self._narrow:
+            self._narrow[state] = self._spell(state)
+        return self._narrow[state]
+
+    def _spell(self, state: int) -> tuple[int, ...]:
+        data, behind = self.forced_bytes(state)
+        if self.encode is None or not data:
+            return ()
+        try:
+            ids = self.encode(data.decode())
+        except UnicodeDecodeError:
+            return ()
+        known = len(self.vocabulary.token_bytes)
+        if b"".join(self.vocabulary.token_bytes[token] for token in ids if token < known) != data:
+            return ()  # a tokenizer that does not spell text as it stands
+        return tuple(ids if self.automaton.is_final(behind) else ids[:-1])
+
+
+class GrammarConstraint:
+    """An `engine.seams.Constraint`.
+
+    Where the grammar forces a text, only the tokenizer's own spelling of it is allowed (`canonical`): the text is the same, the model is spared
+    spellings that it never saw, and those tokens need no forward pass of their own (jump-forward). The rule depends on nothing but the state,
+    so drafts, forks and replays meet the same masks.
+    """
+
+    def __init__(self, grammar: Grammar, canonical: bool = True):
+        self.grammar, self.canonical = grammar, canonical
+        self._states = [grammar.automaton.start]
+        self._ended = [False]
+
+    def mask(self) -> Tensor:
+        if self._ended[-1]:
+            mask = torch.zeros(self.grammar.width, dtype=torch.bool)
+            mask[[token for token in self.grammar.eos_ids if token < self.grammar.width]] = True
+            return mask
+        forced = self._next()
+        if forced is None:
+            return self.grammar.mask(self._states[-1])
+        mask = torch.zeros(self.grammar.width, dtype=torch.bool)
+        mask[forced] = True
+        return mask
+
+    def _next(self) -> int | None:
+        ids = self.grammar.forced_tokens(self._states[-1]) if self.canonical else ()
+        return ids[0] if ids else None
+
+    def advance(self, token: int) -> None:
+        state, ended = self._states[-1], self._ended[-1]
+        if token in self.grammar.eos_ids and (ended or self.grammar.automaton.may_end(state)):
+            self._states.append(state)
+            self._ended.append(True)
+            return
+        known = self.grammar.vocabulary.token_bytes
+        data = known[token] if 0 <= token < len(known) else b""
+        to = self.grammar.automaton.run(state, data) if data and not ended else DEAD
+        forced = self._next()
+        if to == DEAD or (forced is not None and token != forced):
+            raise ConstraintError(f"the grammar does not allow token {token} here")
+        self._states.append(to)
+        self._ended.append(False)
+
+    def rollback(self, n: int) -> None:
+        if n:
+            del self._states[-n:], self._ended[-n:]
+
+    def forced(self) -> list[int]:
+        if self._ended[-1] or not self.canonical:
+            return []
+        out, state = [], self._states[-1]
+        while ids := self.grammar.forced_tokens(state):  # token by token, as `mask` would have it
+            out.append(ids[0])
+            state = self.grammar.automaton.run(state, self.grammar.vocabulary.token_bytes[ids[0]])
+        return out
+
+    @property
+    def complete(self) -> bool:
+        return self._ended[-1] or self.grammar.automaton.is_final(self._states[-1])
+
+    @property
+    def stuck(self) -> bool:
+        """No token of the vocabulary may come next."""
+        return not bool(self.mask().any())

@@ -1,0 +1,393 @@
+"""JSON Schema (2020-12, the part that a generator can hold to) as rules over bytes.
+
+The text is JSON without blanks, properties in the order of the schema and then any additional ones. A keyword that is not served is refused by
+name with its place; none is passed over in silence but annotations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from engine.errors import ConstraintError
+from engine.grammar import numbers, regex
+from engine.grammar.ast import EMPTY, Alt, Bytes, Chars, Expr, Ranges, Ref, Rep, alt, complement, maybe, ranges, seq, text, union
+
+ANNOTATIONS = {"title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated", "readOnly", "writeOnly", "$defs", "definitions",
+               "$anchor"}  # fmt: skip
+KEYWORDS = {
+    "object": {"properties", "required", "additionalProperties", "minProperties", "maxProperties"},
+    "array": {"items", "prefixItems", "minItems", "maxItems"},
+    "string": {"minLength", "maxLength", "pattern", "format"},
+    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
+}
+TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
+MAX_DEPTH, MAX_LENGTH = 64, 2000
+
+# JSON strings: what stands as it is, and what is escaped. Only control characters and DEL are written by number, a slash never is.
+UNESCAPED = complement(ranges((0, 0x1F), '"', "\\", "\x7f"))
+HEX = Chars(ranges("09", "af", "AF"))
+CONTROL = seq(text("u00"), Alt((seq(Chars(ranges("01")), HEX), seq(text("7"), Chars(ranges("f", "F"))))))
+ESCAPED = seq(text("\\"), Alt((Chars(ranges('"', "\\", "b", "f", "n", "r", "t")), CONTROL)))
+CHAR = Alt((Chars(UNESCAPED), ESCAPED))
+QUOTE, COMMA, COLON = text('"'), text(","), text(":")
+SHORT = {0x22: '\\"', 0x5C: "\\\\", 0x08: "\\b", 0x0C: "\\f", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x7F: "\\u007f"}
+
+BASE: dict[str, Expr] = {
+    "string": seq(QUOTE, Rep(CHAR, 0, None), QUOTE),
+    "integer": numbers.INTEGER,
+    "number": numbers.NUMBER,
+    "boolean": Alt((text("true"), text("false"))),
+    "null": text("null"),
+    "pair": seq(Ref("string"), COLON, Ref("value")),
+    "object": seq(text("{"), maybe(seq(Ref("pair"), Rep(seq(COMMA, Ref("pair")), 0, None))), text("}")),
+    "array": seq(text("["), maybe(seq(Ref("value"), Rep(seq(COMMA, Ref("value")), 0, None))), text("]")),
+    "value": Alt(tuple(Ref(name) for name in ("object", "array", "string", "number", "boolean", "null"))),
+}
+_DATE = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+_TIME = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
+_OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+FORMATS = {
+    "date": f"^{_DATE}$", "time": f"^{_TIME}$", "date-time": f"^{_DATE}T{_TIME}$", "ipv4": rf"^({_OCTET}\.){{3}}{_OCTET}$",
+    "uuid": r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", "email": r"^[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$",
+}  # fmt: skip
+
+
+def compile_schema(schema: dict[str, Any] | bool | str) -> dict[str, Expr]:
+    """Rules for the texts that satisfy a schema (JSON text, or what it parses to); the start is `root`."""
+    if isinstance(schema, str):
+        try:
+            schema = json.loads(schema)
+        except (ValueError, RecursionError) as error:
+            raise ConstraintError(f"the JSON schema is not JSON: {error}") from None
+    return _Compiler(schema).rules()
+
+
+def quoted(value: Any) -> Bytes:
+    return text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def in_string(spans: Ranges) -> Expr:
+    """One character of a set, as it stands inside a JSON string. Control characters without a short escape are left out."""
+    items: list[Expr] = [text(escape) for code, escape in SHORT.items() if any(low <= code <= high for low, high in spans)]
+    plain = complement(union([*complement(spans), *complement(UNESCAPED)]))
+    if plain:
+        items.insert(0, Chars(plain))
+    if not items:
+        raise ConstraintError("a pattern asks for a character that JSON texts can't hold here")
+    return alt(items)
+
+
+class _Compiler:
+    def __init__(self, schema: Any):
+        self.schema = schema
+        self.made: dict[str, Expr] = {}
+        self.refs: dict[str, str] = {}
+        self.depth = 0
+
+    def rules(self) -> dict[str, Expr]:
+        root = self.expr(self.schema, "$")
+        return {"root": root, **self.made, **BASE}
+
+    def rule(self, expression: Expr) -> Ref:
+        name = f"r{len(self.made)}"
+        self.made[name] = expression
+        return Ref(name)
+
+    def refuse(self, path: str, problem: str) -> ConstraintError:
+        return ConstraintError(f"JSON schema, {path}: {problem}")
+
+    def expr(self, schema: Any, path: str) -> Expr:
+        self.depth += 1
+        try:
+            if self.depth > MAX_DEPTH:
+                raise self.refuse(path, f"nested more than {MAX_DEPTH} deep")
+            if schema is True or schema == {}:
+                return Ref("value")
+            if schema is False:
+                raise self.refuse(path, "false allows nothing")
+            if not isinstance(schema, dict):
+                raise self.refuse(path, f"a schema is an object or a boolean, not {type(schema).__name__}")
+            return self.node({key: value for key, value in schema.items() if key not in ANNOTATIONS}, path)
+        finally:
+            self.depth -= 1
+
+    def node(self, schema: dict[str, Any], path: str) -> Expr:
+        if not schema:
+            return Ref("value")
+        if "$ref" in schema:
+            rest = {key: value for key, value in schema.items() if key != "$ref"}
+            return self.node(self.merge(self.target(schema["$ref"], path), rest, path), path) if rest else self.reference(schema["$ref"], path)
+        if "allOf" in schema:
+            merged = {key: value for key, value in schema.items() if key != "allOf"}
+            for n, part in enumerate(self.many(schema, "allOf", path)):
+                merged = self.merge(merged, self.plain(part, f"{path}.allOf[{n}]"), f"{path}.allOf[{n}]")
+            return self.node(merged, path)
+        for word in ("anyOf", "oneOf"):
+            if word in schema:
+                rest = {key: value for key, value in schema.items() if key != word}
+                parts = [self.plain(part, f"{path}.{word}[{n}]") for n, part in enumerate(self.many(schema, word, path))]
+                if word == "oneOf" and not all(self.disjoint(a, b) for a, b in combinations(parts, 2)):
+                    raise self.refuse(f"{path}.oneOf", "the choices may overlap; use anyOf, or tell them apart by type or by a constant property")
+                return alt([self.node(self.merge(rest, part, path), f"{path}.{word}[{n}]") for n, part in enumerate(parts)])
+        if "const" in schema or "enum" in schema:
+            return self.values(schema, path)
+        return self.typed(schema, path)
+
+    def many(self, schema: Mapping[str, Any], word: str, path: str) -> list[Any]:
+        if not isinstance(schema[word], list) or not schema[word]:
+            raise self.refuse(f"{path}.{word}", "must be a list with at least one schema")
+        return list(schema[word])
+
+    def plain(self, schema: Any, path: str) -> dict[str, Any]:
+        """A schema as an object without annotations, a lone reference followed."""
+        for _ in range(MAX_DEPTH):
+            if schema is True:
+                return {}
+            if not isinstance(schema, dict):
+                raise self.refuse(path, "false allows nothing" if schema is False else "a schema is an object or a boolean")
+            bare: dict[str, Any] = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
+            if set(bare) != {"$ref"}:
+                return bare
+            schema = self.target(bare["$ref"], path)
+        raise self.refuse(path, "references without end")
+
+    def target(self, ref: Any, path: str) -> Any:
+        if not isinstance(ref, str) or not ref.startswith("#"):
+            raise self.refuse(f"{path}.$ref", f"{ref!r}: only references inside the schema (#/...) are served")
+        found = self.schema
+        for part in ref[1:].split("/")[1:]:
+            part = part.replace("~1", "/").replace("~0", "~")
+            if isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+                found = found[int(part)]
+            elif isinstance(found, dict) and part in found:
+                found = found[part]
+            else:
+                raise self.refuse(f"{path}.$ref", f"{ref} points at nothing")
+        return found if isinstance(found, bool) else dict(found) if isinstance(found, dict) else self._no_schema(ref, path)
+
+    def _no_schema(self, ref: str, path: str) -> Any:
+        raise self.refuse(f"{path}.$ref", f"{ref} points at no schema")
+
+    def reference(self, ref: Any, path: str) -> Expr:
+        if ref not in self.refs:
+            target = self.target(ref, path)
+            name = self.refs[ref] = f"ref{len(self.refs)}"
+            depth, self.depth = self.depth, 0
+            self.made[name] = self.expr(target, str(ref))
+            self.depth = depth
+        return Ref(self.refs[ref])
+
+    def merge(self, a: Any, b: Any, path: str) -> dict[str, Any]:
+        """A schema that says what both say."""
+        a, b = self.plain(a, path), self.plain(b, path)
+        out = dict(a)
+        for key, value in b.items():
+            if key not in out or out[key] == value:
+                out[key] = value
+            elif key == "properties":
+                out[key] = {**out[key], **{name: {"allOf": [out[key][name], s]} if name in out[key] else s for name, s in value.items()}}
+            elif key == "required":
+                out[key] = [*out[key], *(name for name in value if name not in out[key])]
+            elif key in ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"):
+                out[key] = max(out[key], value)
+            elif key in ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"):
+                out[key] = min(out[key], value)
+            elif key == "type":
+                out[key] = [t for t in _types(out[key]) if t in _types(value) or (t == "integer" and "number" in _types(value))]
+            elif key in ("allOf", "anyOf", "oneOf") and "allOf" not in out:
+                out["allOf"] = [{key: value}]
+            else:
+                raise self.refuse(path, f"two different {key} can't be joined")
+        for one, other in ((a, b), (b, a)):
+            if one.get("additionalProperties", True) is not True and set(other.get("properties", {})) - set(one.get("properties", {})):
+                raise self.refuse(path, "additionalProperties beside properties of another part can't be joined")
+        return out
+
+    def disjoint(self, a: dict[str, Any], b: dict[str, Any]) -> bool:
+        def types(schema: dict[str, Any]) -> set[str]:
+            found = set(_types(schema["type"])) if "type" in schema else {_type_of(v) for v in _values(schema)} if _values(schema) else set(TYPES)
+            return found | ({"integer"} if "number" in found else set())
+
+        if not types(a) & types(b):
+            return True
+        if _values(a) and _values(b):
+            return not {json.dumps(v, sort_keys=True) for v in _values(a)} & {json.dumps(v, sort_keys=True) for v in _values(b)}
+        if types(a) == types(b) == {"object"}:
+            for name in set(a.get("required", [])) & set(b.get("required", [])):
+                one, other = (s.get("properties", {}).get(name) for s in (a, b))
+                if isinstance(one, dict) and isinstance(other, dict) and self.disjoint(self.plain(one, name), self.plain(other, name)):
+                    return True
+        return False
+
+    def values(self, schema: dict[str, Any], path: str) -> Expr:
+        rest = schema.keys() - {"const", "enum", "type"}
+        if rest:
+            raise self.refuse(path, f"{sorted(rest)[0]} beside enum or const is not served")
+        if "enum" in schema and not isinstance(schema["enum"], list):
+            raise self.refuse(f"{path}.enum", "must be a list")
+        found = [v for v in _values(schema) if "type" not in schema or _type_of(v) in _types(schema["type"]) or (
+            _type_of(v) == "integer" and "number" in _types(schema["type"]))]  # fmt: skip
+        if not found:
+            raise self.refuse(path, "no value is left that satisfies it")
+        return alt([quoted(value) for value in found])
+
+    def typed(self, schema: dict[str, Any], path: str) -> Expr:
+        known = {"type"}.union(*KEYWORDS.values())
+        for word in schema:
+            if word not in known:
+                raise self.refuse(path, f"the keyword {word!r} is not served")
+        types = _types(schema.get("type", ["object", "array", "string", "number", "boolean", "null"]))
+        for name in types:
+            if name not in TYPES:
+                raise self.refuse(f"{path}.type", f"{name!r} is no type")
+        if not types:
+            raise self.refuse(path, "no type is left that satisfies it")
+        makers: dict[str, Callable[[dict[str, Any], str], Expr]] = {
+            "object": self.object, "array": self.array, "string": self.string, "number": self.number, "integer": self.integer}  # fmt: skip
+        out = []
+        for name in types:
+            own = {key: value for key, value in schema.items() if key in KEYWORDS.get("number" if name == "integer" else name, ())}
+            out.append(makers[name](own, path) if own else Ref(name))
+        return alt(out)
+
+    def size(self, schema: Mapping[str, Any], low: str, high: str, path: str) -> tuple[int, int | None]:
+        least, most = schema.get(low, 0), schema.get(high)
+        for word, value in ((low, least), (high, most)):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_LENGTH):
+                raise self.refuse(f"{path}.{word}", f"must be a whole number up to {MAX_LENGTH}")
+        if most is not None and most < least:
+            raise self.refuse(path, f"{high} is below {low}")
+        return least, most
+
+    # -- types -------------------------------------------------------------------------------------------------------
+
+    def string(self, schema: dict[str, Any], path: str) -> Expr:
+        least, most = self.size(schema, "minLength", "maxLength", path)
+        pattern = schema.get("pattern")
+        if "format" in schema:
+            if schema["format"] not in FORMATS:
+                raise self.refuse(f"{path}.format", f"{schema['format']!r} is not served; there are {', '.join(sorted(FORMATS))}")
+            if pattern is not None:
+                raise self.refuse(path, "pattern and format together are not served")
+            pattern = FORMATS[schema["format"]]
+        if pattern is None:
+            return seq(QUOTE, Rep(CHAR, least, most), QUOTE)
+        if least or most is not None:
+            raise self.refuse(path, "a length beside pattern or format is not served; say it in the pattern")
+        if not isinstance(pattern, str):
+            raise self.refuse(f"{path}.pattern", "must be a text")
+        try:
+            return seq(QUOTE, regex.parse(pattern, in_string, Rep(CHAR, 0, None)), QUOTE)
+        except ConstraintError as error:
+            raise self.refuse(f"{path}.pattern", str(error)) from None
+
+    def bounds(self, schema: dict[str, Any], path: str) -> tuple[int | None, int | None, bool, bool]:
+        for word, value in schema.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+                raise self.refuse(f"{path}.{word}", "must be a whole number")
+        low, high = schema.get("minimum"), schema.get("maximum")
+        above, under = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+        open_low = above is not None and (low is None or above >= low)
+        open_high = under is not None and (high is None or under <= high)
+        low, high = above if open_low else low, under if open_high else high
+        return None if low is None else int(low), None if high is None else int(high), open_low, open_high
+
+    def integer(self, schema: dict[str, Any], path: str) -> Expr:
+        low, high, open_low, open_high = self.bounds(schema, path)
+        found = numbers.integers(None if low is None else low + open_low, None if high is None else high - open_high)
+        if found is None:
+            raise self.refuse(path, "no integer lies between the bounds")
+        return found
+
+    def number(self, schema: dict[str, Any], path: str) -> Expr:
+        found = numbers.decimals(*self.bounds(schema, path))
+        if found is None:
+            raise self.refuse(path, "no number lies between the bounds")
+        return found
+
+    def array(self, schema: dict[str, Any], path: str) -> Expr:
+        least, most = self.size(schema, "minItems", "maxItems", path)
+        first = schema.get("prefixItems", [])
+        if not isinstance(first, list):
+            raise self.refuse(f"{path}.prefixItems", "must be a list of schemas")
+        heads = [self.expr(item, f"{path}.prefixItems[{n}]") for n, item in enumerate(first)]
+        rest = None if schema.get("items") is False else self.rule(self.expr(schema.get("items", True), f"{path}.items"))
+        if rest is None:
+            most = len(heads) if most is None else min(most, len(heads))
+        if most is not None and least > most:
+            raise self.refuse(path, f"minItems = {least}, but at most {most} items are allowed")
+        heads = heads[:most] if most is not None else heads
+        # From the end: what may follow item n.
+        tail: Expr = EMPTY
+        n = len(heads)
+        if rest is not None and (most is None or most > n):
+            more = seq(COMMA, rest) if n else rest
+            again = Rep(seq(COMMA, rest), max(0, least - n - 1), None if most is None else most - n - 1)
+            tail = seq(more, again) if least > n else maybe(seq(more, again))
+        for k in range(n - 1, -1, -1):
+            item = seq(COMMA, heads[k], tail) if k else seq(heads[k], tail)
+            tail = item if least > k else maybe(item)
+        return seq(text("["), tail, text("]"))
+
+    def object(self, schema: dict[str, Any], path: str) -> Expr:
+        properties, required, additional = schema.get("properties", {}), schema.get("required", []), schema.get("additionalProperties", True)
+        if not isinstance(properties, dict) or not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+            raise self.refuse(path, "properties must be an object and required a list of names")
+        properties = {**properties, **{name: additional for name in required if name not in properties}}
+        pairs = [seq(quoted(name), COLON, self.expr(value, f"{path}.properties.{name}")) for name, value in properties.items()]
+        extra = None
+        if additional is not False:
+            extra = self.rule(seq(self.other_key(list(properties)), COLON, self.expr(additional, f"{path}.additionalProperties")))
+        least, most = self.size(schema, "minProperties", "maxProperties", path)
+        if (least > len(required)) or most is not None:
+            if properties or extra is None:
+                raise self.refuse(path, "minProperties and maxProperties beside properties are not served")
+            body = seq(extra, Rep(seq(COMMA, extra), max(0, least - 1), None if most is None else most - 1)) if most != 0 else EMPTY
+            return seq(text("{"), body if least else maybe(body), text("}"))
+        # `following`: what comes after property n when one was written before; `opening`: when none was.
+        following: Expr = Rep(seq(COMMA, extra), 0, None) if extra else EMPTY
+        opening: Expr = maybe(seq(extra, Rep(seq(COMMA, extra), 0, None))) if extra else EMPTY
+        for name, pair in zip(reversed(properties), reversed(pairs), strict=True):
+            after = self.rule(following)
+            if name in required:
+                opening, following = seq(pair, after), seq(COMMA, pair, after)
+            else:
+                opening = alt([seq(pair, after), self.rule(opening)])
+                following = seq(maybe(seq(COMMA, pair)), after)
+        return seq(text("{"), opening, text("}"))
+
+    def other_key(self, names: Sequence[str]) -> Expr:
+        """A key that is none of `names`. It is written without escapes, so that none of them can hide in one."""
+        if not names:
+            return Ref("string")
+        return seq(QUOTE, self._not_in([name for name in names if quoted(name).data == b'"' + name.encode() + b'"']), QUOTE)
+
+    def _not_in(self, names: Sequence[str]) -> Expr:
+        heads = {name[0] for name in names if name}
+        choices: list[Expr] = [seq(Chars(complement(union([*complement(UNESCAPED), *((ord(h), ord(h)) for h in heads)]))), Rep(Chars(UNESCAPED), 0, None))]
+        choices += [seq(text(head), self._not_in([name[1:] for name in names if name[:1] == head])) for head in sorted(heads)]
+        if "" not in names:
+            choices.append(EMPTY)
+        return alt(choices)
+
+
+def _types(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _values(schema: Mapping[str, Any]) -> list[Any]:
+    if "const" in schema:
+        return [schema["const"]] if "enum" not in schema or schema["const"] in schema["enum"] else []
+    found = schema.get("enum", [])
+    return found if isinstance(found, list) else []
+
+
+def _type_of(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "boolean"
+    if isinstance(value, int | float):
+        return "integer" if value == int(value) else "number"
+    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"

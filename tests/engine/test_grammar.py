@@ -1,0 +1,291 @@
+"""Grammars: the masks equal brute force and llguidance's, and what is generated under them parses."""
+
+import json
+import random
+from typing import Any
+
+import jsonschema
+import llguidance
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import LLM, SamplingParams, checkpoint_path
+from engine.errors import ConstraintError, RequestError
+from engine.grammar import Grammar, GrammarConstraint, VocabularyMatrix, compile_grammar, compile_schema
+from engine.grammar.ast import utf8
+from engine.grammar.automaton import DEAD, Automaton
+from tests.engine.schemas import SCHEMAS, obj
+
+# -- GBNF against brute force --------------------------------------------------------------------------------------------
+
+GRAMMARS = [
+    'root ::= "ab"* "c"', 'root ::= [a-c]+ | "b" root', 'root ::= "(" root ")" | ""', "root ::= x y\nx ::= [^a] | \"aa\"\ny ::= x{1,2}",
+    'root ::= "é" [à-ü]? # comment\n', 'root ::= (\n "a"\n | "b" )+ "c"?', 'root ::= ("a" | "ab") ("bc" | "c")', 'root ::= item{2,3} ","?\nitem ::= [ab]',
+    "root ::= [a-b€]{0,2}",
+]  # fmt: skip
+TOY = [b"", b"a", b"b", b"ab", b"abc", b"c", b"bc", b"(", b")", b"((", b"()", "é".encode(), b"\xc3", b"\xa9", b"\xa0", "€".encode(), b"\xe2\x82", b"\xac", b",",
+       b"aa"]  # fmt: skip
+EOS = len(TOY)
+
+
+def viable(automaton: Automaton, data: bytes) -> bool:
+    """Whether some text of the language begins with `data`: read one byte at a time by sets of positions, with nothing cached."""
+    return automaton.run(automaton.start, data) != DEAD
+
+
+@pytest.mark.parametrize("source", GRAMMARS)
+@given(data=st.data())
+def test_masks_equal_brute_force(source: str, data: st.DataObject) -> None:
+    rules = compile_grammar(source)
+    grammar, oracle = Grammar(rules, VocabularyMatrix(TOY), frozenset([EOS]), EOS + 3), Automaton(rules)
+    constraint, text = GrammarConstraint(grammar, canonical=False), b""
+    for _ in range(data.draw(st.integers(0, 6))):
+        allowed = constraint.mask().nonzero().flatten().tolist()
+        expected = [t for t, piece in enumerate(TOY) if piece and viable(oracle, text + piece)]
+        assert allowed == expected + ([EOS] if oracle.may_end(oracle.run(oracle.start, text)) else [])
+        tokens = [t for t in allowed if t != EOS]
+        if not tokens:
+            break
+        token = data.draw(st.sampled_from(tokens))
+        before = constraint.mask()
+        constraint.advance(token)
+        constraint.mask()
+        constraint.rollback(1)
+        assert torch.equal(constraint.mask(), before)
+        for wrong in set(range(len(TOY))) - set(allowed):
+            with pytest.raises(ConstraintError):
+                constraint.advance(wrong)
+        constraint.advance(token)
+        text += TOY[token]
+
+
+LANGUAGES: dict[str, tuple[list[str], list[str]]] = {
+    'root ::= "ab"* "c"': (["c", "abc", "ababc"], ["", "ab", "abac", "cc"]),
+    'root ::= "(" root ")" | ""': (["", "()", "((()))"], ["(", ")(", "()()"]),
+    'root ::= [^a-c\\n]{2,3} "\\x41\\u00e9"?': (["xy", "éßx", "xyA\u00e9"], ["ax", "x", "x\n", "xyzw"]),
+    "root ::= a | b\na ::= \"1\" b?\nb ::= \"2\" a?": (["1", "12", "121", "2", "2121"], ["", "11", "22"]),
+    'root ::= .{2} "-"': (["ab-", "😀é-"], ["a-", "abc-"]),
+}
+
+
+@pytest.mark.parametrize("source", LANGUAGES)
+def test_a_grammar_holds_its_texts_and_no_others(source: str) -> None:
+    automaton = Automaton(compile_grammar(source))
+    right, wrong = LANGUAGES[source]
+
+    def holds(text: str) -> bool:
+        state = automaton.run(automaton.start, text.encode())
+        return state != DEAD and automaton.may_end(state)
+
+    assert [holds(text) for text in right] == [True] * len(right)
+    assert [holds(text) for text in wrong] == [False] * len(wrong)
+
+
+@given(low=st.integers(0, 0x10FFFF), size=st.integers(0, 0x3000))
+def test_ranges_of_characters_are_spelled_exactly(low: int, size: int) -> None:
+    high = min(low + size, 0x10FFFF)
+    if not (high < 0xD800 or low > 0xDFFF):
+        return
+    spans = utf8(low, high)
+    for code in {low, high, (low + high) // 2, max(0, low - 1), min(0x10FFFF, high + 1)}:
+        if not 0xD800 <= code <= 0xDFFF:
+            data = chr(code).encode()
+            inside = any(len(span) == len(data) and all(a <= byte <= b for byte, (a, b) in zip(data, span, strict=True)) for span in spans)
+            assert inside == (low <= code <= high)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [("", "no rules"), ("root ::= \"a", "ends too early"), ("root ::= (\"a\"", r"expected \)"), ("root = \"a\"", "line 1, column 6: expected ::="),
+     ("root ::= x", "'x', which is not defined"), ("a ::= \"b\"", "no rule 'root'"), ("root ::= root \"a\" | \"b\"", "left-recursive"),
+     ("root ::= x? root \"a\"\nx ::= \"b\"", "left-recursive"), ("root ::= [z-a]", "empty"), ("root ::= \"a\"{3,2}", "counts must rise"),
+     ("root ::= \"\\q\"", r"unknown escape \\q"), ("root ::= \"a\"\nroot ::= \"b\"", "line 2, column 1: rule 'root' is defined twice"),
+     ("root ::= " + "(" * 500, "nested"), ("root ::= ((\"a\"{2000}){2000}){2000}", "too large"), ("root ::= \"a\" %", "end of the rule"),
+     ("root ::= \"\\ud800\"", "hexadecimal")],
+)  # fmt: skip
+def test_a_faulty_grammar_is_told_where(source: str, says: str) -> None:
+    with pytest.raises(ConstraintError, match=says):
+        Automaton(compile_grammar(source))
+
+
+@given(source=st.text("rot:=\"ab[]()|*+?{}1,-^\\ \n#x.", max_size=40))
+def test_no_text_breaks_the_reader(source: str) -> None:
+    try:
+        Automaton(compile_grammar("root ::= " + source))
+    except ConstraintError as error:
+        assert str(error)
+
+
+# -- JSON Schema -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def llm() -> LLM:
+    return LLM(checkpoint_path("target"), n_pages=256)
+
+
+@pytest.fixture(scope="module")
+def drafted() -> list[LLM]:
+    common: dict[str, Any] = {"draft": checkpoint_path("draft"), "acceptance": "coupled", "n_pages": 256}
+    return [LLM(checkpoint_path("target"), **common), LLM(checkpoint_path("target"), draft_tree=(2, 2), **common)]
+
+
+class Spelled:
+    """The shipped vocabulary for llguidance, without a canonical tokenizer: it then narrows no mask."""
+
+    bos_token_id = None
+
+    def __init__(self, llm: LLM):
+        assert llm.tokenizer is not None
+        tokenizer = llm.tokenizer
+        self.eos_token_id = min(llm.config.eos_ids)
+        self.special_token_ids = sorted(tokenizer.special_ids)
+        self.tokens = [tokenizer.text_bytes(token) for token in range(llm.config.vocab_size)]
+        self.single = {data: token for token, data in enumerate(self.tokens) if len(data) == 1}
+
+    def __call__(self, text: bytes) -> list[int]:
+        return [self.single[bytes([byte])] for byte in text if bytes([byte]) in self.single]
+
+
+@pytest.fixture(scope="module")
+def oracle(llm: LLM) -> llguidance.LLTokenizer:
+    return llguidance.LLTokenizer(llguidance.TokenizerWrapper(Spelled(llm)))
+
+
+def matcher(oracle: llguidance.LLTokenizer, schema: dict[str, Any]) -> llguidance.LLMatcher:
+    options = {"whitespace_flexible": False, "key_separator": ":", "item_separator": ","}
+    made = llguidance.LLMatcher(oracle, llguidance.LLMatcher.grammar_from_json_schema(json.dumps(schema), defaults=options))
+    assert not made.get_error(), made.get_error()
+    return made
+
+
+def allowed_by(made: llguidance.LLMatcher, llm: LLM) -> list[int]:
+    """Tokens that may come next, each asked for by itself: llguidance's mask leaves but the canonical one where a text is forced."""
+    assert llm.tokenizer is not None
+    tokens = [token for token in range(llm.config.vocab_size) if llm.tokenizer.token_bytes(token) and made.validate_tokens([token])]
+    return sorted([*tokens, *llm.config.eos_ids]) if made.is_accepting() else tokens
+
+
+def grammar_of(llm: LLM, schema: Any) -> Grammar:
+    return llm._grammar(SamplingParams(json_schema=schema))
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_masks_equal_llguidance(llm: LLM, oracle: llguidance.LLTokenizer, name: str) -> None:
+    """Along random texts of the language, token by token."""
+    rng, schema = random.Random(name), SCHEMAS[name]
+    for _ in range(2):
+        ours, theirs = GrammarConstraint(grammar_of(llm, schema), canonical=False), matcher(oracle, schema)
+        for _ in range(40):
+            expected = allowed_by(theirs, llm)
+            assert ours.mask().nonzero().flatten().tolist() == expected
+            tokens = [token for token in expected if token not in llm.config.eos_ids]
+            if not tokens or (len(tokens) < len(expected) and rng.random() < 0.3):
+                break
+            token = rng.choice(tokens)
+            ours.advance(token)
+            assert theirs.consume_token(token)
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS)[::5])
+def test_what_is_generated_validates_with_and_without_drafts(llm: LLM, drafted: list[LLM], name: str) -> None:
+    schema = SCHEMAS[name]
+    params = SamplingParams(max_tokens=200, seed=7, json_schema=schema, n=2)
+    outputs = llm.generate("The answer: ", params)[0].outputs
+    for output in outputs:
+        assert output.finish_reason in ("stop", "length")
+        if output.finish_reason == "stop":
+            jsonschema.validate(json.loads(output.text), schema, format_checker=jsonschema.FormatChecker())
+    for engine in drafted:
+        assert [o.token_ids for o in engine.generate("The answer: ", params)[0].outputs] == [o.token_ids for o in outputs]
+
+
+def test_forced_text_is_jumped_over_and_changes_no_token(llm: LLM) -> None:
+    schema = obj("*", temperature_of_the_day={"type": "boolean"})
+    before = llm.stats()["passes"]
+    jumped = llm.generate("x", SamplingParams(seed=3, max_tokens=60, json_schema=schema))[0].outputs[0]
+    passes = llm.stats()["passes"] - before
+    stepped = llm.generate("x", SamplingParams(seed=3, max_tokens=60, json_schema=schema, logprobs=0))[0].outputs[0]
+    assert jumped.token_ids == stepped.token_ids
+    assert passes < len(jumped.token_ids) / 2
+    assert json.loads(jumped.text) in ({"temperature_of_the_day": True}, {"temperature_of_the_day": False})
+
+
+def test_a_stream_under_a_grammar_adds_up_and_an_abort_frees_its_pages(llm: LLM) -> None:
+    params = SamplingParams(seed=5, max_tokens=80, json_schema=SCHEMAS["person"])
+    assert "".join(o.delta for o in llm.stream("x", params)) == llm.generate("x", params)[0].outputs[0].text
+    stream = llm.stream("x", params)
+    next(stream)
+    stream.close()
+    assert llm.idle
+    assert llm.stats()["pages_available"] == llm.stats()["pages"]
+
+
+def test_a_language_that_the_vocabulary_can_not_spell_ends_by_name() -> None:
+    vocabulary = VocabularyMatrix([b"a", b"b"])
+    grammar = Grammar(compile_grammar('root ::= "a" "z"'), vocabulary, frozenset([2]), 3)
+    constraint = GrammarConstraint(grammar, canonical=False)
+    constraint.advance(0)
+    assert constraint.stuck
+    with pytest.raises(ConstraintError, match="does not allow token 1"):
+        constraint.advance(1)
+
+
+def test_a_bias_against_all_that_is_allowed_ends_the_request_and_not_the_engine(llm: LLM) -> None:
+    banned = dict.fromkeys(range(llm.config.vocab_size), -torch.inf)
+    out = llm.generate("x", SamplingParams(seed=1, max_tokens=5, grammar='root ::= "a" | "b"', logit_bias=banned))[0].outputs[0]
+    assert (out.finish_reason, out.text) == ("error", "")
+    assert "does not allow" in str(out.stop_reason)
+    assert llm.idle
+
+
+REFUSED: list[tuple[Any, str]] = [
+    ({"type": "object", "patternProperties": {"a": {}}}, r"\$: the keyword 'patternProperties'"), ({"type": "strong"}, r"\$.type: 'strong'"),
+    ({"type": "array", "items": {"type": "array", "uniqueItems": True}}, r"\$.items: the keyword 'uniqueItems'"), ("{", "not JSON"),
+    ({"properties": {"a": {"$ref": "#/$defs/b"}}}, r"properties.a.\$ref: #/\$defs/b points at nothing"), ({"type": "number", "minimum": 0.5}, "whole number"),
+    ({"type": "string", "pattern": "(?=a)b"}, "look-around"), ({"type": "string", "format": "hostname"}, "'hostname' is not served"), (False, "allows nothing"),
+    ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "may overlap"), ({"type": "integer", "minimum": 5, "maximum": 4}, "no integer"),
+    ({"enum": [1, 2], "type": "string"}, "no value is left"), ({"$ref": "other.json"}, "inside the schema"), ({"not": {}}, "'not' is not served"),
+    ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "two different pattern"), ({"type": "string", "minLength": 3, "maxLength": 2}, "below"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "says"), REFUSED)
+def test_what_a_schema_asks_in_vain_is_refused_by_name(schema: Any, says: str) -> None:
+    with pytest.raises(ConstraintError, match=says):
+        Automaton(compile_schema(schema))
+
+
+def test_a_refused_schema_leaves_no_request_behind(llm: LLM) -> None:
+    with pytest.raises(ConstraintError):
+        llm.generate(["x", "y"], [SamplingParams(), SamplingParams(json_schema={"not": {}})])
+    assert llm.idle
+    with pytest.raises(RequestError, match="heal"):
+        SamplingParams(heal=True, grammar='root ::= "a"')
+
+
+@given(low=st.integers(-1200, 1200) | st.none(), size=st.integers(0, 2500) | st.none(), value=st.integers(-4000, 4000))
+def test_bounds_of_integers_are_exact(low: int | None, size: int | None, value: int) -> None:
+    high = None if size is None else (low or 0) + size
+    schema = {"type": "integer", **({"minimum": low} if low is not None else {}), **({"maximum": high} if high is not None else {})}
+    automaton = Automaton(compile_schema(schema))
+    state = automaton.run(automaton.start, str(value).encode())
+    assert (state != DEAD and automaton.may_end(state)) == ((low is None or value >= low) and (high is None or value <= high))
+
+
+@given(
+    low=st.integers(-30, 30), size=st.integers(0, 40), open_low=st.booleans(), open_high=st.booleans(),
+    value=st.decimals(-80, 80, places=2).map(lambda d: str(d).replace("-0.00", "0.00")),
+)  # fmt: skip
+def test_bounds_of_numbers_are_exact(low: int, size: int, open_low: bool, open_high: bool, value: str) -> None:
+    schema = {"type": "number", "exclusiveMinimum" if open_low else "minimum": low, "exclusiveMaximum" if open_high else "maximum": low + size}
+    valid = (low < float(value) if open_low else low <= float(value)) and (float(value) < low + size if open_high else float(value) <= low + size)
+    try:
+        automaton = Automaton(compile_schema(schema))
+    except ConstraintError:
+        assert not valid
+        return
+    state = automaton.run(automaton.start, value.encode())
+    assert (state != DEAD and automaton.may_end(state)) == valid
