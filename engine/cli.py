@@ -1,4 +1,4 @@
-"""`python -m engine generate | serve`."""
+"""`python -m engine generate | serve | bench`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ FLAGS: dict[str, Any] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0, 1 for an engine's error, 2 for a wrong command line."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if argv[:1] == ["bench"]:
+        from engine.bench import main as bench
+
+        return bench(argv[1:])
     args = _parser().parse_args(argv)
     try:
         return int(args.run(args))
@@ -38,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m engine", description="The reference inference engine.")
-    commands = parser.add_subparsers(required=True, metavar="generate | serve")
+    commands = parser.add_subparsers(required=True, metavar="generate | serve | bench")
 
     generate = commands.add_parser("generate", help="answer one prompt")
     _engine_flags(generate)
@@ -63,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--max-open", type=int, default=256, help="requests open at once; one more is answered 429")
     serve.set_defaults(run=_serve)
 
+    commands.add_parser("bench", help="measure; see `python -m engine bench --help`")
     return parser
 
 

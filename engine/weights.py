@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -74,40 +74,53 @@ def open_shards(folder: str | Path) -> Iterator[Shards]:
 
 def load_weights(folder: str | Path, config: ModelConfig, dtype: torch.dtype, device: torch.device | str) -> Weights:
     """Read every weight that `config` calls for, fusing q, k, v and gate, up as they are read."""
+    with open_shards(folder) as shards:
+        return _assemble(config, lambda key, *shape: shards.get(key, shape).to(device, dtype))
+
+
+def random_weights(config: ModelConfig, dtype: torch.dtype, device: torch.device | str, seed: int = 0) -> Weights:
+    """Weights of a model that nobody trained, for measurements: normal with deviation 0.02, norms 1."""
+    generator = torch.Generator(device).manual_seed(seed)
+
+    def get(key: str, *shape: int) -> Tensor:
+        if "norm" in key:
+            return torch.ones(shape, dtype=dtype, device=device)
+        return torch.empty(shape, dtype=dtype, device=device).normal_(0, 0.02, generator=generator)
+
+    return _assemble(config, get)
+
+
+def _assemble(config: ModelConfig, get: Callable[..., Tensor]) -> Weights:
     hidden, inner, dim = config.hidden_size, config.intermediate_size, config.head_dim
     q_out, kv_out = config.n_heads * dim, config.n_kv_heads * dim
-    with open_shards(folder) as shards:
 
-        def get(key: str, *shape: int) -> Tensor:
-            return shards.get(key, shape).to(device, dtype)
+    def stack(stem: str, parts: dict[str, tuple[int, ...]], kind: str) -> Tensor:
+        return torch.cat([get(f"{stem}.{part}.{kind}", *shape) for part, shape in parts.items()])
 
-        def stack(stem: str, parts: dict[str, tuple[int, ...]], kind: str) -> Tensor:
-            return torch.cat([get(f"{stem}.{part}.{kind}", *shape) for part, shape in parts.items()])
-
-        def layer(index: int) -> LayerWeights:
-            stem = f"model.layers.{index}"
-            attn, mlp = f"{stem}.self_attn", f"{stem}.mlp"
-            qkv = {"q_proj": q_out, "k_proj": kv_out, "v_proj": kv_out}
-            gate_up = {"gate_proj": inner, "up_proj": inner}
-            return LayerWeights(
-                norm=get(f"{stem}.input_layernorm.weight", hidden),
-                qkv=stack(attn, {name: (n, hidden) for name, n in qkv.items()}, "weight"),
-                qkv_bias=stack(attn, {name: (n,) for name, n in qkv.items()}, "bias") if config.qkv_bias else None,
-                q_norm=get(f"{attn}.q_norm.weight", dim) if config.qk_norm else None,
-                k_norm=get(f"{attn}.k_norm.weight", dim) if config.qk_norm else None,
-                out=get(f"{attn}.o_proj.weight", hidden, q_out),
-                out_bias=get(f"{attn}.o_proj.bias", hidden) if config.o_bias else None,
-                mlp_norm=get(f"{stem}.post_attention_layernorm.weight", hidden),
-                gate_up=stack(mlp, {name: (n, hidden) for name, n in gate_up.items()}, "weight"),
-                gate_up_bias=stack(mlp, {name: (n,) for name, n in gate_up.items()}, "bias") if config.mlp_bias else None,
-                down=get(f"{mlp}.down_proj.weight", hidden, inner),
-                down_bias=get(f"{mlp}.down_proj.bias", hidden) if config.mlp_bias else None,
-            )
-
-        embedding = get("model.embed_tokens.weight", config.vocab_size, hidden)
-        return Weights(
-            embedding=embedding,
-            layers=[layer(index) for index in range(config.n_layers)],
-            norm=get("model.norm.weight", hidden),
-            head=embedding if config.tied else get("lm_head.weight", config.vocab_size, hidden),
+    def layer(index: int) -> LayerWeights:
+        stem = f"model.layers.{index}"
+        attn, mlp = f"{stem}.self_attn", f"{stem}.mlp"
+        qkv = {"q_proj": q_out, "k_proj": kv_out, "v_proj": kv_out}
+        gate_up = {"gate_proj": inner, "up_proj": inner}
+        return LayerWeights(
+            norm=get(f"{stem}.input_layernorm.weight", hidden),
+            qkv=stack(attn, {name: (n, hidden) for name, n in qkv.items()}, "weight"),
+            qkv_bias=stack(attn, {name: (n,) for name, n in qkv.items()}, "bias") if config.qkv_bias else None,
+            q_norm=get(f"{attn}.q_norm.weight", dim) if config.qk_norm else None,
+            k_norm=get(f"{attn}.k_norm.weight", dim) if config.qk_norm else None,
+            out=get(f"{attn}.o_proj.weight", hidden, q_out),
+            out_bias=get(f"{attn}.o_proj.bias", hidden) if config.o_bias else None,
+            mlp_norm=get(f"{stem}.post_attention_layernorm.weight", hidden),
+            gate_up=stack(mlp, {name: (n, hidden) for name, n in gate_up.items()}, "weight"),
+            gate_up_bias=stack(mlp, {name: (n,) for name, n in gate_up.items()}, "bias") if config.mlp_bias else None,
+            down=get(f"{mlp}.down_proj.weight", hidden, inner),
+            down_bias=get(f"{mlp}.down_proj.bias", hidden) if config.mlp_bias else None,
         )
+
+    embedding = get("model.embed_tokens.weight", config.vocab_size, hidden)
+    return Weights(
+        embedding=embedding,
+        layers=[layer(index) for index in range(config.n_layers)],
+        norm=get("model.norm.weight", hidden),
+        head=embedding if config.tied else get("lm_head.weight", config.vocab_size, hidden),
+    )

@@ -1,11 +1,9 @@
 """The shipped pair: read by transformers and by us alike, and a draft worth having."""
 
-import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 from engine import LLM, SamplingParams, checkpoint_path, load_checkpoint
-from engine.errors import RequestError
 
 PROMPTS = ["The scheduler keeps", '{"id": ', "for item in ", "<|user|>What does the sampler do"]
 
@@ -58,11 +56,3 @@ def test_the_drafts_acceptance_makes_speculation_worth_it_and_not_trivial() -> N
     llm.generate([PROMPTS[seed % len(PROMPTS)] for seed in range(6)], params)
     first = llm.stats()["speculation"]["by_depth"][0]
     assert 0.55 < first[1] / first[0] < 0.8
-
-
-@pytest.mark.parametrize("wish", [{"grammar": 'root ::= "a"'}, {"json_schema": {"type": "object"}}])
-def test_what_is_not_served_is_refused_by_name(wish: dict[str, object]) -> None:
-    llm = LLM(checkpoint_path("target"), n_pages=8)
-    with pytest.raises(RequestError, match=next(iter(wish))):
-        llm.generate(["a"], SamplingParams(**wish))
-    assert llm.idle
