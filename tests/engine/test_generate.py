@@ -72,8 +72,8 @@ def run(llm: LLM, prompts: list[list[int]], params: list[SamplingParams], dice: 
     raise AssertionError(f"no end in sight: {llm.stats()}")
 
 
-def build(checkpoints: Any, family: str, s: dict[str, Any], longest: int, **more: Any) -> LLM:
-    folder, _ = checkpoints(family)
+def build(checkpoints: Any, family: str, s: dict[str, Any], longest: int, target: int = 0, **more: Any) -> LLM:
+    folder, _ = checkpoints(family, target)
     draft = s["draft"]
     if draft in ("model", "tree"):
         draft, _ = checkpoints("llama", 7)
@@ -158,3 +158,36 @@ def test_every_end_of_sequence_id_ends_a_request(checkpoints: Any) -> None:
         assert (output.finish_reason, output.stop_reason) == ("stop", token)
         output = LLM(loaded, n_pages=16).generate([5, 6, 7], SamplingParams(temperature=0, max_tokens=8, ignore_eos=True))[0].outputs[0]
         assert output.token_ids == first
+
+
+@QUICK
+@given(s=SCHEDULES, temperature=st.sampled_from([0.0, 1.0]))
+def test_a_draft_that_is_the_target_is_never_refused(checkpoints: Any, s: dict[str, Any], temperature: float) -> None:
+    """Whatever was shared, evicted, swapped, recomputed or rolled back, the draft's keys and values are those of the text:
+    stale ones would not change a token, they would only cost acceptance."""
+    prompts = prompts_of(s["seed"] % 7, 5, 20, s["shared"])
+    dice = random.Random(s["seed"])
+    s = {**s, "draft": "tree" if s["draft"] == "tree" else "model", "acceptance": "rejection"}
+    params = [SamplingParams(temperature=temperature, max_tokens=12, seed=i, ignore_eos=True) for i in range(5)]
+    llm = build(checkpoints, "llama", s, max(len(p) + 12 for p in prompts), target=7)
+    run(llm, prompts, params, dice)
+    for reached, accepted in llm.stats()["speculation"]["by_depth"] or []:
+        assert accepted == reached
+
+
+@pytest.mark.parametrize("draft", [None, "ngram", "chain", "tree"])
+@pytest.mark.parametrize("overlap", [0, 1])
+def test_a_text_ends_at_the_models_last_position(checkpoints: Any, draft: str | None, overlap: int) -> None:
+    folder, model = checkpoints("llama")
+    prompts = [[5, 6, 7], list(range(20, 39)), list(range(20, 40))]
+    llm = watch(
+        LLM(folder, n_pages=30, page_size=4, max_length=21, overlap=overlap, draft=checkpoints("llama", 7)[0] if draft in ("chain", "tree") else draft,
+            draft_tree=(2, 2) if draft == "tree" else (1, 1, 1))
+    )  # fmt: skip
+    outputs = llm.generate(prompts, SamplingParams(temperature=0, max_tokens=50, ignore_eos=True))
+    for prompt, output in zip(prompts, outputs, strict=True):
+        wanted = oracle.greedy(model, prompt, 21 - len(prompt), eos_token_id=None)
+        assert (output.outputs[0].token_ids, output.outputs[0].finish_reason) == (wanted, "length")
+    while not llm.idle:
+        llm.step()
+    at_rest(llm)

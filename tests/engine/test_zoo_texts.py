@@ -25,7 +25,7 @@ TEXTS: list[tuple[str, SamplingParams]] = [
 SCHEDULES = st.fixed_dictionaries(
     {
         "page_size": st.sampled_from([2, 8, 16]),
-        "tokens": st.sampled_from([160, 200, 1000]),
+        "tokens": st.sampled_from([80, 112, 1000]),
         "chunk": st.none() | st.integers(1, 9),
         "preemption": st.sampled_from(["recompute", "swap"]),
         "prefix_cache": st.sampled_from([None, "hash", "radix"]),
@@ -61,7 +61,7 @@ def test_each_text_and_its_pieces_are_those_of_a_lone_run(s: dict[str, Any]) -> 
 def texts(s: dict[str, Any]) -> LLM:
     dice = random.Random(s["seed"])
     llm = LLM(
-        loaded("target"), page_size=s["page_size"], n_pages=-(-s["tokens"] // s["page_size"]), max_running=5, max_batch_tokens=24,
+        loaded("target"), page_size=s["page_size"], n_pages=max(7, s["tokens"] // s["page_size"]), max_running=5, max_batch_tokens=24,
         draft=loaded("draft") if s["draft"] in ("chain", "tree") else s["draft"], draft_tree=(2, 2) if s["draft"] == "tree" else (1, 1, 1),
         acceptance="coupled", **{key: s[key] for key in ("chunk", "preemption", "prefix_cache", "overlap")},
     )  # fmt: skip
