@@ -133,7 +133,10 @@ class Engine:
             if ended:
                 break
         else:
+            known = request.output_len
             ended = self.ending.jump(request)
+            if partner is not None:
+                partner.tokens += request.output[known:]
         if ended:
             self._release(request)
             if group.finished:

@@ -40,7 +40,9 @@ class Ending:
                 return self.end(request, "stop", request.detokenizer.stopped)
         if request.constraint is not None and request.constraint.complete:
             return self.end(request, "stop")
-        if request.output_len >= p.max_tokens or len(request.tokens) >= self.max_length:
+        # A guided request's other half has as many positions to go, and may have a longer prompt.
+        prompt = max(request.prompt_len, request.partner.prompt_len) if request.partner else request.prompt_len
+        if request.output_len >= p.max_tokens or prompt + request.output_len >= self.max_length:
             return self.end(request, "length")
         return False
 

@@ -147,6 +147,19 @@ def test_a_lone_request_fills_the_pool_to_its_last_page(checkpoints: Any, draft:
         at_rest(llm)
 
 
+def test_a_guided_request_ends_when_its_longer_half_has_no_position_left(checkpoints: Any) -> None:
+    folder, model = checkpoints("llama")
+    llm = LLM(folder, n_pages=20, page_size=4, max_length=24)
+    params = GREEDY.clone(guidance_scale=1.5, negative_prompt=list(range(30, 49)), max_tokens=20)
+    ids = [llm.submit(PROMPT[:4], params), llm.submit(PROMPT[:4], GREEDY.clone(max_tokens=20))]
+    done = drain(llm)
+    assert [len(done[i].outputs[0].token_ids) for i in ids] == [5, 20]
+    assert done[ids[0]].outputs[0].finish_reason == "length"
+    wanted = oracle.greedy(model, PROMPT[:4], 5, eos_token_id=None, guidance_scale=1.5, negative_prompt_ids=torch.tensor([params.negative_prompt]))
+    assert done[ids[0]].outputs[0].token_ids == wanted
+    at_rest(llm)
+
+
 def test_what_can_never_fit_is_refused_by_name_and_leaves_no_trace(checkpoints: Any) -> None:
     llm = LLM(checkpoints("llama")[0], n_pages=4, page_size=4, max_running=4)
     fits = SamplingParams(max_tokens=6)

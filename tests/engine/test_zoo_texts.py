@@ -4,6 +4,7 @@ import functools
 import random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,10 @@ from engine import LLM, SamplingParams, checkpoint_path, load_checkpoint
 from engine.checkpoint import Checkpoint
 from tests.engine.audit import at_rest, audit, watch
 
+# Some text is forced, some is chosen.
+VERDICT = 'root ::= " is " ("idle" | "busy" | [0-9] "0 per cent") (", zqxkjvw " | "; quux ") [0-9] " grows or shrinks."'
+STATE = {"type": "object", "properties": {"state": {"enum": ["waiting", "running"]}, "id": {"type": "integer"}}, "required": ["state", "id"],
+         "additionalProperties": False}  # fmt: skip
 TEXTS: list[tuple[str, SamplingParams]] = [
     ("The scheduler keeps", SamplingParams(temperature=0, max_tokens=30, stop=["step"])),
     ("The scheduler keeps", SamplingParams(temperature=0.9, seed=1, max_tokens=30, stop=[" the", "s."], include_stop=True)),
@@ -20,6 +25,9 @@ TEXTS: list[tuple[str, SamplingParams]] = [
     ("The prefix cac", SamplingParams(temperature=0, max_tokens=12, heal=True)),
     ("The verifier acce", SamplingParams(temperature=0.7, seed=5, max_tokens=14, heal=True, stop=["."])),
     ("The allocator", SamplingParams(temperature=0, max_tokens=12, beam_width=2)),
+    ("The router", SamplingParams(temperature=1.7, seed=7, max_tokens=34, grammar=VERDICT)),
+    ("State: ", SamplingParams(temperature=0.9, seed=8, max_tokens=30, n=2, json_schema=STATE)),
+    ("The router", SamplingParams(temperature=1.7, seed=9, max_tokens=34, grammar=VERDICT, guidance_scale=1.5, negative_prompt="A page")),
     ("naïve 中文 ", SamplingParams(temperature=1.6, seed=6, max_tokens=24, ignore_eos=True, top_k=200)),
 ]
 SCHEDULES = st.fixed_dictionaries(
@@ -88,3 +96,29 @@ def texts(s: dict[str, Any]) -> LLM:
             assert pieces[request_id] == output.outputs[0].text
     at_rest(llm)
     return llm
+
+
+@pytest.mark.parametrize("kind", [i for i, (_, params) in enumerate(TEXTS) if params.constrained])
+def test_jumping_over_forced_text_changes_nothing_but_the_work(kind: int) -> None:
+    """With log-probabilities every token is computed, without them forced ones are jumped over: the tokens are the same."""
+    text, params = TEXTS[kind]
+    llm = LLM(loaded("target"), n_pages=64)
+    slow = llm.generate([text], params.clone(logprobs=0))[0]
+    assert [o.token_ids for o in slow.outputs] == [tokens for tokens, *_ in alone(kind)]
+    spent = llm.stats()["passes"]
+    llm.generate([text], params)
+    assert llm.stats()["passes"] - spent < spent
+
+
+def test_the_unconditional_half_of_a_guided_request_keeps_step_with_forced_text() -> None:
+    text, params = TEXTS[10]
+    llm = LLM(loaded("target"), n_pages=64)
+    llm.submit(text, params)
+    jumped = 0
+    while not llm.idle:
+        for group in llm.engine.groups.values():
+            for member in group.members:
+                assert member.partner is not None and member.partner.output == member.output
+                jumped = max(jumped, member.output_len - llm.stats()["passes"])
+        llm.step()
+    assert jumped > 5
