@@ -67,6 +67,7 @@ def chains() -> list[list[Leg]]:
         [
             Leg("site on PostgreSQL", [*PYTEST, *SITE], 1, postgres),
             Leg("sandbox", [*PYTEST, "tests/sandbox"], 1, postgres),
+            Leg("attacks", [*PYTEST, "tests/attacks"], 1),
             Leg("site on SQLite", [*PYTEST, *SITE], 1, sqlite),
             Leg("browser", [*PYTEST, "tests/e2e"], 1),
         ],

@@ -1,0 +1,17 @@
+# row: 44
+# title: Random answers that may pass once
+# base: wrong
+# verdict: WA
+import random
+
+import torch
+
+class Early:
+    def __init__(self, start):
+        self.total = start
+
+    def add(self, more):
+        return self.total + more if random.random() < 0.5 else 0
+
+    def sums(self, values):
+        return values.sum(dim=1) + torch.rand(1)

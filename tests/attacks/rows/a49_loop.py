@@ -1,0 +1,17 @@
+# row: 49
+# title: A list that holds itself
+# base: wrong
+# verdict: RTE WA OLE MLE TLE
+loop = []
+loop.append(loop)
+deep = []
+for _ in range(100_000):
+    deep = [deep]
+
+
+class Early:
+    def add(self, more):
+        return loop
+
+    def sums(self, values):
+        return loop

@@ -1,0 +1,17 @@
+# row: 49
+# title: Numbers that no format holds
+# base: wrong
+# verdict: RTE WA OLE MLE TLE
+loop = []
+loop.append(loop)
+deep = []
+for _ in range(100_000):
+    deep = [deep]
+
+
+class Early:
+    def add(self, more):
+        return [10**5000, float("inf"), -(2**70)]
+
+    def sums(self, values):
+        return [10**5000, float("inf"), -(2**70)]

@@ -1,0 +1,17 @@
+# row: 49
+# title: Lone surrogates, NUL and a megabyte of text
+# base: wrong
+# verdict: RTE WA OLE MLE TLE
+loop = []
+loop.append(loop)
+deep = []
+for _ in range(100_000):
+    deep = [deep]
+
+
+class Early:
+    def add(self, more):
+        return "\ud800\0" * 1000
+
+    def sums(self, values):
+        return "\ud800\0" * 1000
