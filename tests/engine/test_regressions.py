@@ -39,13 +39,12 @@ the check right, changes the engine's source in memory, and requires that the ch
 38 noise by rank among what is left                           mutant 38
 39 no cache, no progress; evictable pages counted twice       mutants 39; test_pages
 40 five wrong acceptance rules                                test_speculation: ...wrong_rule..., ...misstates_its_law...
-41 grammars that recurse                                      the grammar's own tests
+41 grammars that loop, recurse on the left, or are complete   test_grammars_that_loop_through_nothing_end; test_grammar: ...is_told_where
 42 a trimmed cache shows another's text                       mutants 42
 43 admission reserves all that a request may ever need        mutant 43
 """
 
 import functools
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -53,9 +52,10 @@ from typing import Any
 import pytest
 import torch
 
-from engine import LLM, SamplingParams, lora, noise, prefix
-from engine.attention import TorchAttention
-from engine.batch import Batch
+from engine import LLM, SamplingParams, checkpoint_path, lora, noise, prefix
+from engine.errors import ConstraintError
+from engine.grammar import compile_grammar
+from engine.grammar.automaton import DEAD, Automaton
 from engine.outputs import Ending
 from engine.pages import PageAllocator, PageTable, Pool
 from engine.prefix import HashPrefixCache
@@ -67,10 +67,9 @@ from engine.seams import CacheKey
 from tests.engine import oracle, test_lifecycle, test_pages, test_warpers
 from tests.engine.audit import at_rest, audit, watch
 from tests.engine.machine import PoolMachine
-from tests.engine.mutants import put_back
+from tests.engine.mutants import CACHES, batches, both_caches, by_output, early, no_offset, no_tree, one_number, restart, single, source, whole_prompt
 
 KEY = CacheKey()
-CACHES = [HashPrefixCache, RadixPrefixCache]
 EIGHT = [5, 6, 7, 8, 9, 10, 11, 12]  # two pages of four
 PROMPTS = [EIGHT, [*EIGHT, 13, 14], EIGHT, [*EIGHT, 13, 14, 15, 16, 17, 18], [20, 21, 22], [*EIGHT, 40]]
 _wanted: dict[Any, list[int]] = {}
@@ -220,91 +219,6 @@ def tight(checkpoints: Any) -> None:
     test_lifecycle.test_a_lone_request_fills_the_pool_to_its_last_page(checkpoints, None, "recompute")
 
 
-def source(owner: Any, name: str, right: str, wrong: str) -> Callable[[pytest.MonkeyPatch], None]:
-    return lambda monkeypatch: put_back(monkeypatch, owner, name, right, wrong)
-
-
-def both_caches(name: str, right: str, wrong: str) -> Callable[[pytest.MonkeyPatch], None]:
-    return lambda monkeypatch: [put_back(monkeypatch, cache, name, right, wrong) for cache in CACHES] and None
-
-
-def batches(change: Callable[[Batch], Batch]) -> Callable[[pytest.MonkeyPatch], None]:
-    """Every batch is changed after it is laid out."""
-    build = Batch.build.__func__  # type: ignore[attr-defined]
-    return lambda monkeypatch: monkeypatch.setattr(Batch, "build", classmethod(lambda cls, *args, **kwargs: change(build(cls, *args, **kwargs))))
-
-
-def single(batch: Batch) -> torch.Tensor:
-    """Which rows compute one token."""
-    return batch.q_start.diff() == 1
-
-
-def whole_prompt(batch: Batch) -> Batch:
-    pages = torch.tensor([len(set(row)) for row in batch.pages.tolist()])
-    return replace(batch, kv_len=torch.minimum(batch.kv_len + 2, pages * 4), scratch={})
-
-
-def no_offset(monkeypatch: pytest.MonkeyPatch) -> None:
-    call = TorchAttention.__call__
-    monkeypatch.setattr(
-        TorchAttention, "__call__",
-        lambda self, q, kv, batch, scale, window=None: call(
-            self, q, kv, replace(batch, kv_len=torch.where(single(batch), 1, batch.kv_len), scratch={}), scale, window
-        ),
-    )  # fmt: skip
-
-
-def no_tree(monkeypatch: pytest.MonkeyPatch) -> None:
-    call = TorchAttention.__call__
-    monkeypatch.setattr(
-        TorchAttention, "__call__",
-        lambda self, q, kv, batch, scale, window=None: call(self, q, kv, replace(batch, tree=None, scratch={}), scale, window),
-    )  # fmt: skip
-
-
-def early(monkeypatch: pytest.MonkeyPatch) -> None:
-    enter = FairScheduler._enter
-
-    def wrong(self: FairScheduler, plan: Any, request: Any, budget: int) -> int | None:
-        tokens = enter(self, plan, request, budget)
-        if tokens is not None and self.pool.cache is not None:
-            self.pool.cache.insert(request.tokens, request.table.pages, request.key)
-        return tokens
-
-    monkeypatch.setattr(FairScheduler, "_enter", wrong)
-
-
-def by_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    layout = Runner._layout
-
-    def wrong(self: Runner, rows: Any, drafts: Any, before: Any) -> Any:
-        changed = []
-        for row in rows:
-            skipped = row.n_tokens - 1 if row.request.output_len else 0
-            row.request.computed += skipped
-            changed.append(row._replace(n_tokens=row.n_tokens - skipped))
-        result = layout(self, changed, drafts, before)
-        for row, other in zip(rows, changed, strict=True):
-            row.request.computed -= row.n_tokens - other.n_tokens
-        return result
-
-    monkeypatch.setattr(Runner, "_layout", wrong)
-
-
-def restart(monkeypatch: pytest.MonkeyPatch) -> None:
-    generate = LLM.generate
-
-    def wrong(self: LLM, *args: Any, **kwargs: Any) -> Any:
-        self._numbers = itertools.count()
-        return generate(self, *args, **kwargs)
-
-    monkeypatch.setattr(LLM, "generate", wrong)
-
-
-def one_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lora, "_numbers", itertools.repeat(1))
-
-
 radix = functools.partial(serve, prefix_cache="radix")
 hashed = functools.partial(serve, prefix_cache="hash")
 swapped = functools.partial(serve, prefix_cache="radix", preemption="swap")
@@ -376,3 +290,33 @@ def test_a_bug_that_is_put_back_is_found(checkpoints: Any, name: str) -> None:
         bug(monkeypatch)
         with pytest.raises((Exception, pytest.fail.Exception)):  # an assertion, or the crash that others saw
             check(checkpoints)
+
+
+LOOPS = {
+    'root ::= ("a"?)*': (["", "aaa"], ["b"]),
+    'root ::= (("a"*)* "b"*)* "c"': (["c", "abbac"], ["", "ab"]),
+    'root ::= ("")* "a"': (["a"], ["", "aa"]),
+    'root ::= "(" root ")" | "x"': (["(" * 10_000 + "x" + ")" * 10_000], ["(" * 10_000 + "x" + ")" * 9_999]),
+    'root ::= "a" root | ""': (["a" * 10_000], ["a" * 10_000 + "b"]),
+}
+
+
+@pytest.mark.parametrize("source", LOOPS)
+def test_grammars_that_loop_through_nothing_end(source: str) -> None:
+    automaton = Automaton(compile_grammar(source))
+    states = [[automaton.run(automaton.start, text.encode()) for text in texts] for texts in LOOPS[source]]
+    assert [[state != DEAD and automaton.may_end(state) for state in each] for each in states] == [[True] * len(states[0]), [False] * len(states[1])]
+
+
+@pytest.mark.parametrize("source", ["root ::= x\nx ::= y\ny ::= x | \"a\"", 'root ::= x root | "a"\nx ::= "b"?'])
+def test_a_rule_that_begins_with_itself_through_others_is_refused_by_name(source: str) -> None:
+    with pytest.raises(ConstraintError, match="left-recursive"):
+        Automaton(compile_grammar(source))
+
+
+def test_a_complete_grammar_ends_its_request_even_if_ends_are_ignored() -> None:
+    llm = LLM(checkpoint_path("target"), n_pages=20)
+    params = SamplingParams(temperature=1.5, seed=1, max_tokens=30, ignore_eos=True, grammar='root ::= "yes" | "no" "!"?')
+    output = llm.generate(["The cache"], params)[0].outputs[0]
+    assert output.text in ("yes", "no", "no!") and output.finish_reason == "stop"
+    at_rest(llm)
