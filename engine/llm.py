@@ -287,7 +287,7 @@ class LLM:
         assert self.tokenizer is not None
         schema = p.json_schema if isinstance(p.json_schema, str) or p.json_schema is None else json.dumps(p.json_schema)
         key = (p.grammar, schema)
-        if key not in self._grammars:
+        if key not in self._grammars or self._grammars[key].grown:
             if self._vocabulary is None:
                 self._vocabulary = VocabularyMatrix(self.tokenizer.vocabulary.token_bytes)
             encode = partial(self.tokenizer.encode, special=False)

@@ -31,7 +31,7 @@ class Node:
 
 class Automaton:
     """`rules` maps names to expressions; the text is one `root`. Raises ConstraintError for an unknown rule, for left recursion (which a
-    machine that reads from the left never leaves) and for a grammar past the limits above."""
+    machine that reads from the left never leaves), for a grammar that no finite text satisfies, and for one past the limits above."""
 
     def __init__(self, rules: Mapping[str, Expr], root: str = "root"):
         self.nodes: list[Node] = []
@@ -45,6 +45,7 @@ class Automaton:
             self.nodes[end].ends = True
             self._build(expression, self.entry[name], end, rules, name)
         self._refuse_left_recursion()
+        self._prune(root)
         self._stacks: list[tuple[int, int]] = []  # number -> (node, stack below or -1)
         self._numbers: dict[tuple[int, int], int] = {}
         self._sets: list[frozenset[int]] = []  # -1 in a set: the text may end here
@@ -143,6 +144,48 @@ class Automaton:
                     seen.add(rule)
                     todo += first[rule]
 
+    def _prune(self, root: str) -> None:
+        """Drop all that leads to no end (such as a rule that always asks for itself): whatever is left can be completed, so no mask leads astray."""
+        above: dict[int, list[int]] = {}  # node -> nodes that reach it by an arc or a jump
+        calling: dict[int, list[tuple[int, str]]] = {}  # node -> (node, rule) that reach it through a call
+        waiting: dict[str, list[int]] = {}  # rule -> nodes that need just it to have an end
+        starts: dict[int, list[str]] = {}
+        for name, entry in self.entry.items():
+            starts.setdefault(entry, []).append(name)
+        for at, node in enumerate(self.nodes):
+            for to in {*(arc[2] for arc in node.arcs), *node.jumps}:
+                above.setdefault(to, []).append(at)
+            for rule, back in node.calls:
+                calling.setdefault(back, []).append((at, rule))
+        live, ending = set[int](), set[str]()
+        todo = [at for at, node in enumerate(self.nodes) if node.ends]
+        while todo:
+            at = todo.pop()
+            if at in live:
+                continue
+            live.add(at)
+            todo += above.get(at, ())
+            for caller, rule in calling.get(at, ()):
+                if rule in ending:
+                    todo.append(caller)
+                else:
+                    waiting.setdefault(rule, []).append(caller)
+            for name in starts.get(at, ()):
+                ending.add(name)
+                todo += waiting.pop(name, ())
+        if root not in ending:
+            endless = ", ".join(repr(name) for name in sorted(self.entry.keys() - ending)[:5])
+            raise ConstraintError(f"no finite text satisfies the grammar: it asks for itself without end (in {endless})")
+        for node in self.nodes:
+            node.arcs = [arc for arc in node.arcs if arc[2] in live]
+            node.jumps = [to for to in node.jumps if to in live]
+            node.calls = [(rule, back) for rule, back in node.calls if rule in ending and back in live]
+
+    @property
+    def states(self) -> int:
+        """How many states were visited so far."""
+        return len(self._sets)
+
     # -- running -----------------------------------------------------------------------------------------------------
 
     def _stack(self, node: int, below: int) -> int:
@@ -183,9 +226,10 @@ class Automaton:
     def _number(self, stacks: frozenset[int]) -> int:
         number = self._set_numbers.get(stacks)
         if number is None:
-            number = self._set_numbers[stacks] = len(self._sets)
+            number = len(self._sets)
             if number >= MAX_STATES:
                 raise ConstraintError("the text is nested too deeply for this grammar")
+            self._set_numbers[stacks] = number
             self._sets.append(stacks)
             if number >= len(self.table):
                 self.table = np.concatenate([self.table, np.full_like(self.table, UNKNOWN)])

@@ -14,6 +14,8 @@ from engine.grammar.ast import Expr
 from engine.grammar.automaton import DEAD, Automaton
 
 MASKS = 512  # kept per grammar
+GROWN = 20_000  # states (1 KiB each) after which a grammar should serve no new request; it is cheaper compiled anew
+AHEAD = 256  # forced tokens and bytes that are looked up at once
 
 
 class VocabularyMatrix:
@@ -41,6 +43,11 @@ class Grammar:
         self.encode = encode
         self._masks: OrderedDict[int, Tensor] = OrderedDict()
         self._narrow: dict[int, tuple[int, ...]] = {}
+
+    @property
+    def grown(self) -> bool:
+        """Texts without end of variety have made it large: new requests should compile it again."""
+        return self.automaton.states > GROWN
 
     def mask(self, state: int) -> Tensor:
         """Bool ``[width]``: the tokens whose bytes may come next, and the end-of-sequence ids where the text may end."""
@@ -71,7 +78,7 @@ class Grammar:
             allowed[[token for token in self.eos_ids if token < self.width]] = True
         return torch.from_numpy(allowed)
 
-    def forced_bytes(self, state: int, most: int = 256) -> tuple[bytes, int]:
+    def forced_bytes(self, state: int, most: int = AHEAD) -> tuple[bytes, int]:
         """(the bytes that must come next, the state behind them): as long as just one byte may follow and the text may not end."""
         out = bytearray()
         while len(out) < most and not self.automaton.may_end(state):
@@ -114,17 +121,24 @@ class GrammarConstraint:
         self.grammar, self.canonical = grammar, canonical
         self._states = [grammar.automaton.start]
         self._ended = [False]
+        self._fault: str | None = None  # why the last mask is empty, when it is a limit that was passed
 
     def mask(self) -> Tensor:
+        """All False where no token of the vocabulary can follow, or where the text has passed a limit of the automaton: then no token is taken
+        either, and `advance` says why."""
         if self._ended[-1]:
-            mask = torch.zeros(self.grammar.width, dtype=torch.bool)
-            mask[[token for token in self.grammar.eos_ids if token < self.grammar.width]] = True
-            return mask
-        forced = self._next()
-        if forced is None:
-            return self.grammar.mask(self._states[-1])
+            return self._just([token for token in self.grammar.eos_ids if token < self.grammar.width])
+        self._fault = None
+        try:
+            forced = self._next()
+            return self.grammar.mask(self._states[-1]) if forced is None else self._just([forced])
+        except ConstraintError as error:
+            self._fault = str(error)
+            return self._just([])
+
+    def _just(self, tokens: list[int]) -> Tensor:
         mask = torch.zeros(self.grammar.width, dtype=torch.bool)
-        mask[forced] = True
+        mask[tokens] = True
         return mask
 
     def _next(self) -> int | None:
@@ -133,7 +147,7 @@ class GrammarConstraint:
 
     def advance(self, token: int) -> None:
         state, ended = self._states[-1], self._ended[-1]
-        if token in self.grammar.eos_ids and (ended or self.grammar.automaton.may_end(state)):
+        if token in self.grammar.eos_ids and (ended or (self.grammar.automaton.may_end(state) and not self.stuck)):
             self._states.append(state)
             self._ended.append(True)
             return
@@ -142,7 +156,8 @@ class GrammarConstraint:
         to = self.grammar.automaton.run(state, data) if data and not ended else DEAD
         forced = self._next()
         if to == DEAD or (forced is not None and token != forced):
-            raise ConstraintError(f"the grammar does not allow token {token} here")
+            why = f"; {self._fault or 'no token of the vocabulary can come next'}" if self.stuck else ""
+            raise ConstraintError(f"the grammar does not allow token {token} here{why}")
         self._states.append(to)
         self._ended.append(False)
 
@@ -153,10 +168,14 @@ class GrammarConstraint:
     def forced(self) -> list[int]:
         if self._ended[-1] or not self.canonical:
             return []
-        out, state = [], self._states[-1]
-        while ids := self.grammar.forced_tokens(state):  # token by token, as `mask` would have it
-            out.append(ids[0])
-            state = self.grammar.automaton.run(state, self.grammar.vocabulary.token_bytes[ids[0]])
+        out: list[int] = []
+        state = self._states[-1]
+        try:
+            while len(out) < AHEAD and (ids := self.grammar.forced_tokens(state)):  # token by token, as `mask` would have it
+                out.append(ids[0])
+                state = self.grammar.automaton.run(state, self.grammar.vocabulary.token_bytes[ids[0]])
+        except ConstraintError:
+            pass  # past a limit of the automaton: the mask there is empty
         return out
 
     @property

@@ -241,6 +241,80 @@ def test_a_bias_against_all_that_is_allowed_ends_the_request_and_not_the_engine(
     assert llm.idle
 
 
+@pytest.mark.parametrize("source", ['root ::= "a" x\nx ::= "b" x', 'root ::= x | y\nx ::= "a" y\ny ::= "b" x', 'root ::= "a" x{3}\nx ::= "(" x ")"'])
+def test_a_grammar_without_a_finite_text_is_refused(source: str) -> None:
+    with pytest.raises(ConstraintError, match="no finite text"):
+        Automaton(compile_grammar(source))
+
+
+def test_a_schema_that_asks_for_itself_without_end_is_refused() -> None:
+    endless = {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}
+    with pytest.raises(ConstraintError, match="no finite text"):
+        Automaton(compile_schema(endless))
+    Automaton(compile_schema({**endless, "required": []}))
+
+
+def test_what_could_never_be_completed_is_not_in_the_mask() -> None:
+    vocabulary = VocabularyMatrix([b"a", b"b", b"c", b"d", b"ad", b"ac"])
+    grammar = Grammar(compile_grammar('root ::= "a" x | "a" "c" | x? "b"\nx ::= "d" x'), vocabulary, frozenset([6]), 7)
+    constraint = GrammarConstraint(grammar, canonical=False)
+    assert constraint.mask().nonzero().flatten().tolist() == [0, 1, 5]
+    constraint.advance(0)
+    assert constraint.mask().nonzero().flatten().tolist() == [2]
+
+
+def test_forced_text_of_any_length_is_jumped_over_in_pieces() -> None:
+    """Forty rules, each twice the one before: 2^40 bytes, all forced."""
+    rules = "\n".join(f"r{n} ::= r{n + 1} r{n + 1}" for n in range(40)) + '\nr40 ::= "a"'
+    llm = LLM(checkpoint_path("target"), n_pages=64)
+    out = llm.generate("x", SamplingParams(seed=1, max_tokens=40, grammar="root ::= r0\n" + rules))[0].outputs[0]
+    assert (out.finish_reason, set(out.text), len(out.token_ids)) == ("length", {"a"}, 40)
+
+
+@pytest.mark.parametrize(
+    ("limit", "source", "says"),
+    [("MAX_STATES", 'root ::= "(" root ")" | "x"', "nested too deeply"), ("MAX_STACKS", 'root ::= "(" root ")" | "(" root "]" | "x"', "ambiguous")],
+)
+def test_a_text_past_a_limit_ends_by_name_and_the_engine_goes_on(limit: str, source: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = LLM(checkpoint_path("target"), n_pages=64, draft="ngram")
+    likely = {token: 50.0 for token in range(llm.config.vocab_size) if llm.tokenizer is not None and llm.tokenizer.token_bytes(token) == b"("}
+    nested = SamplingParams(seed=1, max_tokens=100, grammar=source, logit_bias=likely)
+    monkeypatch.setattr(f"engine.grammar.automaton.{limit}", 50)
+    out = llm.generate("x", nested)[0].outputs[0]
+    assert out.finish_reason == "error"
+    assert set(out.text) == {"("}
+    assert says in str(out.stop_reason)
+    assert llm.generate("x", SamplingParams(grammar='root ::= "ab"'))[0].outputs[0].text == "ab"
+    assert llm.idle
+    assert llm.stats()["pages_available"] == 64
+
+
+def test_a_grammar_that_has_grown_is_compiled_anew_for_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = LLM(checkpoint_path("target"), n_pages=64)
+    params = SamplingParams(seed=1, max_tokens=20, json_schema={"type": "array"})
+    first, text = llm._grammar(params), llm.generate("x", params)[0].outputs[0].text
+    assert llm._grammar(params) is first
+    monkeypatch.setattr("engine.grammar.constraint.GROWN", 5)
+    assert llm._grammar(params) is not first
+    assert llm.generate("x", params)[0].outputs[0].text == text
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 17])
+def test_advances_taken_back_leave_no_trace(llm: LLM, n: int) -> None:
+    """Along texts of the language: n tokens forward, n back, and the mask, the forced tokens and the end are what they were."""
+    for name in ("person", "config"):
+        constraint, rng = GrammarConstraint(grammar_of(llm, SCHEMAS[name])), random.Random(n)
+        for _ in range(12):
+            before = (constraint.mask().tolist(), constraint.forced(), constraint.complete)
+            for _ in range(n):
+                constraint.advance(rng.choice(constraint.mask().nonzero().flatten().tolist()))
+            constraint.rollback(n)
+            assert (constraint.mask().tolist(), constraint.forced(), constraint.complete) == before
+            if constraint.complete:
+                break
+            constraint.advance(rng.choice(constraint.mask().nonzero().flatten().tolist()))
+
+
 REFUSED: list[tuple[Any, str]] = [
     ({"type": "object", "patternProperties": {"a": {}}}, r"\$: the keyword 'patternProperties'"), ({"type": "strong"}, r"\$.type: 'strong'"),
     ({"type": "array", "items": {"type": "array", "uniqueItems": True}}, r"\$.items: the keyword 'uniqueItems'"), ("{", "not JSON"),
