@@ -32,7 +32,8 @@ class CacheKey(NamedTuple):
 
 @dataclass(frozen=True)
 class CacheStats:
-    """Counts since the start, in tokens except `evicted` and `pages` (pages)."""
+    """Counts since the start, in tokens except `evicted` and `pages` (pages). An admission counts once, however often it
+    was tried; a preempted request that comes back is one more."""
 
     queried: int = 0
     hit: int = 0

@@ -73,7 +73,7 @@ SCHEDULES = st.fixed_dictionaries(
     {
         "page_size": st.sampled_from([1, 2, 4, 16]),
         "slack": st.sampled_from([0, 0, 1, 3, 20]),
-        "max_running": st.integers(4, 9),
+        "max_running": st.integers(3, 9),
         "budget": st.integers(0, 30),
         "chunk": st.none() | st.integers(1, 9),
         "preemption": st.sampled_from(["recompute", "swap"]),
