@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from engine.grammar.ast import Alt, Chars, Expr, Rep, alt, maybe, ranges, seq, text
+from decimal import Decimal
+
+from engine.grammar.ast import EMPTY, Alt, Chars, Expr, Rep, alt, maybe, ranges, seq, text
 
 DIGIT = Chars(ranges("09"))
 NATURAL = Alt((text("0"), seq(Chars(ranges("19")), Rep(DIGIT, 0, None))))
 INTEGER = seq(maybe(text("-")), NATURAL)
 FRACTION = seq(text("."), Rep(DIGIT, 1, None))
 NUMBER = seq(INTEGER, maybe(FRACTION), maybe(seq(Chars(ranges("e", "E")), maybe(Chars(ranges("+", "-"))), Rep(DIGIT, 1, None))))
-NONZERO_FRACTION = seq(text("."), Rep(text("0"), 0, None), Chars(ranges("19")), Rep(DIGIT, 0, None))
-ZERO_FRACTION = seq(text("."), Rep(text("0"), 1, None))
 
 
 def natural(low: int, high: int | None) -> Expr | None:
@@ -67,29 +67,75 @@ def integers(low: int | None, high: int | None) -> Expr | None:
     return alt(parts) if parts else None
 
 
-def decimals(low: int | None, high: int | None, open_low: bool, open_high: bool) -> Expr | None:
-    """Numbers without exponent between whole bounds, each of which may be excluded. None when there are none."""
+def decimals(low: Decimal | None, high: Decimal | None, open_low: bool, open_high: bool) -> Expr | None:
+    """Numbers without exponent between bounds, each of which may be excluded. None when there are none."""
     parts = []
     if low is None or low < 0:
-        nearest = 0 if high is None or high >= 0 else -high
+        nearest = Decimal(0) if high is None or high >= 0 else -high
         magnitude = _magnitudes(nearest, None if low is None else -low, open_high and high is not None and high <= 0, open_low)
         if magnitude is not None:
             parts.append(seq(text("-"), magnitude))
     if high is None or high >= 0:
-        magnitude = _magnitudes(max(0, low or 0), high, low is not None and low >= 0 and open_low, open_high)
+        magnitude = _magnitudes(max(Decimal(0), low or Decimal(0)), high, low is not None and low >= 0 and open_low, open_high)
         if magnitude is not None:
             parts.append(magnitude)
     return alt(parts) if parts else None
 
 
-def _magnitudes(low: int, high: int | None, open_low: bool, open_high: bool) -> Expr | None:
-    out: list[Expr] = []
-    if high is not None and low == high:
-        return None if open_low or open_high else seq(text(str(low)), maybe(ZERO_FRACTION))
-    out.append(seq(text(str(low)), NONZERO_FRACTION if open_low else maybe(FRACTION)))
-    between = natural(low + 1, None if high is None else high - 1)
-    if between is not None:
-        out.append(seq(between, maybe(FRACTION)))
-    if high is not None and not open_high:
-        out.append(seq(text(str(high)), maybe(ZERO_FRACTION)))
-    return alt(out)
+# A bound of the digits behind a point: the digits, without zeros at the end, and whether a number may not be equal to it. None: no bound.
+Tail = tuple[str, bool] | None
+
+
+def _magnitudes(low: Decimal, high: Decimal | None, open_low: bool, open_high: bool) -> Expr | None:
+    first, least = _split(low, open_low)
+    last, most = _split(high, open_high) if high is not None else (None, None)
+    out: list[Expr | None] = []
+    if first == last:
+        out.append(_with_fraction(first, least, most))
+    elif last is None or first < last:
+        out.append(_with_fraction(first, least, None))
+        between = natural(first + 1, None if last is None else last - 1)
+        out.append(None if between is None else seq(between, maybe(FRACTION)))
+        out.append(None if last is None else _with_fraction(last, None, most))
+    found = [part for part in out if part is not None]
+    return alt(found) if found else None
+
+
+def _split(value: Decimal, opened: bool) -> tuple[int, Tail]:
+    whole, _, rest = format(value, "f").partition(".")
+    return int(whole), (rest.rstrip("0"), opened)
+
+
+def _with_fraction(whole: int, low: Tail, high: Tail) -> Expr | None:
+    bare = (low is None or low == ("", False)) and high != ("", True)
+    behind = _tail(low, high, False)
+    if behind is None:
+        return text(str(whole)) if bare else None
+    behind = seq(text("."), behind)
+    return seq(text(str(whole)), maybe(behind) if bare else behind)
+
+
+def _tail(low: Tail, high: Tail, started: bool) -> Expr | None:
+    """Digits behind the point whose value lies between two tails: at least one, unless they have `started`. None when there are none."""
+    if low == ("", False):
+        low = None
+    if high is not None and not high[0]:
+        return None if high[1] or low is not None else Rep(text("0"), 0 if started else 1, None)
+    if high is None and low is None:
+        return Rep(DIGIT, 0 if started else 1, None)
+    if high is None and low == ("", True):
+        return seq(Rep(text("0"), 0, None), Chars(ranges("19")), Rep(DIGIT, 0, None))
+    a, b = int(low[0][:1] or 0) if low else 0, int(high[0][0]) if high else 9
+    next_low, next_high = (low[0][1:], low[1]) if low else None, (high[0][1:], high[1]) if high else None
+    spans: list[tuple[int, int, Tail, Tail]] = [(a, a, next_low, next_high)] if a == b else []
+    if a < b:
+        inner_a, inner_b = a + (low is not None), b - (high is not None)
+        spans = [(a, a, next_low, None)] if low else []
+        spans += [(inner_a, inner_b, None, None)] if inner_a <= inner_b else []
+        spans += [(b, b, None, next_high)] if high else []
+    out: list[Expr] = [EMPTY] if started and low is None else []
+    for x, y, lower, upper in spans:
+        rest = _tail(lower, upper, True)
+        if rest is not None:
+            out.append(seq(Chars(ranges(f"{x}{y}")), rest))
+    return alt(out) if out else None

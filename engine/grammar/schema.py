@@ -7,13 +7,16 @@ name with its place; none is passed over in silence but annotations.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from itertools import combinations
 from typing import Any
 
 from engine.errors import ConstraintError
 from engine.grammar import numbers, regex
-from engine.grammar.ast import EMPTY, Alt, Bytes, Chars, Expr, Ranges, Ref, Rep, alt, complement, maybe, ranges, seq, text, union
+from engine.grammar.ast import EMPTY, Expr, Ref, Rep, alt, maybe, seq, text
+from engine.grammar.spelling import BASE, CHAR, COLON, COMMA, FORMATS, QUOTE, in_string, other_key, quoted
 
 ANNOTATIONS = {"title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated", "readOnly", "writeOnly", "$defs", "definitions",
                "$anchor"}  # fmt: skip
@@ -25,34 +28,7 @@ KEYWORDS = {
 }
 TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 MAX_DEPTH, MAX_LENGTH = 64, 2000
-
-# JSON strings: what stands as it is, and what is escaped. Only control characters and DEL are written by number, a slash never is.
-UNESCAPED = complement(ranges((0, 0x1F), '"', "\\", "\x7f"))
-HEX = Chars(ranges("09", "af", "AF"))
-CONTROL = seq(text("u00"), Alt((seq(Chars(ranges("01")), HEX), seq(text("7"), Chars(ranges("f", "F"))))))
-ESCAPED = seq(text("\\"), Alt((Chars(ranges('"', "\\", "b", "f", "n", "r", "t")), CONTROL)))
-CHAR = Alt((Chars(UNESCAPED), ESCAPED))
-QUOTE, COMMA, COLON = text('"'), text(","), text(":")
-SHORT = {0x22: '\\"', 0x5C: "\\\\", 0x08: "\\b", 0x0C: "\\f", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x7F: "\\u007f"}
-
-BASE: dict[str, Expr] = {
-    "string": seq(QUOTE, Rep(CHAR, 0, None), QUOTE),
-    "integer": numbers.INTEGER,
-    "number": numbers.NUMBER,
-    "boolean": Alt((text("true"), text("false"))),
-    "null": text("null"),
-    "pair": seq(Ref("string"), COLON, Ref("value")),
-    "object": seq(text("{"), maybe(seq(Ref("pair"), Rep(seq(COMMA, Ref("pair")), 0, None))), text("}")),
-    "array": seq(text("["), maybe(seq(Ref("value"), Rep(seq(COMMA, Ref("value")), 0, None))), text("]")),
-    "value": Alt(tuple(Ref(name) for name in ("object", "array", "string", "number", "boolean", "null"))),
-}
-_DATE = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
-_TIME = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
-_OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-FORMATS = {
-    "date": f"^{_DATE}$", "time": f"^{_TIME}$", "date-time": f"^{_DATE}T{_TIME}$", "ipv4": rf"^({_OCTET}\.){{3}}{_OCTET}$",
-    "uuid": r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", "email": r"^[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$",
-}  # fmt: skip
+DIGITS = 40  # of a bound
 
 
 def compile_schema(schema: dict[str, Any] | bool | str) -> dict[str, Expr]:
@@ -63,21 +39,6 @@ def compile_schema(schema: dict[str, Any] | bool | str) -> dict[str, Expr]:
         except (ValueError, RecursionError) as error:
             raise ConstraintError(f"the JSON schema is not JSON: {error}") from None
     return _Compiler(schema).rules()
-
-
-def quoted(value: Any) -> Bytes:
-    return text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
-
-
-def in_string(spans: Ranges) -> Expr:
-    """One character of a set, as it stands inside a JSON string. Control characters without a short escape are left out."""
-    items: list[Expr] = [text(escape) for code, escape in SHORT.items() if any(low <= code <= high for low, high in spans)]
-    plain = complement(union([*complement(spans), *complement(UNESCAPED)]))
-    if plain:
-        items.insert(0, Chars(plain))
-    if not items:
-        raise ConstraintError("a pattern asks for a character that JSON texts can't hold here")
-    return alt(items)
 
 
 class _Compiler:
@@ -284,20 +245,26 @@ class _Compiler:
         except ConstraintError as error:
             raise self.refuse(f"{path}.pattern", str(error)) from None
 
-    def bounds(self, schema: dict[str, Any], path: str) -> tuple[int | None, int | None, bool, bool]:
+    def bounds(self, schema: dict[str, Any], path: str) -> tuple[Decimal | None, Decimal | None, bool, bool]:
+        """Bounds as they are written: 0.1 is a tenth."""
+        found: dict[str, Decimal] = {}
         for word, value in schema.items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-                raise self.refuse(f"{path}.{word}", "must be a whole number")
-        low, high = schema.get("minimum"), schema.get("maximum")
-        above, under = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+            if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 10**DIGITS:
+                raise self.refuse(f"{path}.{word}", f"must be a number of up to {DIGITS} digits")
+            found[word] = Decimal(repr(value))
+            if -int(found[word].as_tuple().exponent) > DIGITS:
+                raise self.refuse(f"{path}.{word}", f"must be a number of up to {DIGITS} digits behind the point")
+        low, high = found.get("minimum"), found.get("maximum")
+        above, under = found.get("exclusiveMinimum"), found.get("exclusiveMaximum")
         open_low = above is not None and (low is None or above >= low)
         open_high = under is not None and (high is None or under <= high)
-        low, high = above if open_low else low, under if open_high else high
-        return None if low is None else int(low), None if high is None else int(high), open_low, open_high
+        return above if open_low else low, under if open_high else high, open_low, open_high
 
     def integer(self, schema: dict[str, Any], path: str) -> Expr:
         low, high, open_low, open_high = self.bounds(schema, path)
-        found = numbers.integers(None if low is None else low + open_low, None if high is None else high - open_high)
+        least = None if low is None else math.floor(low) + 1 if open_low else math.ceil(low)
+        most = None if high is None else math.ceil(high) - 1 if open_high else math.floor(high)
+        found = numbers.integers(least, most)
         if found is None:
             raise self.refuse(path, "no integer lies between the bounds")
         return found
@@ -340,7 +307,7 @@ class _Compiler:
         pairs = [seq(quoted(name), COLON, self.expr(value, f"{path}.properties.{name}")) for name, value in properties.items()]
         extra = None
         if additional is not False:
-            extra = self.rule(seq(self.other_key(list(properties)), COLON, self.expr(additional, f"{path}.additionalProperties")))
+            extra = self.rule(seq(other_key(list(properties)), COLON, self.expr(additional, f"{path}.additionalProperties")))
         least, most = self.size(schema, "minProperties", "maxProperties", path)
         if (least > len(required)) or most is not None:
             if properties or extra is None:
@@ -358,20 +325,6 @@ class _Compiler:
                 opening = alt([seq(pair, after), self.rule(opening)])
                 following = seq(maybe(seq(COMMA, pair)), after)
         return seq(text("{"), opening, text("}"))
-
-    def other_key(self, names: Sequence[str]) -> Expr:
-        """A key that is none of `names`. It is written without escapes, so that none of them can hide in one."""
-        if not names:
-            return Ref("string")
-        return seq(QUOTE, self._not_in([name for name in names if quoted(name).data == b'"' + name.encode() + b'"']), QUOTE)
-
-    def _not_in(self, names: Sequence[str]) -> Expr:
-        heads = {name[0] for name in names if name}
-        choices: list[Expr] = [seq(Chars(complement(union([*complement(UNESCAPED), *((ord(h), ord(h)) for h in heads)]))), Rep(Chars(UNESCAPED), 0, None))]
-        choices += [seq(text(head), self._not_in([name[1:] for name in names if name[:1] == head])) for head in sorted(heads)]
-        if "" not in names:
-            choices.append(EMPTY)
-        return alt(choices)
 
 
 def _types(value: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from decimal import Decimal
 from typing import Any
 
 import jsonschema
@@ -318,7 +319,9 @@ def test_advances_taken_back_leave_no_trace(llm: LLM, n: int) -> None:
 REFUSED: list[tuple[Any, str]] = [
     ({"type": "object", "patternProperties": {"a": {}}}, r"\$: the keyword 'patternProperties'"), ({"type": "strong"}, r"\$.type: 'strong'"),
     ({"type": "array", "items": {"type": "array", "uniqueItems": True}}, r"\$.items: the keyword 'uniqueItems'"), ("{", "not JSON"),
-    ({"properties": {"a": {"$ref": "#/$defs/b"}}}, r"properties.a.\$ref: #/\$defs/b points at nothing"), ({"type": "number", "minimum": 0.5}, "whole number"),
+    ({"properties": {"a": {"$ref": "#/$defs/b"}}}, r"properties.a.\$ref: #/\$defs/b points at nothing"),
+    ({"type": "number", "minimum": "0.5"}, "must be a number"), ({"type": "number", "minimum": 1e-300}, "behind the point"),
+    ({"type": "number", "exclusiveMinimum": 0.5, "maximum": 0.5}, "no number"),
     ({"type": "string", "pattern": "(?=a)b"}, "look-around"), ({"type": "string", "format": "hostname"}, "'hostname' is not served"), (False, "allows nothing"),
     ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "may overlap"), ({"type": "integer", "minimum": 5, "maximum": 4}, "no integer"),
     ({"enum": [1, 2], "type": "string"}, "no value is left"), ({"$ref": "other.json"}, "inside the schema"), ({"not": {}}, "'not' is not served"),
@@ -330,6 +333,20 @@ REFUSED: list[tuple[Any, str]] = [
 def test_what_a_schema_asks_in_vain_is_refused_by_name(schema: Any, says: str) -> None:
     with pytest.raises(ConstraintError, match=says):
         Automaton(compile_schema(schema))
+
+
+@pytest.mark.parametrize(
+    ("name", "holds", "not_these"),
+    [("date", ["2024-02-28", "1999-12-31", "0001-01-01"], ["2024-02-30", "2024-04-31", "0000-01-01", "2024-13-01", "24-01-01"]),
+     ("date-time", ["2024-02-28T23:59:59Z", "2024-01-31T00:00:00.5+02:00"], ["2024-02-30T00:00:00Z", "2024-01-01T24:00:00Z", "2024-01-01"]),
+     ("ipv4", ["255.0.10.1"], ["256.0.0.1", "1.2.3", "01.2.3.4"]), ("uuid", ["0a8c0a8c-0a8c-0a8c-0a8c-0a8c0a8c0a8c"], ["0a8c0a8c0a8c0a8c0a8c0a8c0a8c0a8c"]),
+     ("email", ["a.b+c@example.org"], ["a@", "a..b@example.org", "@example.org"])],
+)  # fmt: skip
+def test_formats_hold_what_a_validator_accepts(name: str, holds: list[str], not_these: list[str]) -> None:
+    automaton = Automaton(compile_schema({"type": "string", "format": name}))
+    for value in [*holds, *not_these]:
+        state = automaton.run(automaton.start, json.dumps(value).encode())
+        assert (state != DEAD and automaton.may_end(state)) == (value in holds), value
 
 
 def test_a_refused_schema_leaves_no_request_behind(llm: LLM) -> None:
@@ -349,17 +366,36 @@ def test_bounds_of_integers_are_exact(low: int | None, size: int | None, value: 
     assert (state != DEAD and automaton.may_end(state)) == ((low is None or value >= low) and (high is None or value <= high))
 
 
-@given(
-    low=st.integers(-30, 30), size=st.integers(0, 40), open_low=st.booleans(), open_high=st.booleans(),
-    value=st.decimals(-80, 80, places=2).map(lambda d: str(d).replace("-0.00", "0.00")),
-)  # fmt: skip
-def test_bounds_of_numbers_are_exact(low: int, size: int, open_low: bool, open_high: bool, value: str) -> None:
-    schema = {"type": "number", "exclusiveMinimum" if open_low else "minimum": low, "exclusiveMaximum" if open_high else "maximum": low + size}
-    valid = (low < float(value) if open_low else low <= float(value)) and (float(value) < low + size if open_high else float(value) <= low + size)
+TENTHS = st.decimals(-3, 3, places=2) | st.integers(-30, 30)
+
+
+@given(low=TENTHS | st.none(), high=TENTHS | st.none(), open_low=st.booleans(), open_high=st.booleans(), data=st.data())
+def test_bounds_of_numbers_are_exact(low: Any, high: Any, open_low: bool, open_high: bool, data: st.DataObject) -> None:
+    near = [bound for bound in (low, high) if bound is not None]
+    exactly = st.sampled_from([0, *near, *(bound + Decimal("0.000") for bound in near)])
+    value = str(data.draw(st.decimals(-4, 4, places=3) | st.decimals(-80, 80, places=1) | exactly))
+    value = value.lstrip("-") if not float(value) and (low is None or low >= 0) else value
+    bounds = [("exclusiveMinimum" if open_low else "minimum", low), ("exclusiveMaximum" if open_high else "maximum", high)]
+    schema = {"type": "number", **{word: float(bound) if isinstance(bound, Decimal) else bound for word, bound in bounds if bound is not None}}
+    number = Decimal(value)
+    valid = (low is None or (low < number if open_low else low <= number)) and (high is None or (number < high if open_high else number <= high))
     try:
         automaton = Automaton(compile_schema(schema))
     except ConstraintError:
         assert not valid
         return
     state = automaton.run(automaton.start, value.encode())
+    assert (state != DEAD and automaton.may_end(state)) == valid
+
+
+@given(low=TENTHS, high=TENTHS, open_low=st.booleans(), open_high=st.booleans(), value=st.integers(-31, 31))
+def test_bounds_of_integers_may_be_fractions(low: Any, high: Any, open_low: bool, open_high: bool, value: int) -> None:
+    schema = {"type": "integer", "exclusiveMinimum" if open_low else "minimum": float(low), "exclusiveMaximum" if open_high else "maximum": float(high)}
+    valid = (low < value if open_low else low <= value) and (value < high if open_high else value <= high)
+    try:
+        automaton = Automaton(compile_schema(schema))
+    except ConstraintError:
+        assert not valid
+        return
+    state = automaton.run(automaton.start, str(value).encode())
     assert (state != DEAD and automaton.may_end(state)) == valid
