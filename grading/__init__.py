@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from grading.calibration import Calibration
 from grading.draft import draft_rubric
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score
 from grading.rubric import BELOW, Rubric, RubricError
 
-__all__ = ["BELOW", "Answer", "ClaimMark", "CriterionScore", "Evidence", "Question", "Rubric", "RubricError", "Score", "draft_rubric",
+__all__ = ["BELOW", "Answer", "Calibration", "ClaimMark", "CriterionScore", "Evidence", "Question", "Rubric", "RubricError", "Score", "draft_rubric",
            "score"]
 
 
 def score(rubric: Rubric, answer: Answer | str, question: Question | str | None = None, *,
-          run: Mapping[str, Any] | None = None) -> Score:
+          run: Mapping[str, Any] | None = None, calibration: Calibration | None = None) -> Score:
     """Mark an answer; see `grading.scorer.score`, and `grading.whiteboard.score` for a rubric that asks for a drawing.
 
     The scorer and its encoder load on the first call of a process.
@@ -25,5 +26,5 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
         from grading.whiteboard import score as board
 
         return board(rubric, Answer(answer) if isinstance(answer, str) else answer, Question(question) if isinstance(question, str) else question,
-                     lambda plain, said, asked: default(plain, said, asked, run=run))
-    return default(rubric, answer, question, run=run)
+                     lambda plain, said, asked: default(plain, said, asked, run=run, calibration=calibration))
+    return default(rubric, answer, question, run=run, calibration=calibration)

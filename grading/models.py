@@ -19,6 +19,19 @@ class RubricVersion(InsertOnly):
         return self.hash[:12]
 
 
+class FittedCalibration(InsertOnly):
+    """A `grading.calibration.Calibration` fitted to people's marks, with the report that was shown when it was taken into use. The newest is
+    used for scores from then on; scores that exist keep theirs."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    body = models.JSONField()
+    report = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["created_at"]
+
+
 class Score(InsertOnly):
     """One grading of one answer against one rubric version.
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grading import gates as g
+from grading.calibration import Calibration
 from grading.certainty import level_set, points_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import COS_0, CUT, LEX_0, W_COS, W_LEX, Coherence, Match, Statement, Target, Window, coherence, lexical, match, targets, weigh
@@ -105,11 +106,14 @@ def read_answer(text: str, question: Question | None, model: Encoder) -> _Readin
     return _Reading(document, list(document.clauses), [by_sentence[c.sentence] for c in document.clauses], tuple(flags), void)
 
 
-def score(rubric: Rubric, answer: Answer | str, question: Question | str | None = None, *, run: Mapping[str, Any] | None = None) -> Score:
+def score(rubric: Rubric, answer: Answer | str, question: Question | str | None = None, *, run: Mapping[str, Any] | None = None,
+          calibration: Calibration | None = None) -> Score:
     """Mark an answer.
 
     `run` is the judged outcome of a coding question, `{"groups": {name: [earned, possible]}}`; criteria with `tests` take their points
-    from it. The same input gives the same score. Raises RubricError for a rubric that is no rubric, never for an answer.
+    from it. `calibration`: cuts and certainty from marks that people gave. The same input gives the same score.
+
+    Raises RubricError for a rubric that is no rubric, never for an answer.
     """
     answer = Answer(answer) if isinstance(answer, str) else answer
     question = Question(question) if isinstance(question, str) else question or Question("")
@@ -133,8 +137,8 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
         elif criterion.accepted:
             criteria.append(judge_short(criterion, answer))
         else:
-            criteria.append(_criterion(criterion, found, reading, whole))
-    return _total(rubric, criteria, reading, whole)
+            criteria.append(_criterion(criterion, found, reading, whole, calibration))
+    return _total(rubric, criteria, reading, whole, calibration)
 
 
 def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, question: Question) -> dict[tuple[str, str], Match]:
@@ -183,13 +187,15 @@ def _why(claim: Claim | Misconception, m: Match, met: bool, reading: _Reading, w
     return "nothing in the answer says this clearly enough"
 
 
-def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], reading: _Reading, whole: Coherence) -> CriterionScore:
+def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], reading: _Reading, whole: Coherence,
+               calibration: Calibration | None) -> CriterionScore:
     marks, evidence, missed, met = list[ClaimMark](), list[Evidence](), list[str](), set[str]()
     for claim in criterion.claims:
         m = found[criterion.id, claim.id]
-        ok = m.score >= CUT
+        cut = calibration.cut(claim) if calibration else CUT
+        ok = m.score >= cut
         met |= {claim.id} if ok else set()
-        marks.append(ClaimMark(claim.id, "claim", ok, m.score, CUT, _why(claim, m, ok, reading, whole), _span(m.denial or m.clause, reading),
+        marks.append(ClaimMark(claim.id, "claim", ok, m.score, cut, _why(claim, m, ok, reading, whole), _span(m.denial or m.clause, reading),
                                {"cosine": m.cosine, "lexical": m.lexical, "terms": m.terms, "numbers": m.numbers}))
     while loose := {c.id for c in criterion.claims if c.id in met and not set(c.depends_on) <= met}:
         met -= loose
@@ -215,12 +221,12 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
     if deduct:
         reason += f"; {deduct:g} off for a wrong statement"
     return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason + ".",
-                          (*missed, *wrong), max(points_law(criterion, marks).values(), default=1.0), tuple(marks))
+                          (*missed, *wrong), max(points_law(criterion, marks, calibration).values(), default=1.0), tuple(marks))
 
 
-def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading, whole: Coherence) -> Score:
+def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading, whole: Coherence, calibration: Calibration | None) -> Score:
     points = {c.id: c.points for c in criteria}
-    levels = level_set(rubric, criteria)
+    levels = level_set(rubric, criteria, calibration)
     state, reason = "scored", ""
     if "language" in reading.flags:
         state, reason = "review", reading.void
@@ -231,4 +237,4 @@ def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading
     elif len(levels) > 1:
         state, reason = "review", f"The level could be {' or '.join(levels)}."
     return Score(sum(points.values()), rubric.max, rubric.level(points) if rubric.bands else "", levels, state, tuple(criteria), reading.flags,  # type: ignore[arg-type]
-                 reason, SCORER)
+                 reason, f"{SCORER}+{calibration.name}" if calibration else SCORER)

@@ -9,9 +9,10 @@ from uuid import UUID
 from django.conf import settings
 
 import grading
+from grading.calibration import Calibration
 from grading.judge import judge_batch
 from grading.judge_models import model_of
-from grading.models import CriterionScore, RubricVersion, Score
+from grading.models import CriterionScore, FittedCalibration, RubricVersion, Score
 from interviews.live.documents import Content
 from interviews.live.models import InterviewQuestion
 from sandbox import labs
@@ -27,6 +28,12 @@ class NotScored(Exception):
     """The answer can't be graded, and why, in words for the candidate."""
 
     reason: str
+
+
+def current_calibration() -> Calibration | None:
+    """What people's marks have taught the scorer so far."""
+    newest = FittedCalibration.objects.order_by("-created_at").first()
+    return Calibration.from_dict(newest.body) if newest else None
 
 
 def groups_of(tests: Sequence[Any]) -> dict[str, Any]:
@@ -60,7 +67,7 @@ def mark(asked: InterviewQuestion, rubric_body: Mapping[str, Any], content: Cont
     question = grading.Question(prompt=asked.prompt, title=version.title, kind=version.kind)
     answer = grading.Answer(text=content.text, code=content.code, fields=content.fields, scene=content.scene)
     rubric = grading.Rubric.from_dict(dict(rubric_body))
-    marked = grading.score(rubric, answer, question, run=judged)
+    marked = grading.score(rubric, answer, question, run=judged, calibration=current_calibration())
     model = model_of(**settings.JUDGE)
     return judge_batch(rubric, question, [(answer, marked)], model, settings.JUDGE_RUNS)[0] if model else marked
 

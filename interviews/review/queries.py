@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import Prefetch, QuerySet
 
 import grading
+from grading.calibration import Marked
 from grading.models import Score
 from interviews.accounts.models import User
 from interviews.bank.files import in_words, parse_answer
@@ -43,6 +44,26 @@ def final_run(question: InterviewQuestion, code: str) -> Run | None:
 def latest_score(question: InterviewQuestion) -> Score | None:
     """The score that counts: the newest."""
     return Score.objects.filter(subject=question.answer.pk).order_by("-created_at").first()
+
+
+def marked_by_people() -> list[Marked]:
+    """Every prose answer of a published review, scored anew without calibration, beside the points that it was published with."""
+    found = []
+    published = InterviewQuestion.objects.filter(interview__status=Interview.Status.PUBLISHED).select_related("version", "answer")
+    for question in published.exclude(version__kind="code"):
+        score = latest_score(question)
+        if score is None or score.total is None:
+            continue
+        rubric = grading.Rubric.from_dict(score.rubric.body)
+        points = {row.criterion: row.points for row in score.criteria.all()} | {o.criterion: o.points for o in score.overrides.order_by("id")}
+        content = content_of(question)
+        answer = grading.Answer(text=content.text, code=content.code, fields=content.fields, scene=content.scene)
+        asked = grading.Question(prompt=question.prompt, title=question.version.title, kind=question.version.kind)
+        own = {c.id for c in rubric.criteria if c.claims}
+        if own & points.keys():
+            raw = grading.score(rubric, answer, asked)
+            found.append(Marked(rubric, raw, {name: value for name, value in points.items() if name in own}, str(question.version.question_id)))
+    return found
 
 
 def question_of_score(interview: Interview, score_id: UUID) -> InterviewQuestion | None:

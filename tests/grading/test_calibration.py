@@ -1,0 +1,125 @@
+"""What people's marks teach the scorer: on people who are made up, so that the truth is known."""
+
+import random
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grading.calibration import Calibration, Marked, best_cut, claim_key, fit, held_out, isotonic, labels, points_under, report, table
+from grading.certainty import level_set
+from grading.result import ClaimMark, CriterionScore, Score
+from grading.rubric import Claim, Criterion, Misconception, Rubric
+from tests.grading.test_scorer import RUBRIC, TRUE
+
+CLAIMS = tuple(Claim(f"c{n}", f"Statement number {n} about pages.") for n in range(4))
+ONE = Rubric(tuple(Criterion(f"k{n}", f"Criterion {n}", 4.0, claims=tuple(replace(c, text=f"{c.text} {n}") for c in CLAIMS)) for n in range(7)),
+             bands=(("L5", 14.0), ("L6", 20.0), ("L7", 25.0)))  # fmt: skip
+
+
+def scored(rubric: Rubric, values: list[list[float]]) -> Score:
+    """A score whose claims have the given fused scores."""
+    criteria = []
+    for criterion, own in zip(rubric.criteria, values, strict=True):
+        marks = tuple(ClaimMark(c.id, "claim", v >= 0.5, v, 0.5, "") for c, v in zip(criterion.claims, own, strict=True))
+        criteria.append(CriterionScore(criterion.id, criterion.title, criterion.points_for(sum(m.met for m in marks)), criterion.points, marks=marks))
+    return Score(sum(c.points for c in criteria), rubric.max, "", (), "scored", tuple(criteria))
+
+
+def person(seed: int, cut: float, noise: float = 0.0) -> Marked:
+    """Answers of a certain strength, marked by somebody whose cut is another."""
+    rng = random.Random(seed)
+    strength = rng.random()
+    values = [[min(1.0, max(0.0, rng.gauss(strength, 0.25))) for _ in CLAIMS] for _ in ONE.criteria]
+    points = {c.id: c.points_for(sum(v + rng.gauss(0, noise) >= cut for v in own)) for c, own in zip(ONE.criteria, values, strict=True)}
+    return Marked(ONE, scored(ONE, values), points, str(seed % 4))
+
+
+def test_the_least_change_explains_a_persons_points() -> None:
+    one = scored(ONE, [[0.9, 0.55, 0.45, 0.1]] * 7)
+    found = [(score, met) for _, score, met in labels(ONE.criteria[0], one.criteria[0], 3.0)]
+    assert found == [(0.9, True), (0.55, True), (0.45, True), (0.1, False)]
+    assert [met for _, _, met in labels(ONE.criteria[0], one.criteria[0], 1.0)] == [True, False, False, False]
+    assert [met for _, _, met in labels(ONE.criteria[0], one.criteria[0], 2.0)] == [True, True, False, False]
+
+
+def test_a_deduction_is_not_taken_for_an_unmet_claim() -> None:
+    criterion = replace(ONE.criteria[0], misconceptions=(Misconception("m", "Wrong.", 2.0),))
+    marks = (*scored(ONE, [[0.9] * 4] * 7).criteria[0].marks, ClaimMark("m", "misconception", True, 0.9, 0.65, ""))
+    assert all(met for _, _, met in labels(criterion, CriterionScore("k0", "", 2.0, 4.0, marks=marks), 2.0))
+
+
+@given(pairs=st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0.0, 1.0])), min_size=1, max_size=30))
+def test_the_curve_rises_and_keeps_the_mean(pairs: list[tuple[float, float]]) -> None:
+    knots = isotonic(pairs)
+    assert all(a[1] < b[1] and a[0] <= b[0] for a, b in pairwise(knots))
+    assert all(0 <= y <= 1 for _, y in knots)
+
+
+def test_the_curve_of_two_clear_groups_is_exact() -> None:
+    assert isotonic([(0.1, 0), (0.2, 0), (0.3, 1), (0.4, 0), (0.9, 1)]) == ((pytest.approx(0.15), 0.0), (pytest.approx(0.35), 0.5), (0.9, 1.0))
+
+
+def test_few_marks_move_no_cut_and_many_do() -> None:
+    assert best_cut([(0.45, True), (0.55, True)]) == 0.5
+    strict = [(v / 100, v >= 70) for v in range(100)]
+    assert abs(best_cut(strict) - 0.7) < 0.02
+
+
+def test_a_stricter_person_is_learnt_and_agreement_rises_on_answers_not_seen() -> None:
+    marked = [person(seed, cut=0.7) for seed in range(60)]
+    found = report(marked)
+    assert found["after"]["criteria_exact"]["value"] > found["before"]["criteria_exact"]["value"] + 0.1
+    assert found["after"]["total_error"]["value"] < 0.6 * found["before"]["total_error"]["value"]
+    assert found["after"]["qwk"]["value"] > found["before"]["qwk"]["value"]
+    assert found["after"]["qwk"]["interval"][0] <= found["after"]["qwk"]["value"] <= found["after"]["qwk"]["interval"][1]
+    assert "60 answers" in table(found)
+
+
+def test_a_person_who_agrees_changes_nothing() -> None:
+    marked = [person(seed, cut=0.5) for seed in range(30)]
+    fitted = fit(marked)
+    assert fitted.cuts == {}
+    assert fitted.spread == 0.0
+    assert all(points_under(one, fitted) == dict(one.points) for one in marked)
+
+
+def test_nine_of_ten_new_totals_lie_within_the_spread() -> None:
+    fitted = fit([person(seed, cut=0.6, noise=0.15) for seed in range(100)])
+    assert fitted.spread is not None
+    fresh = [person(seed, cut=0.6, noise=0.15) for seed in range(1000, 1300)]
+    inside = [abs(sum(points_under(one, fitted).values()) - sum(one.points.values())) <= fitted.spread for one in fresh]
+    assert 0.85 <= sum(inside) / len(inside) <= 0.97
+
+
+def test_too_few_answers_give_no_spread() -> None:
+    assert fit([person(seed, cut=0.6) for seed in range(12)]).spread is None
+
+
+def test_nobody_is_judged_by_a_fit_that_saw_their_answer() -> None:
+    marked = [person(seed, cut=0.7) for seed in range(20)]
+    for n, calibration in enumerate(held_out(marked)):
+        assert calibration.answers == 16, n
+
+
+def test_a_spread_makes_the_level_set() -> None:
+    one = scored(ONE, [[0.9, 0.9, 0.9, 0.1]] * 7)
+    assert level_set(ONE, one.criteria, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=0.5)) == ("L6",)
+    assert level_set(ONE, one.criteria, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=2.0)) == ("L5", "L6")
+    assert level_set(ONE, one.criteria, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=9.0)) == ("below", "L5", "L6", "L7")
+
+
+def test_a_cut_follows_its_claim_and_a_score_names_its_calibration() -> None:
+    from grading import score
+
+    claim = RUBRIC.criteria[0].claims[0]
+    plain = score(RUBRIC, TRUE[0])
+    high = Calibration({claim_key(claim): 0.999}, ((0.0, 0.0), (1.0, 1.0)), None, 10)
+    strict = score(RUBRIC, TRUE[0], calibration=high)
+    assert plain.criteria[0].marks[0].met
+    assert not strict.criteria[0].marks[0].met
+    assert (strict.criteria[0].marks[0].cut, strict.scorer) == (0.999, f"{plain.scorer}+{high.name}")
+    assert Calibration.from_dict(high.to_dict()) == high
+    assert claim_key(claim) != claim_key(replace(claim, text=claim.text + " Or so."))
