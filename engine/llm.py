@@ -13,7 +13,7 @@ from engine.checkpoint import Checkpoint, load_checkpoint
 from engine.detokenize import StreamingDetokenizer
 from engine.engine import Engine
 from engine.errors import RequestError
-from engine.grammar import Grammar, GrammarConstraint, VocabularyMatrix, compile_grammar
+from engine.grammar import Grammar, GrammarConstraint, VocabularyTrie, compile_grammar
 from engine.heal import Spelling, cut
 from engine.kv import PagedKV
 from engine.lora import Adapter, load_adapter
@@ -80,7 +80,7 @@ class LLM:
         self.adapters: dict[str, Adapter] = {}
         self._numbers = itertools.count()
         self._grammars: dict[tuple[str | None, str | None], Grammar] = {}
-        self._vocabulary: VocabularyMatrix | None = None
+        self._vocabulary: VocabularyTrie | None = None
         model = self.checkpoint.model
         most = min(max_length or self.config.max_position, self.config.max_position)
         self.limits = bounds = Limits(max_length=most, **limits)
@@ -289,7 +289,7 @@ class LLM:
         key = (p.grammar, schema)
         if key not in self._grammars or self._grammars[key].grown:
             if self._vocabulary is None:
-                self._vocabulary = VocabularyMatrix(self.tokenizer.vocabulary.token_bytes)
+                self._vocabulary = VocabularyTrie(self.tokenizer.vocabulary.token_bytes)
             encode = partial(self.tokenizer.encode, special=False)
             rules = compile_grammar(p.grammar, schema)
             self._grammars[key] = Grammar(rules, self._vocabulary, self.config.eos_ids, self.config.vocab_size, encode)

@@ -16,7 +16,7 @@ import torch
 from engine.bench import peers
 from engine.bench.shapes import build, weight_bytes
 from engine.checkpoint import Checkpoint, checkpoint_path
-from engine.grammar import Grammar, GrammarConstraint, VocabularyMatrix, compile_schema
+from engine.grammar import Grammar, GrammarConstraint, VocabularyTrie, compile_schema
 from engine.llm import LLM
 from engine.params import RequestOutput, SamplingParams
 from engine.verify import expected_tokens
@@ -200,7 +200,7 @@ def grammar(args: Namespace) -> Report:
         word = bytes(rng.choice(b"etaoinshrdlucmfwypvbgk") for _ in range(rng.randint(2, 9)))
         words[(b" " if rng.random() < 0.5 else b"") + word + (rng.choice([b'"', b'",', b'":', b"}", b".", b"1"]) if rng.random() < 0.08 else b"")] = None
     tokens = list(words)
-    vocabulary = VocabularyMatrix(tokens)
+    vocabulary = VocabularyTrie(tokens)
     compiled, cold, warm = list[float](), list[float](), list[float]()
     for run in range(max(3, args.repeat)):
         start = time.perf_counter()

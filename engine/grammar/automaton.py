@@ -6,8 +6,10 @@ of a set in `Automaton.table` holds where each byte leads. Rows fill at first us
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from engine.errors import ConstraintError
 from engine.grammar.ast import Alt, Bytes, Chars, Expr, Rep, Seq, utf8
 
 DEAD, UNKNOWN = -1, -2
+OUTSIDE = -2  # as the number of a stack: the first that was cut off; the next ones count down
 MAX_NODES, MAX_STATES, MAX_STACKS = 200_000, 100_000, 10_000
 
 
@@ -48,7 +51,8 @@ class Automaton:
         self._prune(root)
         self._stacks: list[tuple[int, int]] = []  # number -> (node, stack below or -1)
         self._numbers: dict[tuple[int, int], int] = {}
-        self._sets: list[frozenset[int]] = []  # -1 in a set: the text may end here
+        self._sets: list[frozenset[int]] = []  # -1 in a set: the text may end here; less: a rule whose caller was cut off has ended
+        self._exits: dict[int, list[int]] = {}
         self._set_numbers: dict[frozenset[int], int] = {}
         self.table = np.full((64, 256), UNKNOWN, np.int32)
         self.start = self._number(self._close([self._stack(self.entry[root], -1)]))
@@ -201,8 +205,8 @@ class Automaton:
         seen, todo, out = set(stacks), list(stacks), set[int]()
         while todo:
             number = todo.pop()
-            if number == -1:
-                out.add(-1)
+            if number < 0:
+                out.add(number)
                 continue
             at, below = self._stacks[number]
             node = self.nodes[at]
@@ -237,18 +241,27 @@ class Automaton:
 
     def step(self, state: int, byte: int) -> int:
         """The state after a byte, or DEAD."""
-        known = int(self.table[state, byte])
-        if known != UNKNOWN:
-            return known
-        moved = []
-        for number in self._sets[state]:
-            if number >= 0:
-                at, below = self._stacks[number]
-                moved += [self._stack(to, below) for low, high, to in self.nodes[at].arcs if low <= byte <= high]
-        closed = self._close(moved) if moved else frozenset[int]()
-        to = self._number(closed) if closed else DEAD
-        self.table[state, byte] = to
-        return to
+        if self.table[state, byte] == UNKNOWN:
+            self._fill(state)
+        return int(self.table[state, byte])
+
+    def _fill(self, state: int) -> None:
+        """All 256 transitions at once, by the intervals in which no arc begins or ends."""
+        arcs = [(low, high, to, below) for at, below in self._tops(state) for low, high, to in self.nodes[at].arcs]
+        cuts = sorted({low for low, _, _, _ in arcs} | {high + 1 for _, high, _, _ in arcs} | {0, 256})
+        reached: list[list[int]] = [[] for _ in cuts]
+        for low, high, to, below in arcs:
+            stack = self._stack(to, below)
+            for n in range(bisect_left(cuts, low), bisect_left(cuts, high + 1)):
+                reached[n].append(stack)
+        row = np.full(256, DEAD, np.int32)
+        for (low, high), stacks in zip(pairwise(cuts), reached, strict=False):
+            if stacks:
+                row[low:high] = self._number(self._close(stacks))
+        self.table[state] = row
+
+    def _tops(self, state: int) -> list[tuple[int, int]]:
+        return [self._stacks[number] for number in self._sets[state] if number >= 0]
 
     def run(self, state: int, data: bytes) -> int:
         for byte in data:
@@ -260,13 +273,29 @@ class Automaton:
     def steps(self, states: NDArray[np.int32], data: NDArray[np.uint8]) -> NDArray[np.int32]:
         """`step` for whole arrays."""
         out = self.table[states, data]
-        missing = np.flatnonzero(out == UNKNOWN)
+        missing = states[out == UNKNOWN]
         if len(missing):
-            pairs = np.unique(states[missing].astype(np.int64) * 256 + data[missing])
-            for pair in pairs.tolist():
-                self.step(pair >> 8, pair & 255)
-            out[missing] = self.table[states[missing], data[missing]]
+            for state in np.unique(missing).tolist():
+                self._fill(state)
+            out = self.table[states, data]
         return out
+
+    def innermost(self, state: int) -> tuple[int, list[int]]:
+        """(the state with every stack cut below its top rule, what the stacks were cut from): what goes on inside a rule does not depend on its
+        caller. Where the rule of the n-th cut ends, the state's `exits` hold n."""
+        below = sorted({below for _, below in self._tops(state)} - {-1})
+        mark = {number: OUTSIDE - n for n, number in enumerate(below)}
+        return self._number(frozenset(self._stack(at, mark.get(b, b)) for at, b in self._tops(state))), below
+
+    def exits(self, state: int) -> list[int]:
+        """See `innermost`."""
+        if state not in self._exits:
+            self._exits[state] = [OUTSIDE - number for number in self._sets[state] if number <= OUTSIDE]
+        return self._exits[state]
+
+    def resumed(self, stack: int) -> int:
+        """The state of a caller (one of the cuts of `innermost`) when the rule that it called has ended."""
+        return self._number(self._close([stack]))
 
     def may_end(self, state: int) -> bool:
         return -1 in self._sets[state]

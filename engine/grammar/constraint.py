@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import ConstraintError
 from engine.grammar.ast import Expr
 from engine.grammar.automaton import DEAD, Automaton
+from engine.grammar.trie import Ints, VocabularyTrie, spans
 
 MASKS = 512  # kept per grammar
 GROWN = 20_000  # states (1 KiB each) after which a grammar should serve no new request; it is cheaper compiled anew
 AHEAD = 256  # forced tokens and bytes that are looked up at once
-
-
-class VocabularyMatrix:
-    """Tokens sorted by their bytes' length, as one padded array: `data [tokens, longest]` uint8. Tokens without bytes are left out."""
-
-    def __init__(self, token_bytes: Sequence[bytes]):
-        self.token_bytes = list(token_bytes)
-        order = sorted((token for token, data in enumerate(self.token_bytes) if data), key=lambda token: -len(self.token_bytes[token]))
-        self.ids = np.array(order, np.int64)
-        self.lengths = np.array([len(self.token_bytes[token]) for token in order], np.int64)
-        longest = int(self.lengths[0]) if order else 0
-        joined = b"".join(self.token_bytes[token].ljust(longest, b"\0") for token in order)
-        self.data = np.ascontiguousarray(np.frombuffer(joined, np.uint8).reshape(len(order), longest).T)  # [longest, tokens]
 
 
 class Grammar:
@@ -37,11 +26,13 @@ class Grammar:
     Masks are cached by state: at a state met before, a mask costs a look-up.
     """
 
-    def __init__(self, rules: Mapping[str, Expr], vocabulary: VocabularyMatrix, eos_ids: frozenset[int], width: int,
+    def __init__(self, rules: Mapping[str, Expr], vocabulary: VocabularyTrie, eos_ids: frozenset[int], width: int,
                  encode: Callable[[str], list[int]] | None = None):  # fmt: skip
         self.automaton, self.vocabulary, self.eos_ids, self.width = Automaton(rules), vocabulary, eos_ids, width
         self.encode = encode
+        self._eos = [token for token in eos_ids if token < width]
         self._masks: OrderedDict[int, Tensor] = OrderedDict()
+        self._inner: OrderedDict[int, tuple[NDArray[np.bool_], list[Ints]]] = OrderedDict()
         self._narrow: dict[int, tuple[int, ...]] = {}
 
     @property
@@ -61,22 +52,39 @@ class Grammar:
         return mask
 
     def _match(self, state: int) -> Tensor:
-        v, automaton = self.vocabulary, self.automaton
-        allowed = np.zeros(self.width, bool)
-        alive = np.arange(len(v.ids))  # rows whose bytes were matched so far; they stand in falling order of length
-        states = np.full(len(v.ids), state, np.int32)
-        for position in range(len(v.data)):
-            if not len(alive):
-                break
-            states = automaton.steps(states, v.data[position, alive])
-            kept = states != DEAD
-            alive, states = alive[kept], states[kept]
-            done = v.lengths[alive] == position + 1
-            allowed[v.ids[alive[done]]] = True
-            alive, states = alive[~done], states[~done]
-        if automaton.may_end(state):
-            allowed[[token for token in self.eos_ids if token < self.width]] = True
+        """The innermost rules are walked once for all their callers; each caller goes on at the trie's nodes where its rule had ended."""
+        automaton = self.automaton
+        inner, callers = automaton.innermost(state)
+        found = self._inner.get(inner)
+        if found is None:
+            allowed, ends = np.zeros(self.width, bool), [list[Ints]() for _ in callers]
+            self._walk(np.zeros(1, np.int32), inner, allowed, ends)
+            found = self._inner[inner] = allowed, [np.concatenate(nodes) if nodes else np.empty(0, np.int32) for nodes in ends]
+            if len(self._inner) > MASKS:
+                self._inner.popitem(last=False)
+        else:
+            self._inner.move_to_end(inner)
+        allowed = found[0].copy()
+        for caller, nodes in zip(callers, found[1], strict=True):
+            if len(nodes):
+                self._walk(nodes, automaton.resumed(caller), allowed)
+        allowed[self._eos] = automaton.may_end(state)
         return torch.from_numpy(allowed)
+
+    def _walk(self, nodes: Ints, state: int, allowed: NDArray[np.bool_], ends: list[list[Ints]] | None = None) -> None:
+        """Allow the tokens below trie nodes that can be read from a state, all nodes of a depth at once; note in `ends` where a cut rule has ended."""
+        trie, automaton = self.vocabulary, self.automaton
+        states = np.full(len(nodes), state, np.int32)
+        while len(nodes):
+            below, count = spans(trie.child, nodes)
+            states = automaton.steps(np.repeat(states, count), trie.byte[below])
+            kept = states != DEAD
+            nodes, states = below[kept], states[kept]
+            allowed[trie.tokens[spans(trie.first, nodes)[0]]] = True
+            if ends is not None:
+                for number in np.unique(states).tolist():
+                    for caller in automaton.exits(number):
+                        ends[caller].append(nodes[states == number])
 
     def forced_bytes(self, state: int, most: int = AHEAD) -> tuple[bytes, int]:
         """(the bytes that must come next, the state behind them): as long as just one byte may follow and the text may not end."""

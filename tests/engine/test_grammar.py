@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine import LLM, SamplingParams, checkpoint_path
 from engine.errors import ConstraintError, RequestError
-from engine.grammar import Grammar, GrammarConstraint, VocabularyMatrix, compile_grammar, compile_schema
+from engine.grammar import Grammar, GrammarConstraint, VocabularyTrie, compile_grammar, compile_schema
 from engine.grammar.ast import utf8
 from engine.grammar.automaton import DEAD, Automaton
 from tests.engine.schemas import SCHEMAS, obj
@@ -40,7 +40,7 @@ def viable(automaton: Automaton, data: bytes) -> bool:
 @given(data=st.data())
 def test_masks_equal_brute_force(source: str, data: st.DataObject) -> None:
     rules = compile_grammar(source)
-    grammar, oracle = Grammar(rules, VocabularyMatrix(TOY), frozenset([EOS]), EOS + 3), Automaton(rules)
+    grammar, oracle = Grammar(rules, VocabularyTrie(TOY), frozenset([EOS]), EOS + 3), Automaton(rules)
     constraint, text = GrammarConstraint(grammar, canonical=False), b""
     for _ in range(data.draw(st.integers(0, 6))):
         allowed = constraint.mask().nonzero().flatten().tolist()
@@ -225,7 +225,7 @@ def test_a_stream_under_a_grammar_adds_up_and_an_abort_frees_its_pages(llm: LLM)
 
 
 def test_a_language_that_the_vocabulary_can_not_spell_ends_by_name() -> None:
-    vocabulary = VocabularyMatrix([b"a", b"b"])
+    vocabulary = VocabularyTrie([b"a", b"b"])
     grammar = Grammar(compile_grammar('root ::= "a" "z"'), vocabulary, frozenset([2]), 3)
     constraint = GrammarConstraint(grammar, canonical=False)
     constraint.advance(0)
@@ -256,7 +256,7 @@ def test_a_schema_that_asks_for_itself_without_end_is_refused() -> None:
 
 
 def test_what_could_never_be_completed_is_not_in_the_mask() -> None:
-    vocabulary = VocabularyMatrix([b"a", b"b", b"c", b"d", b"ad", b"ac"])
+    vocabulary = VocabularyTrie([b"a", b"b", b"c", b"d", b"ad", b"ac"])
     grammar = Grammar(compile_grammar('root ::= "a" x | "a" "c" | x? "b"\nx ::= "d" x'), vocabulary, frozenset([6]), 7)
     constraint = GrammarConstraint(grammar, canonical=False)
     assert constraint.mask().nonzero().flatten().tolist() == [0, 1, 5]
