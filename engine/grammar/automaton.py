@@ -120,44 +120,43 @@ class Automaton:
                 raise ConstraintError(f"rule {name!r} uses {e.rule!r}, which is not defined")
             nodes[start].calls.append((e.rule, end))
 
-    def _reach(self, start: int, empty: set[str]) -> tuple[set[str], bool]:
-        """(rules called before any byte from `start`, whether the end is reached without a byte), given the rules that may be empty."""
-        seen, todo, called, ends = {start}, [start], set[str](), False
+    def _called_first(self, start: int, empty: set[str]) -> set[str]:
+        """Rules called before any byte from `start`, given the rules that may be empty."""
+        seen, todo, called = {start}, [start], set[str]()
         while todo:
             node = self.nodes[todo.pop()]
-            ends |= node.ends
             called.update(rule for rule, _ in node.calls)
             for to in [*node.jumps, *(back for rule, back in node.calls if rule in empty)]:
                 if to not in seen:
                     seen.add(to)
                     todo.append(to)
-        return called, ends
+        return called
 
     def _refuse_left_recursion(self) -> None:
-        empty: set[str] = set()
-        while more := {name for name, entry in self.entry.items() if name not in empty and self._reach(entry, empty)[1]}:
-            empty |= more
-        first = {name: self._reach(entry, empty)[0] for name, entry in self.entry.items()}
+        empty = self._ending(through_bytes=False)[1]
+        first = {name: sorted(self._called_first(entry, empty)) for name, entry in self.entry.items()}
+        open_rules, done = set[str](), set[str]()
         for name in self.entry:
-            seen, todo = set[str](), list(first[name])
+            todo = [(name, False)]
             while todo:
-                rule = todo.pop()
-                if rule == name:
-                    raise ConstraintError(f"rule {name!r} is left-recursive: it begins with itself; write a repetition instead")
-                if rule not in seen:
-                    seen.add(rule)
-                    todo += first[rule]
+                rule, leaving = todo.pop()
+                if leaving:
+                    open_rules.remove(rule)
+                    done.add(rule)
+                elif rule in open_rules:
+                    raise ConstraintError(f"rule {rule!r} is left-recursive: it begins with itself; write a repetition instead")
+                elif rule not in done:
+                    open_rules.add(rule)
+                    todo += [(rule, True), *((called, False) for called in first[rule])]
 
-    def _prune(self, root: str) -> None:
-        """Drop all that leads to no end (such as a rule that always asks for itself): whatever is left can be completed, so no mask leads astray."""
+    def _ending(self, through_bytes: bool) -> tuple[set[int], set[str]]:
+        """The nodes and rules from which an end can be reached at all, or without reading a byte. Backwards from the ends, each node once."""
         above: dict[int, list[int]] = {}  # node -> nodes that reach it by an arc or a jump
         calling: dict[int, list[tuple[int, str]]] = {}  # node -> (node, rule) that reach it through a call
         waiting: dict[str, list[int]] = {}  # rule -> nodes that need just it to have an end
-        starts: dict[int, list[str]] = {}
-        for name, entry in self.entry.items():
-            starts.setdefault(entry, []).append(name)
+        starts = {entry: name for name, entry in self.entry.items()}
         for at, node in enumerate(self.nodes):
-            for to in {*(arc[2] for arc in node.arcs), *node.jumps}:
+            for to in {*node.jumps, *((arc[2] for arc in node.arcs) if through_bytes else ())}:
                 above.setdefault(to, []).append(at)
             for rule, back in node.calls:
                 calling.setdefault(back, []).append((at, rule))
@@ -174,9 +173,14 @@ class Automaton:
                     todo.append(caller)
                 else:
                     waiting.setdefault(rule, []).append(caller)
-            for name in starts.get(at, ()):
-                ending.add(name)
-                todo += waiting.pop(name, ())
+            if at in starts:
+                ending.add(starts[at])
+                todo += waiting.pop(starts[at], ())
+        return live, ending
+
+    def _prune(self, root: str) -> None:
+        """Drop all that leads to no end (such as a rule that always asks for itself): whatever is left can be completed, so no mask leads astray."""
+        live, ending = self._ending(through_bytes=True)
         if root not in ending:
             endless = ", ".join(repr(name) for name in sorted(self.entry.keys() - ending)[:5])
             raise ConstraintError(f"no finite text satisfies the grammar: it asks for itself without end (in {endless})")

@@ -264,6 +264,23 @@ def test_what_could_never_be_completed_is_not_in_the_mask() -> None:
     assert constraint.mask().nonzero().flatten().tolist() == [2]
 
 
+def test_a_long_chain_of_rules_is_read_in_linear_time() -> None:
+    """Each rule is looked at a bounded number of times: counted, not timed."""
+    looked = []
+
+    class Counting(Automaton):
+        def _called_first(self, start: int, empty: set[str]) -> set[str]:
+            looked.append(start)
+            return super()._called_first(start, empty)
+
+    chain = "\n".join(f"r{n} ::= r{n + 1}" for n in range(3000))
+    automaton = Counting(compile_grammar(f'root ::= r0 "a"\n{chain}\nr3000 ::= "b"?'))
+    assert all(automaton.may_end(automaton.run(automaton.start, data)) for data in (b"a", b"ba"))
+    assert len(looked) == 3002
+    with pytest.raises(ConstraintError, match="left-recursive"):
+        Counting(compile_grammar(f'root ::= r0 "a"\n{chain}\nr3000 ::= "b"? r7'))
+
+
 def test_forced_text_of_any_length_is_jumped_over_in_pieces() -> None:
     """Forty rules, each twice the one before: 2^40 bytes, all forced."""
     rules = "\n".join(f"r{n} ::= r{n + 1} r{n + 1}" for n in range(40)) + '\nr40 ::= "a"'
