@@ -76,7 +76,16 @@ def _override_json(override: Override) -> dict[str, Any]:
     return {"points": override.points, "reason": override.reason, "by": override.by.display_name, "at": override.at.isoformat()}
 
 
-def _score_json(score: Score, version_hash: str) -> dict[str, Any]:
+def _before_json(score: Score | None) -> dict[str, Any] | None:
+    """What the score before this one said, changes by people included, so that the difference can be shown."""
+    if score is None or score.state == Score.State.NOT_SCORED:
+        return None
+    overrides = {override.criterion: override.points for override in score.overrides.all()}
+    points = {row.criterion: overrides.get(row.criterion, row.points) for row in score.criteria.all()}
+    return {"total": sum(points.values()), "scorer": score.scorer, "at": score.created_at.isoformat(), "points": points}
+
+
+def _score_json(score: Score, version_hash: str, before: Score | None) -> dict[str, Any]:
     rubric = grading.Rubric.from_dict(score.rubric.body)
     overrides = {override.criterion: override for override in score.overrides.all()}
     points: dict[str, float] = {}
@@ -113,6 +122,7 @@ def _score_json(score: Score, version_hash: str) -> dict[str, Any]:
         "flags": score.flags,
         "reason": score.reason,
         "scorer": score.scorer,
+        "before": _before_json(before),
         "bands": dict(rubric.bands),
         "version": {"question": version_hash, "rubric": score.rubric_id},
         "criteria": criteria,
@@ -130,7 +140,8 @@ def _model_answer(question: InterviewQuestion) -> str:
     return ""
 
 
-def _question_json(question: InterviewQuestion, content: Content, score: Score | None) -> dict[str, Any]:
+def _question_json(question: InterviewQuestion, content: Content, scores: list[Score]) -> dict[str, Any]:
+    """`scores`: those of the answer, the newest first."""
     version = question.version
     run = final_run(question, content.code) if version.kind == "code" else None
     labels = {field["id"]: field["label"] for field in version.fields}
@@ -145,18 +156,18 @@ def _question_json(question: InterviewQuestion, content: Content, score: Score |
         "field_labels": labels,
         "model_answer_html": _model_answer(question),
         "run": run_state(run, question.pk, flight=True) if run else None,
-        "score": _score_json(score, version.hash) if score else None,
+        "score": _score_json(scores[0], version.hash, scores[1] if len(scores) > 1 else None) if scores else None,
     }
 
 
-def _scores(questions: list[InterviewQuestion], reviewed: bool) -> dict[UUID, Score]:
-    """The newest score of each answer, with what the report shows of it: overrides only for who may read the review."""
+def _scores(questions: list[InterviewQuestion], reviewed: bool) -> dict[UUID, list[Score]]:
+    """The scores of each answer, the newest first, with what the report shows of them: overrides only for who may read the review."""
     overrides = Prefetch("overrides", Override.objects.select_related("by") if reviewed else Override.objects.none())
     rows = Score.objects.filter(subject__in=[question.answer.pk for question in questions])
-    newest: dict[UUID, Score] = {}
-    for score in rows.order_by("created_at").select_related("rubric").prefetch_related("criteria", overrides):
-        newest[score.subject] = score
-    return newest
+    found: dict[UUID, list[Score]] = {}
+    for score in rows.order_by("-created_at").select_related("rubric").prefetch_related("criteria", overrides):
+        found.setdefault(score.subject, []).append(score)
+    return found
 
 
 def report(interview: Interview, user: User) -> dict[str, Any]:
@@ -164,7 +175,7 @@ def report(interview: Interview, user: User) -> dict[str, Any]:
     reviewed = sees_review(interview, user)
     questions = list(interview.questions.select_related("version", "answer"))
     scores = _scores(questions, reviewed)
-    body = [_question_json(question, content_of(question), scores.get(question.answer.pk)) for question in questions]
+    body = [_question_json(question, content_of(question), scores.get(question.answer.pk, [])) for question in questions]
     marks = []
     for item in body:
         score = item["score"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -10,11 +11,13 @@ from django.utils import timezone
 
 import grading
 from grading.models import CriterionScore, Score
+from interviews.accounts.models import User
 from interviews.live.models import Event, Interview
 from interviews.review import actions, queries
 from interviews.review.models import GradeJob
 from interviews.review.tasks import grade_answer, reap
 from sandbox.leases import MAX_ATTEMPTS
+from tests.conftest import People
 from tests.live.helpers import question, write
 from tests.review.helpers import GOOD, finish, grade_all, judged, scored
 
@@ -144,6 +147,25 @@ def test_a_rescore_keeps_both_scores(make: Make) -> None:
     assert after.pk != before.pk
     assert Score.objects.filter(pk=before.pk).exists()
     assert after.total == before.total
+
+
+def test_the_report_shows_what_a_rescore_changed(make: Make, people: People) -> None:
+    interview = scored(make())
+    before = score_of(interview, "written")
+    first = before.criteria.get(position=0)
+    actions.override(interview=interview, actor=people.interviewer.user, score_id=before.pk, criterion_id=first.criterion, points=0, reason="Not shown.")
+    actions.rescore(interview=interview, actor=people.interviewer.user)
+    grade_all(interview)
+
+    def told(user: User) -> dict[str, Any]:
+        found = queries.report(interview, user)["questions"]
+        return next(q["score"] for q in found if q["kind"] == "written")
+
+    reviewer, candidate = told(people.interviewer.user), told(interview.candidate)
+    assert reviewer["before"]["points"][first.criterion] == 0
+    assert reviewer["before"]["total"] == before.total - first.points
+    assert reviewer["total"] == before.total
+    assert candidate["before"]["points"][first.criterion] == first.points  # the review is not published
 
 
 def test_a_score_points_at_the_rubric_that_it_was_made_with(make: Make) -> None:

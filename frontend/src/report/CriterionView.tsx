@@ -15,11 +15,13 @@ export function Meter({ points, max }: { points: number; max: number }) {
 interface Props {
   criterion: Criterion;
   active: boolean;
+  /** The points before a rescore, when there was one. */
+  before?: number | undefined;
   onPick: () => void;
   children?: ReactNode;
 }
 
-export function CriterionView({ criterion, active, onPick, children }: Props) {
+export function CriterionView({ criterion, active, before, onPick, children }: Props) {
   const level = criterion.levels[Math.floor(criterion.points)];
   const drawn = [...new Set(criterion.evidence.filter(({ channel }) => channel === "scene").map(({ text }) => text))];
   return (
@@ -36,6 +38,13 @@ export function CriterionView({ criterion, active, onPick, children }: Props) {
           <span className="soft small">/{criterion.max}</span>
         </span>
       </div>
+      {before !== undefined && before !== criterion.points && (
+        <p className="small" style={{ margin: "var(--s1) 0" }}>
+          <span className="badge info">
+            was {before}, now {criterion.points}
+          </span>
+        </p>
+      )}
       {level && <p className="soft small" style={{ margin: "var(--s1) 0" }}>{level}</p>}
       {criterion.reason && <p className="small" style={{ margin: "var(--s1) 0" }}>{criterion.reason}</p>}
       {drawn.length > 0 && (

@@ -50,6 +50,13 @@ export function QuestionView({ question, controls, children }: Props) {
         <ScoreLine question={question} />
       </div>
       {score?.reason && <p className={`banner ${score.state === "scored" ? "" : "warn"}`}>{score.reason}</p>}
+      {score?.before && score.total !== null && (
+        <p className="banner">
+          Scored again: {score.before.total === score.total ? `${score.total}, as before` : `${score.before.total} before, ${score.total} now`}
+          {score.before.scorer !== score.scorer && ` (by ${score.before.scorer}, then ${score.scorer})`}. The earlier score of{" "}
+          <time dateTime={score.before.at}>{new Date(score.before.at).toLocaleString()}</time> is kept.
+        </p>
+      )}
       <details className="card">
         <summary>The question</summary>
         <div style={{ marginTop: "var(--s3)" }}>
@@ -63,7 +70,7 @@ export function QuestionView({ question, controls, children }: Props) {
         </section>
         <section aria-label="Criteria">
           {score?.criteria.map((criterion) => (
-            <CriterionView key={criterion.id} criterion={criterion} active={criterion.id === active} onPick={() => pick(criterion.id)}>
+            <CriterionView key={criterion.id} criterion={criterion} before={score.before?.points[criterion.id]} active={criterion.id === active} onPick={() => pick(criterion.id)}>
               {controls?.(criterion)}
             </CriterionView>
           ))}

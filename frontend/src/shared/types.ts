@@ -109,6 +109,8 @@ export interface Score {
   flags: string[];
   reason: string;
   scorer: string;
+  /** What the score before a rescore said, changes by people included. */
+  before: null | { total: number; scorer: string; at: string; points: Record<string, number> };
   bands: Record<string, number>;
   version: { question: string; rubric: string };
   criteria: Criterion[];
