@@ -164,6 +164,11 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     assert page.get_by_text(re.compile("^question [0-9a-f]{8} · rubric")).all_inner_texts() == versions
     expect(page.get_by_text("One more sentence, added later.")).to_have_count(0)
 
+    desk.get_by_role("button", name="Score again").click()
+    expect(desk.get_by_text(re.compile("^Scored again")).first).to_be_visible(timeout=60_000)
+    expect(desk.get_by_text(re.compile("^was 1, now [02-4]")).first).to_be_visible()
+    interviewer.look("rescored")
+
 
 def test_what_was_acknowledged_survives_a_killed_tab_and_a_killed_server(visit: Visit, site: Site) -> None:
     candidate = visit("candidate")
