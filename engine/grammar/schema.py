@@ -18,8 +18,7 @@ from engine.grammar import numbers, regex
 from engine.grammar.ast import EMPTY, Expr, Ref, Rep, alt, maybe, seq, text
 from engine.grammar.spelling import BASE, CHAR, COLON, COMMA, FORMATS, QUOTE, in_string, other_key, quoted
 
-ANNOTATIONS = {"title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated", "readOnly", "writeOnly", "$defs", "definitions",
-               "$anchor"}  # fmt: skip
+ANNOTATIONS = set("title description default examples $schema $id $comment deprecated readOnly writeOnly $defs definitions $anchor".split())
 KEYWORDS = {
     "object": {"properties", "required", "additionalProperties", "minProperties", "maxProperties"},
     "array": {"items", "prefixItems", "minItems", "maxItems"},
@@ -28,7 +27,7 @@ KEYWORDS = {
 }
 TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 MAX_DEPTH, MAX_LENGTH = 64, 2000
-DIGITS = 40  # of a bound
+DIGITS, MAX_CHOICES = 40, 256  # of a bound; where choices are multiplied
 
 
 def compile_schema(schema: dict[str, Any] | bool | str) -> dict[str, Expr]:
@@ -38,7 +37,10 @@ def compile_schema(schema: dict[str, Any] | bool | str) -> dict[str, Expr]:
             schema = json.loads(schema)
         except (ValueError, RecursionError) as error:
             raise ConstraintError(f"the JSON schema is not JSON: {error}") from None
-    return _Compiler(schema).rules()
+    try:
+        return _Compiler(schema).rules()
+    except RecursionError:
+        raise ConstraintError("JSON schema: nested too deeply, or it refers to itself where it is merged") from None
 
 
 class _Compiler:
@@ -127,10 +129,9 @@ class _Compiler:
                 found = found[part]
             else:
                 raise self.refuse(f"{path}.$ref", f"{ref} points at nothing")
-        return found if isinstance(found, bool) else dict(found) if isinstance(found, dict) else self._no_schema(ref, path)
-
-    def _no_schema(self, ref: str, path: str) -> Any:
-        raise self.refuse(f"{path}.$ref", f"{ref} points at no schema")
+        if not isinstance(found, bool | dict):
+            raise self.refuse(f"{path}.$ref", f"{ref} points at no schema")
+        return found
 
     def reference(self, ref: Any, path: str) -> Expr:
         if ref not in self.refs:
@@ -158,8 +159,10 @@ class _Compiler:
                 out[key] = min(out[key], value)
             elif key == "type":
                 out[key] = [t for t in _types(out[key]) if t in _types(value) or (t == "integer" and "number" in _types(value))]
-            elif key in ("allOf", "anyOf", "oneOf") and "allOf" not in out:
-                out["allOf"] = [{key: value}]
+            elif key == "allOf":
+                out[key] = [*out[key], *value]
+            elif key == "anyOf" and len(out[key]) * len(value) <= MAX_CHOICES:  # each of these with each of those
+                out[key] = [{"allOf": [one, other]} for one in out[key] for other in value]
             else:
                 raise self.refuse(path, f"two different {key} can't be joined")
         for one, other in ((a, b), (b, a)):
@@ -167,7 +170,7 @@ class _Compiler:
                 raise self.refuse(path, "additionalProperties beside properties of another part can't be joined")
         return out
 
-    def disjoint(self, a: dict[str, Any], b: dict[str, Any]) -> bool:
+    def disjoint(self, a: dict[str, Any], b: dict[str, Any], depth: int = 0) -> bool:
         def types(schema: dict[str, Any]) -> set[str]:
             found = set(_types(schema["type"])) if "type" in schema else {_type_of(v) for v in _values(schema)} if _values(schema) else set(TYPES)
             return found | ({"integer"} if "number" in found else set())
@@ -176,10 +179,10 @@ class _Compiler:
             return True
         if _values(a) and _values(b):
             return not {json.dumps(v, sort_keys=True) for v in _values(a)} & {json.dumps(v, sort_keys=True) for v in _values(b)}
-        if types(a) == types(b) == {"object"}:
+        if types(a) == types(b) == {"object"} and depth < 8:
             for name in set(a.get("required", [])) & set(b.get("required", [])):
                 one, other = (s.get("properties", {}).get(name) for s in (a, b))
-                if isinstance(one, dict) and isinstance(other, dict) and self.disjoint(self.plain(one, name), self.plain(other, name)):
+                if isinstance(one, dict) and isinstance(other, dict) and self.disjoint(self.plain(one, name), self.plain(other, name), depth + 1):
                     return True
         return False
 

@@ -341,6 +341,11 @@ REFUSED: list[tuple[Any, str]] = [
     ({"type": "number", "exclusiveMinimum": 0.5, "maximum": 0.5}, "no number"),
     ({"type": "string", "pattern": "(?=a)b"}, "look-around"), ({"type": "string", "format": "hostname"}, "'hostname' is not served"), (False, "allows nothing"),
     ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "may overlap"), ({"type": "integer", "minimum": 5, "maximum": 4}, "no integer"),
+    ({"$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}], "minimum": 1}}, "$ref": "#/$defs/a"}, "refers to itself"),
+    ({"allOf": [{"anyOf": [{"minimum": n} for n in range(20)]}, {"anyOf": [{"maximum": 30 + n} for n in range(20)]}]}, "two different anyOf"),
+    ({"allOf": [{"oneOf": [{"type": "null"}, {"type": "string"}]}, {"oneOf": [{"type": "null"}, {"type": "array"}]}]}, "two different oneOf"),
+    ({"oneOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}], "$defs": {name: {"type": "object", "required": ["x"], "properties": {
+        "x": {"$ref": f"#/$defs/{name}"}}} for name in "ab"}}, "may overlap"),
     ({"enum": [1, 2], "type": "string"}, "no value is left"), ({"$ref": "other.json"}, "inside the schema"), ({"not": {}}, "'not' is not served"),
     ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "two different pattern"), ({"type": "string", "minLength": 3, "maxLength": 2}, "below"),
 ]  # fmt: skip
@@ -350,6 +355,14 @@ REFUSED: list[tuple[Any, str]] = [
 def test_what_a_schema_asks_in_vain_is_refused_by_name(schema: Any, says: str) -> None:
     with pytest.raises(ConstraintError, match=says):
         Automaton(compile_schema(schema))
+
+
+def test_choices_are_joined_one_by_one() -> None:
+    choices = [{"type": "integer", "maximum": 5}, {"type": "string"}]
+    automaton = Automaton(compile_schema({"anyOf": choices, "allOf": [{"anyOf": [{"minimum": 4}, {"minLength": 1}]}]}))
+    for value, valid in ((4, True), (5, True), (6, False), (3, True), ("a", True), (None, False)):
+        state = automaton.run(automaton.start, json.dumps(value).encode())
+        assert (state != DEAD and automaton.may_end(state)) == valid, value
 
 
 @pytest.mark.parametrize(
