@@ -18,7 +18,8 @@ from engine.grammar import numbers, regex
 from engine.grammar.ast import EMPTY, Expr, Ref, Rep, alt, maybe, seq, text
 from engine.grammar.spelling import BASE, CHAR, COLON, COMMA, FORMATS, QUOTE, in_string, other_key, quoted
 
-ANNOTATIONS = set("title description default examples $schema $id $comment deprecated readOnly writeOnly $defs definitions $anchor".split())
+ANNOTATIONS = {"title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated", "readOnly", "writeOnly", "$defs", "definitions",
+               "$anchor"}  # fmt: skip
 KEYWORDS = {
     "object": {"properties", "required", "additionalProperties", "minProperties", "maxProperties"},
     "array": {"items", "prefixItems", "minItems", "maxItems"},
@@ -69,10 +70,9 @@ class _Compiler:
                 raise self.refuse(path, f"nested more than {MAX_DEPTH} deep")
             if schema is True or schema == {}:
                 return Ref("value")
-            if schema is False:
-                raise self.refuse(path, "false allows nothing")
             if not isinstance(schema, dict):
-                raise self.refuse(path, f"a schema is an object or a boolean, not {type(schema).__name__}")
+                problem = f"a schema is an object or a boolean, not {type(schema).__name__}"
+                raise self.refuse(path, "false allows nothing" if schema is False else problem)
             return self.node({key: value for key, value in schema.items() if key not in ANNOTATIONS}, path)
         finally:
             self.depth -= 1
