@@ -63,9 +63,22 @@ def store_grade(*, job: GradeJob, marked: grading.Score) -> Score:
     """
     question = job.question
     interview = events.lock(question.interview_id)
+    before = queries.latest_score(question)
     score = marking.store(question.answer.pk, rubric_of(question.version, question.seed), marked)
+    if before is not None:
+        _carry_over(before, score)
     _end_job(job, interview, score)
     return score
+
+
+def _carry_over(before: Score, score: Score) -> None:
+    """What a person decided about an answer holds for a rescore of it too: they judged the answer, not the scorer. Not under another rubric."""
+    if before.rubric_id != score.rubric_id or Score.State.NOT_SCORED in (before.state, score.state):
+        return
+    latest = {override.criterion: override for override in before.overrides.order_by("id")}
+    Override.objects.bulk_create(
+        Override(score=score, criterion=old.criterion, points=old.points, reason=old.reason, by=old.by, at=old.at) for old in latest.values()
+    )
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.utils import DatabaseError
 from django.utils import timezone
 
-import grading
+import grading.scorer
 from grading.models import CriterionScore, Score
 from interviews.accounts.models import User
 from interviews.live.models import Event, Interview
@@ -149,11 +149,12 @@ def test_a_rescore_keeps_both_scores(make: Make) -> None:
     assert after.total == before.total
 
 
-def test_the_report_shows_what_a_rescore_changed(make: Make, people: People) -> None:
+def test_a_rescore_is_shown_beside_the_score_before_and_keeps_what_a_person_decided(make: Make, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     interview = scored(make())
     before = score_of(interview, "written")
-    first = before.criteria.get(position=0)
+    first, second = before.criteria.all()[:2]
     actions.override(interview=interview, actor=people.interviewer.user, score_id=before.pk, criterion_id=first.criterion, points=0, reason="Not shown.")
+    monkeypatch.setattr(grading.scorer, "CUT", 1.1)  # a scorer that finds nothing stated
     actions.rescore(interview=interview, actor=people.interviewer.user)
     grade_all(interview)
 
@@ -162,10 +163,11 @@ def test_the_report_shows_what_a_rescore_changed(make: Make, people: People) -> 
         return next(q["score"] for q in found if q["kind"] == "written")
 
     reviewer, candidate = told(people.interviewer.user), told(interview.candidate)
-    assert reviewer["before"]["points"][first.criterion] == 0
+    assert (reviewer["before"]["points"][first.criterion], reviewer["before"]["points"][second.criterion]) == (0, second.points)
     assert reviewer["before"]["total"] == before.total - first.points
-    assert reviewer["total"] == before.total
+    assert [(c["points"], c["auto_points"], bool(c["override"])) for c in reviewer["criteria"]][:2] == [(0, 0, True), (0, 0, False)]
     assert candidate["before"]["points"][first.criterion] == first.points  # the review is not published
+    assert second.points > 0
 
 
 def test_a_score_points_at_the_rubric_that_it_was_made_with(make: Make) -> None:
