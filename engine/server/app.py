@@ -177,9 +177,19 @@ async def _body(request: Request) -> Any:
         if len(data) > MAX_BODY:
             raise BadRequest(f"the body is larger than {MAX_BODY} bytes", code="too_large")
     try:
-        return json.loads(bytes(data))
+        body = json.loads(bytes(data), parse_int=_whole_number)
+        json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair is no text: nothing behind this edge could encode it
+        return body
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {error}", code="invalid_json") from None
+
+
+def _whole_number(digits: str) -> int:
+    """Every number behind the edge fits a tensor's int64 and has a float (`math.isfinite` raises for what has none)."""
+    number = int(digits)
+    if not -(1 << 63) <= number < 1 << 63:
+        raise ValueError("a whole number does not fit 64 bits")
+    return number
 
 
 async def _unless_gone(request: Request, work: asyncio.Future[Any], streams: Sequence[AsyncIterator[RequestOutput]]) -> Any:

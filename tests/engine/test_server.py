@@ -212,6 +212,14 @@ def test_what_is_no_json_and_what_is_not_served(server: Server) -> None:
     server.settle()
 
 
+@pytest.mark.parametrize("field", ['"cache_salt":"\\ud800"', '"prompt":"\\udfff"', '"\\ud800":1', '"temperature":1' + "0" * 400, '"seed":9223372036854775808',
+                                   '"logit_bias":{"1":1' + "0" * 400 + "}"])  # fmt: skip
+def test_half_a_character_and_a_number_past_64_bits_are_refused_and_the_engine_lives(server: Server, field: str) -> None:
+    answer = server.client.post("/v1/completions", content=f'{{"prompt":"x","max_tokens":2,{field}}}'.encode())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json"), answer.text
+    assert server.client.get("/health").status_code == 200 and server.post(prompt="x", max_tokens=2).status_code == 200
+
+
 def test_metrics_count_what_was_asked(server: Server) -> None:
     before = {name: server.metric(name) for name in ("engine_ttft_seconds_count", "engine_tpot_seconds_count", "engine_generation_tokens_total")}
     server.post(prompt="The scheduler", max_tokens=7, ignore_eos=True)
