@@ -66,7 +66,12 @@ def _repair(word: str, words: tuple[str, ...]) -> str:
 
 def spell(text: str, words: tuple[str, ...]) -> str:
     """`text` with its misspelt words replaced by the words of the model answer or question that they stand for."""
-    return re.sub(r"[A-Za-z]{5,}", lambda m: _repair(m[0].lower(), words) if _repair(m[0].lower(), words) != m[0].lower() else m[0], text)
+    def repaired(m: re.Match[str]) -> str:
+        word = m[0].lower()
+        right = _repair(word, words)
+        return right if right != word else m[0]
+
+    return re.sub(r"(?<![^\W\d_])[A-Za-z]{5,}(?![^\W\d_])", repaired, text)
 
 
 @dataclass(frozen=True, slots=True)

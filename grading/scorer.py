@@ -16,7 +16,7 @@ from grading.certainty import level_set, points_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import COS_0, CUT, LEX_0, W_COS, W_LEX, Coherence, Match, Statement, Target, Window, coherence, lexical, match, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
-from grading.lexicon import NEGATORS
+from grading.lexicon import NEGATORS, poles
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, read, tokenise
@@ -91,8 +91,9 @@ def read_answer(text: str, question: Question | None, model: Encoder) -> _Readin
             copied = g.echo_spans(sentence.tokens, prompt)
             content = [c for token, c in zip(sentence.tokens, copied, strict=True) if token.content]
             words = sentence.stems
-            new = {token.stem for token in sentence.tokens if token.content or token.text in NEGATORS} - asked
-            if content and sum(content) / len(content) >= (0.9 if new else 0.6):
+            new = [t for t in sentence.tokens if (t.content or t.text in NEGATORS) and t.stem not in asked]
+            telling = any(t.text in NEGATORS or t.text[0].isdigit() or poles(t.text, t.stem) for t in new)  # "does not hold", "decreases" are answers
+            if content and sum(content) / len(content) >= (0.6 if len(new) <= 0.2 * len(content) and not telling else 0.9):
                 flags["echo"] = None
                 gate = g.Gate(0.0, "repeats the question")
             elif len(words) >= 4 and any(len(words & old) >= 0.9 * len(words | old) for old in seen):
