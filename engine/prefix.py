@@ -25,7 +25,7 @@ def blake(data: bytes) -> bytes:
 
 def root_of(key: CacheKey) -> bytes:
     """The start of a chain. Every part is tagged and its length fixed or told, so no two keys spell the same bytes."""
-    salt = b"-" if key.salt is None else b"+" + key.salt.encode()
+    salt = b"-" if key.salt is None else b"+" + key.salt.encode("utf-8", "surrogatepass")
     return f"adapter={key.adapter};salt:{len(salt)}=".encode() + salt
 
 

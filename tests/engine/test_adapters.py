@@ -101,8 +101,8 @@ def test_a_replaced_adapter_finds_no_page_of_the_old_one_and_spares_who_runs(che
 
 def test_a_salt_keeps_prefixes_apart_and_nothing_else(checkpoints: Any) -> None:
     llm = LLM(checkpoints("llama")[0], n_pages=60, page_size=4)
-    cached = [llm.generate([PROMPT], GREEDY, salt=salt)[0] for salt in (None, "a", "b", "a", None, "")]
-    assert [output.cached_tokens for output in cached] == [0, 0, 0, 8, 8, 0]
+    cached = [llm.generate([PROMPT], GREEDY, salt=salt)[0] for salt in (None, "a", "b", "a", None, "", "\ud800")]
+    assert [output.cached_tokens for output in cached] == [0, 0, 0, 8, 8, 0, 0]
     assert len({tuple(output.outputs[0].token_ids) for output in cached}) == 1
 
 
