@@ -92,7 +92,7 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
     if reading.void or not open_:
         return 0.0, reading.flags
     clauses, factors = [reading.clauses[i] for i in open_], np.array([reading.gates[i].factor for i in open_], np.float32)
-    near, asked = encoder().encode([text[:4000], question])
+    near, asked = encoder().encode([reading.document.text[:4000].replace("\u2029", " "), question])
     read = _words(clauses, factors)
     found = [_share(_prepare(question, reference), clauses, factors, read, near, float(near @ asked)) for reference in references]
     share, doubt = max(found)
