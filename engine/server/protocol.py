@@ -71,12 +71,13 @@ def read_call(kind: str, body: Any, models: Sequence[str], render: Callable[...,
     prompts: list[Prompt] = [_messages(body, render)] if kind == "chat" else _prompts(body.get("prompt"))
     stream = bool(_get(body, "stream", (bool,)))
     options = _get(body, "stream_options", (dict,)) or {}
+    usage = _get(options, "include_usage", (bool,))
     if options and not stream:
         raise BadRequest("stream_options needs stream", "stream_options")
     extra: dict[str, Any] = {"priority": _get(body, "priority", (int,)) or 0, "salt": _get(body, "cache_salt", (str,))}
     if model != models[0]:
         extra["adapter"] = model
-    return Call(kind, model, prompts, _params(kind, body, prompts, room), stream, bool(options.get("include_usage")), extra)
+    return Call(kind, model, prompts, _params(kind, body, prompts, room), stream, bool(usage), extra)
 
 
 def _get(body: Mapping[str, Any], name: str, kinds: tuple[type, ...]) -> Any:
@@ -105,11 +106,13 @@ def _params(kind: str, body: Mapping[str, Any], prompts: Sequence[Prompt], room:
     fields["stop_token_ids"] = ids
     bias = _get(body, "logit_bias", (dict,)) or {}
     try:
+        if any(isinstance(value, bool) for value in bias.values()):
+            raise ValueError
         fields["logit_bias"] = {int(token): float(value) for token, value in bias.items()}
     except (TypeError, ValueError):
         raise BadRequest("logit_bias must map token ids to numbers", "logit_bias") from None
     limit = _get(body, "max_completion_tokens", (int,)) if kind == "chat" else None
-    limit = limit or _get(body, "max_tokens", (int,))
+    limit = limit if limit is not None else _get(body, "max_tokens", (int,))
     fields["max_tokens"] = limit if limit is not None else 16 if kind == "completions" else max(1, min(room(prompt) for prompt in prompts))
     fields["logprobs"] = _logprobs(kind, body)
     fields.update(_format(body))
@@ -174,8 +177,14 @@ def _messages(body: Mapping[str, Any], render: Callable[..., str]) -> str:
         if not isinstance(content, str):
             raise BadRequest(f"messages[{n}].content must be text: this model sees nothing else", "messages")
         plain.append({**message, "content": content})
+    extra = dict(_get(body, "chat_template_kwargs", (dict,)) or {})
+    begin = _get(body, "add_generation_prompt", (bool,))
+    if begin is not None:
+        extra["add_generation_prompt"] = begin
+    if "messages" in extra:
+        raise BadRequest("chat_template_kwargs can't hold the messages", "chat_template_kwargs")
     try:
-        return render(plain, **(_get(body, "chat_template_kwargs", (dict,)) or {}))
+        return render(plain, **extra)
     except (RequestError, TypeError) as error:
         raise BadRequest(str(error), "messages") from None
 
