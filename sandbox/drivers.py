@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -26,7 +27,7 @@ from sandbox.verdict import Unavailable
 
 NAMES = ("bwrap", "container", "plain")
 FIRST_UID, UIDS = 60_000, 5_000  # below nobody's 65534, above people's
-_slots = Slots()
+_slots = Slots(Path("/run" if os.access("/run", os.W_OK) else tempfile.gettempdir()) / f"roofline-jails-{os.geteuid()}", UIDS)
 
 
 class _Starter:
@@ -130,8 +131,8 @@ def _bwrap(spec: JailSpec) -> Jail:
             "argv": ["bwrap", "--args", str(options_fd), "--", *bwrap.command(spec, runtime)],
             "doors": group.doors if group else [],
             "stage": sources if staged else [],
-            "uid": FIRST_UID + (os.getpid() * 16 + slot) % UIDS if root else None,
-            "gid": FIRST_UID + (os.getpid() * 16 + slot) % UIDS if root else None,
+            "uid": FIRST_UID + slot if root else None,
+            "gid": FIRST_UID + slot if root else None,
         }
         order_fd = _memory_file("order", json.dumps(order).encode())
         theirs += [filter_fd, options_fd, order_fd]

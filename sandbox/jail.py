@@ -1,9 +1,10 @@
 """One single-use jail: its process, its stream, its control group, and its end."""
 
 import contextlib
-import itertools
+import fcntl
 import os
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -46,21 +47,47 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 class Slots:
-    """Small numbers for jails that live at the same time: each gets a user id of its own."""
+    """Small numbers for jails that live at the same time anywhere on this machine: each gets a user id of its own.
 
-    def __init__(self) -> None:
+    A number is a lock on a file, so that judges of several processes never share one, and the kernel gives back what a dead judge held.
+    """
+
+    def __init__(self, folder: Path, most: int) -> None:
+        self.folder, self.most = folder, most
         self._lock = threading.Lock()
-        self._held: set[int] = set()
+        self._held: dict[int, int] = {}
 
     def take(self) -> int:
+        """A number that nobody holds. Raises OSError when there is none, or when the folder is not ours alone."""
         with self._lock:
-            slot = next(number for number in itertools.count() if number not in self._held)
-            self._held.add(slot)
-            return slot
+            self._prepare()
+            for number in range(self.most):
+                if number in self._held:
+                    continue
+                descriptor = os.open(self.folder / str(number), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    os.close(descriptor)
+                    continue
+                except BaseException:
+                    os.close(descriptor)
+                    raise
+                self._held[number] = descriptor
+                return number
+        raise OSError(f"all {self.most} user ids for jails are in use")
 
     def give_back(self, slot: int) -> None:
         with self._lock:
-            self._held.discard(slot)
+            descriptor = self._held.pop(slot, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _prepare(self) -> None:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        seen = self.folder.lstat()
+        if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid() or seen.st_mode & 0o022:
+            raise OSError(f"{self.folder} must be a folder of the judge's user that nobody else can write to")
 
 
 class Jail:

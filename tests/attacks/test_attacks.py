@@ -10,6 +10,7 @@ After each attack the judge is alive, no process of a jail is left, and a correc
 """
 
 import dataclasses
+import fcntl
 import resource
 import time
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from sandbox import JudgeRequest, Outcome, judge, labs
-from sandbox.drivers import default
+from sandbox.drivers import FIRST_UID, UIDS, default
+from sandbox.drivers import _slots as SLOTS
 from sandbox.pool import Pool
 from sandbox.spec import Limits
 
@@ -91,17 +93,28 @@ def sent(source: str, pool: Pool) -> Outcome:
     return judge(JudgeRequest(lab="counter", source=source, hidden=True), pool=pool)
 
 
-def jailed() -> list[str]:
-    """Processes under the user ids of jails. Those of the pool's warm jails are its own."""
+def orphans() -> list[str]:
+    """Processes under the user ids of jails that no judge on this machine holds."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if 60_000 <= entry.stat().st_uid <= 64_999:
+                slot = entry.stat().st_uid - FIRST_UID
+                if 0 <= slot < UIDS and not held(slot):
                     found.append((entry / "cmdline").read_bytes().decode(errors="replace"))
             except OSError:
                 continue
     return found
+
+
+def held(slot: int) -> bool:
+    """Whether a judge, of this process or another, has a jail under this number."""
+    with (SLOTS.folder / str(slot)).open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def test_every_row_has_a_file_or_a_reason() -> None:
@@ -137,8 +150,8 @@ def test_it_gets_its_verdict_and_leaves_nothing(path: Path, pool: Pool) -> None:
 def test_the_pool_ends_with_no_process_left(pool: Pool) -> None:
     pool.close()
     for _ in range(50):
-        if not jailed():
+        if not orphans():
             break
         time.sleep(0.1)
-    assert not jailed()
-    assert not [path for path in Path("/dev/shm").glob("*") if 60_000 <= path.stat().st_uid <= 64_999]
+    assert not orphans()
+    assert not [path for path in Path("/dev/shm").glob("*") if FIRST_UID <= path.stat().st_uid < FIRST_UID + UIDS]

@@ -1,6 +1,8 @@
 """Between one test and the next, and from a hidden test to its author, nothing crosses that was not meant to."""
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from sandbox import JudgeRequest, Outcome, feedback, judge, labs, limits
 from sandbox.drivers import default
 from sandbox.failures import Broken, Gone, LoadFailed, Raised
 from sandbox.guest import wire
+from sandbox.jail import Slots
 from sandbox.pool import Pool
 from sandbox.session import Session
 from sandbox.spec import Limits
@@ -138,3 +141,39 @@ def test_a_header_may_use_each_tensor_once() -> None:
     message = wire.Return(nonce=1, value=[packed, packed], tensors=parcel.tensors)
     with pytest.raises(wire.Violation, match="twice"):
         wire.unpack(message.value, message, bytearray(1000), lambda tag, body: None)
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from sandbox.jail import Slots
+slots = Slots(Path(sys.argv[1]), 4)
+print(slots.take(), slots.take(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_judges_never_share_a_user_id_and_a_dead_one_gives_its_own_back(tmp_path: Path) -> None:
+    folder = tmp_path / "jails"
+    slots = Slots(folder, 4)
+    assert slots.take() == 0
+    other = subprocess.Popen([sys.executable, "-c", HOLDS, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline().split() == ["1", "2"]
+    assert slots.take() == 3
+    with pytest.raises(OSError, match="all 4 user ids"):
+        slots.take()
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    assert [slots.take(), slots.take()] == [1, 2]
+    slots.give_back(0)
+    assert slots.take() == 0
+
+
+def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "jails"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(OSError, match="nobody else can write"):
+        Slots(folder, 4).take()
