@@ -1,0 +1,66 @@
+"""The system call filter, run by an interpreter of classic BPF: what the kernel would decide for each call."""
+
+import errno
+import struct
+
+import pytest
+
+from sandbox.seccomp import ALLOW, AUDIT_ARCH, CLONE, CLONE3, CLONE_NAMESPACES, DENIED, ERRNO, IOCTL, KILL, SOCKET, TIOCLINUX, TIOCSTI, X32_BIT, program
+
+# read, write, openat, mmap, futex, clock_gettime, socketpair, exit_group: what Python and torch live on.
+NEEDED = {"x86_64": (0, 1, 257, 9, 202, 228, 53, 231), "aarch64": (63, 64, 56, 222, 98, 113, 199, 94)}
+REFUSE, MISSING = ERRNO | errno.EPERM, ERRNO | errno.ENOSYS
+
+
+def decide(machine: str, number: int, args: tuple[int, ...] = (), arch: int | None = None) -> int:
+    """The filter's verdict on `struct seccomp_data`. Every jump must land inside the program, and every path must return."""
+    data = struct.pack("<IIQ6Q", number, AUDIT_ARCH[machine] if arch is None else arch, 0, *(args + (0,) * 6)[:6])
+    code = [struct.unpack_from("<HBBI", program(machine), 8 * n) for n in range(len(program(machine)) // 8)]
+    at = accumulator = 0
+    while True:
+        what, yes, no, value = code[at]
+        at += 1
+        if what == 0x20:
+            accumulator = struct.unpack_from("<I", data, value)[0]
+        elif what == 0x06:
+            return int(value)
+        else:
+            true = {0x15: accumulator == value, 0x35: accumulator >= value, 0x45: bool(accumulator & value)}[what]
+            at += yes if true else no
+
+
+@pytest.mark.parametrize("machine", AUDIT_ARCH)
+def test_what_is_listed_is_refused_and_what_is_needed_passes(machine: str) -> None:
+    column = list(AUDIT_ARCH).index(machine)
+    for name, numbers in DENIED.items():
+        if numbers[column] is not None:
+            assert decide(machine, numbers[column]) == REFUSE, name
+    assert decide(machine, SOCKET[column]) == REFUSE
+    assert [decide(machine, number) for number in NEEDED[machine]] == [ALLOW] * len(NEEDED[machine])
+    assert not {numbers[column] for numbers in DENIED.values()} & set(NEEDED[machine])
+
+
+@pytest.mark.parametrize("machine", AUDIT_ARCH)
+def test_threads_may_start_and_namespaces_may_not(machine: str) -> None:
+    column = list(AUDIT_ARCH).index(machine)
+    assert decide(machine, CLONE[column], (0x3D0F00,)) == ALLOW  # pthread_create
+    for bit in range(32):
+        assert decide(machine, CLONE[column], (1 << bit,)) == (REFUSE if CLONE_NAMESPACES >> bit & 1 else ALLOW)
+    assert decide(machine, CLONE3[column], (0,)) == MISSING
+
+
+@pytest.mark.parametrize("machine", AUDIT_ARCH)
+def test_only_the_terminal_tricks_of_ioctl_are_refused(machine: str) -> None:
+    column = list(AUDIT_ARCH).index(machine)
+    assert decide(machine, IOCTL[column], (0, TIOCSTI)) == decide(machine, IOCTL[column], (0, TIOCLINUX)) == REFUSE
+    assert decide(machine, IOCTL[column], (0, TIOCSTI | 1 << 40)) == REFUSE  # the kernel reads the low word alone
+    assert decide(machine, IOCTL[column], (0, 0x5401)) == ALLOW
+
+
+def test_other_tables_are_no_way_round() -> None:
+    assert decide("x86_64", 26, arch=0x40000003) == KILL  # ptrace of i386
+    assert decide("x86_64", DENIED["bpf"][0] or 0, arch=AUDIT_ARCH["aarch64"]) == KILL
+    assert decide("x86_64", X32_BIT | 521) == REFUSE  # ptrace of x32
+    assert decide("x86_64", X32_BIT) == REFUSE
+    with pytest.raises(ValueError, match="riscv64"):
+        program("riscv64")
