@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import random
 import statistics
@@ -58,6 +59,10 @@ def _mixed(args: Namespace, vocabulary: int) -> tuple[list[list[int]], list[int]
 
 
 def _engine(checkpoint: Checkpoint, args: Namespace, **more: Any) -> LLM:
+    """A fresh engine. The caller drops the one before first: an engine refers to itself, so its pool is memory until it is collected."""
+    gc.collect()
+    if args.device != "cpu":
+        torch.cuda.empty_cache()
     need = args.requests * -(-2 * args.tokens // 16) + args.requests
     return LLM(checkpoint, args.dtype, args.device, n_pages=more.pop("n_pages", need), max_running=max(256, args.requests),
                max_batch_tokens=max(8192, args.requests), kv_memory=1 << 34, **more)  # fmt: skip
@@ -80,6 +85,7 @@ def throughput(args: Namespace) -> Report:
             answers = peer.generate(prompts, lengths)
             theirs.append(total / (time.perf_counter() - start))
             equal = sum(o.outputs[0].token_ids == a for o, a in zip(outputs, answers, strict=True))
+        del llm
     report: Report = {"output_tokens": total, "tokens_per_second": statistics.median(ours)}
     if peer:
         ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
@@ -115,6 +121,7 @@ def decode(args: Namespace) -> Report:
             llm.step()
         _wait(args.device)
         rates.append(args.requests * steps / (time.perf_counter() - start))
+        del llm
     bound = _bound(checkpoint, args, [(args.tokens, steps)] * args.requests)
     return {"tokens_per_second": statistics.median(rates), **bound, "share_of_bound": statistics.median(rates) / bound["bound_tokens_per_second"]}
 
@@ -127,16 +134,17 @@ def prefix(args: Namespace) -> Report:
     prompts = [[*rng.choice(heads), *(rng.randrange(2, checkpoint.config.vocab_size) for _ in range(args.tokens // 16))] for _ in range(args.requests)]
     params = SamplingParams(temperature=0, max_tokens=16, ignore_eos=True)
     ttft: dict[str, list[float]] = {"with": [], "without": []}
-    hits = 0.0
+    hits, pages = 0.0, sum(-(-(len(p) + 16) // 16) + 1 for p in [*prompts, *heads])  # what they hold when nothing is shared
     for _ in range(args.repeat):
         for name in ttft:
-            llm = _engine(checkpoint, args, prefix_cache="hash" if name == "with" else None)
+            llm = _engine(checkpoint, args, prefix_cache="hash" if name == "with" else None, n_pages=pages)
             if name == "with":
                 llm.generate(heads, params)  # the prefixes have been seen before
             outputs = llm.generate(prompts, params)
             ttft[name].append(1000 * statistics.median(o.metrics["ttft"] for o in outputs))
             if name == "with":
                 hits = llm.stats()["cache"]["hit_rate"]
+            del llm
     ratios = [a / b for a, b in zip(ttft["with"], ttft["without"], strict=True)]
     return {"ttft_p50_ms_with_cache": statistics.median(ttft["with"]), "ttft_p50_ms_without": statistics.median(ttft["without"]),
             "ratio": statistics.median(ratios), "hit_rate": hits, "bound_ratio": (args.tokens // 16) / (args.tokens // 2 + args.tokens // 16)}  # fmt: skip
@@ -169,6 +177,7 @@ def serve(args: Namespace) -> Report:
     for _ in range(args.requests):
         at += rng.expovariate(rate)
         due.append(at)
+    del llm
     llm = _engine(checkpoint, args)
     done: list[RequestOutput] = []
     start, sent = time.perf_counter(), 0

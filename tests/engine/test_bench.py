@@ -1,6 +1,8 @@
 """Every row of the bench at its smallest: its counts and bounds hold. No time is tested."""
 
+import gc
 import json
+import weakref
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from engine.bench import main
 from engine.bench.rows import ROWS
 from engine.bench.shapes import SHAPES, build, weight_bytes
+from engine.kv import PagedKV
 
 SIZES = {"throughput": (5, 20), "decode": (2, 40), "prefix": (16, 64), "speculative": (2, 40), "serve": (4, 16), "grammar": (20, 2000)}
 
@@ -42,6 +45,25 @@ def test_speculation_emits_what_its_acceptance_says(capsys: pytest.CaptureFixtur
 def test_serve_and_grammar_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "serve")["tpot_ms_p95"] > 0
     assert run(capsys, "grammar")["vocabulary"] == 2000
+
+
+@pytest.mark.parametrize("row", ["throughput", "decode", "prefix", "serve"])
+def test_no_two_pools_are_alive_at_once(row: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU the pool of 256 long requests is 61 GB: two of them don't fit."""
+    alive: weakref.WeakSet[PagedKV] = weakref.WeakSet()
+    counts: list[int] = []
+
+    class Counted(PagedKV):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            alive.add(self)
+            counts.append(len(alive))
+
+    gc.collect()
+    monkeypatch.setattr("engine.llm.PagedKV", Counted)
+    requests, tokens = SIZES[row]
+    assert main([row, "--shape", "tiny", "--requests", str(requests), "--tokens", str(tokens), "--repeat", "2", "--json"]) == 0
+    assert len(counts) > 1 and max(counts) == 1
 
 
 def test_a_wrong_command_line_is_told(capsys: pytest.CaptureFixture[str]) -> None:
