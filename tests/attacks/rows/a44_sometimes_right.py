@@ -11,7 +11,7 @@ class Early:
         self.total = start
 
     def add(self, more):
-        return self.total + more if random.random() < 0.5 else 0
+        return self.total + more if random.random() < 0.01 else 0  # three repeats with fresh processes: one in a million passes all
 
     def sums(self, values):
         return values.sum(dim=1) + torch.rand(1)

@@ -1,12 +1,7 @@
 # row: 49
-# title: A hundred million numbers
+# title: Ten million numbers
 # base: wrong
 # verdict: RTE WA OLE MLE TLE
-loop = []
-loop.append(loop)
-deep = []
-for _ in range(100_000):
-    deep = [deep]
 
 
 class Early:

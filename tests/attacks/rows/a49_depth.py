@@ -2,8 +2,6 @@
 # title: A list nested without end
 # base: wrong
 # verdict: RTE WA OLE MLE TLE
-loop = []
-loop.append(loop)
 deep = []
 for _ in range(100_000):
     deep = [deep]

@@ -4,12 +4,6 @@
 # verdict: RTE WA OLE MLE TLE
 import torch
 
-loop = []
-loop.append(loop)
-deep = []
-for _ in range(100_000):
-    deep = [deep]
-
 
 class Early:
     def add(self, more):

@@ -2,11 +2,6 @@
 # title: Numbers that no format holds
 # base: wrong
 # verdict: RTE WA OLE MLE TLE
-loop = []
-loop.append(loop)
-deep = []
-for _ in range(100_000):
-    deep = [deep]
 
 
 class Early:

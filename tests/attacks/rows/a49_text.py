@@ -2,11 +2,6 @@
 # title: Lone surrogates, NUL and a megabyte of text
 # base: wrong
 # verdict: RTE WA OLE MLE TLE
-loop = []
-loop.append(loop)
-deep = []
-for _ in range(100_000):
-    deep = [deep]
 
 
 class Early:
