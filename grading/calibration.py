@@ -20,11 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from grading.evidence import CUT
 from grading.metrics import Array, bootstrap, qwk
-from grading.result import ClaimMark, CriterionScore, Score
+from grading.result import ClaimMark, CriterionScore, Score, asserted
 from grading.rubric import Claim, Criterion, Rubric
 
-CUT, SCALE, COVER = 0.5, 28.0, 0.90
+SCALE = 28.0
+COVER = 0.90  # a level set holds the level that a person would give this often
 LEAST = 8  # labels that a claim needs for a cut of its own
 DOUBT = 6.0  # labels' worth of trust in the cut that everybody starts with
 ENOUGH = 20  # answers that a coverage of 90 % needs to mean something
@@ -78,19 +80,16 @@ def claim_key(claim: Claim) -> str:
 
 def met_of(criterion: Criterion, marks: Sequence[ClaimMark], cuts: Mapping[str, float]) -> set[str]:
     """Claims met under given cuts (by claim id)."""
-    met = {m.id for m in marks if m.kind == "claim" and m.score >= cuts.get(m.id, CUT)}
-    while loose := {c.id for c in criterion.claims if c.id in met and not set(c.depends_on) <= met}:
-        met -= loose
-    return met
+    return criterion.supported(m.id for m in marks if m.kind == "claim" and m.score >= cuts.get(m.id, CUT))
 
 
 def labels(criterion: Criterion, scored: CriterionScore, points: float) -> list[tuple[Claim, float, bool]]:
     """(claim, score, whether the person took it for met), by the least change."""
     marks = [m for m in scored.marks if m.kind == "claim"]
     met = {m.id for m in marks if m.met}
-    deduct = sum(bad.deduct for bad in criterion.misconceptions for m in scored.marks if m.id == bad.id and m.kind == "misconception" and m.met)
+    deduct = criterion.deduction(asserted(scored.marks))
     counts = range(len(criterion.claims) + 1)
-    count = min(counts, key=lambda k: (abs(max(0.0, criterion.points_for(k) - deduct) - points), abs(k - len(met))))
+    count = min(counts, key=lambda k: (abs(criterion.points_for(k, deduct) - points), abs(k - len(met))))
     up = count > len(met)
     turned = sorted((m for m in marks if (m.id in met) != up), key=lambda m: abs(m.score - m.cut))[: abs(count - len(met))]
     met = met | {m.id for m in turned} if up else met - {m.id for m in turned}
@@ -150,8 +149,7 @@ def points_under(one: Marked, calibration: Calibration) -> dict[str, float]:
     for criterion, scored in zip(one.rubric.criteria, one.score.criteria, strict=True):
         if criterion.claims:
             met = met_of(criterion, scored.marks, {claim.id: calibration.cut(claim) for claim in criterion.claims})
-            deduct = sum(bad.deduct for bad in criterion.misconceptions for m in scored.marks if m.id == bad.id and m.kind == "misconception" and m.met)
-            out[criterion.id] = max(0.0, criterion.points_for(len(met)) - deduct)
+            out[criterion.id] = criterion.points_for(len(met), criterion.deduction(asserted(scored.marks)))
         else:
             out[criterion.id] = scored.points
     return out

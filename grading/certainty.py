@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from grading.calibration import SCALE, Calibration
-from grading.result import ClaimMark, CriterionScore
+from grading.calibration import COVER, SCALE, Calibration
+from grading.result import ClaimMark, CriterionScore, asserted
 from grading.rubric import Criterion, Rubric
-
-COVER = 0.90  # the level set holds the level that a person would give this often
 
 
 def chance(mark: ClaimMark, calibration: Calibration | None = None) -> float:
@@ -22,14 +20,14 @@ def chance(mark: ClaimMark, calibration: Calibration | None = None) -> float:
 def points_law(criterion: Criterion, marks: Sequence[ClaimMark], calibration: Calibration | None = None) -> dict[float, float]:
     """Points -> probability, claims taken as independent; misconceptions as decided."""
     claims = [mark for mark in marks if mark.kind != "misconception"]
-    deduct = sum(m.deduct for m in criterion.misconceptions for mark in marks if mark.id == m.id and mark.kind == "misconception" and mark.met)
+    deduct = criterion.deduction(asserted(marks))
     counts = [1.0]
     for mark in claims:
         p = chance(mark, calibration)
         counts = [(counts[k] if k < len(counts) else 0.0) * (1 - p) + (counts[k - 1] * p if k else 0.0) for k in range(len(counts) + 1)]
     law: dict[float, float] = {}
     for met, p in enumerate(counts):
-        points = max(0.0, criterion.points_for(met) - deduct)
+        points = criterion.points_for(met, deduct)
         law[points] = law.get(points, 0.0) + p
     return law
 

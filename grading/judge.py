@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from grading.certainty import level_set, points_law
 from grading.gates import is_injection
-from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, State
+from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, State, asserted
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 
 RUNS = 3
@@ -252,16 +252,14 @@ def _mark(item: Claim | Misconception, verdicts: Sequence[Verdict], answer: str)
 
 
 def _criterion(criterion: Criterion, marks: list[ClaimMark]) -> CriterionScore:
-    met = {mark.id for mark in marks if mark.kind == "claim" and mark.met}
-    while loose := {c.id for c in criterion.claims if c.id in met and not set(c.depends_on) <= met}:
-        met -= loose
-        marks = [replace(m, met=False, why="what it rests on is not stated") if m.kind == "claim" and m.id in loose else m for m in marks]
-    wrong = {mark.id for mark in marks if mark.kind == "misconception" and mark.met}
-    deduct = sum(m.deduct for m in criterion.misconceptions if m.id in wrong)
+    met = criterion.supported(mark.id for mark in marks if mark.kind == "claim" and mark.met)
+    marks = [replace(m, met=False, why="what it rests on is not stated") if m.kind == "claim" and m.met and m.id not in met else m for m in marks]
+    wrong = asserted(marks)
+    deduct = criterion.deduction(wrong)
     by_id = {mark.id: mark for mark in marks if mark.kind == "claim"}
     missed = [f"{claim.text} — {by_id[claim.id].why}." for claim in criterion.claims if claim.id not in met]
     missed += [m.feedback or f"Wrong: {m.text}" for m in criterion.misconceptions if m.id in wrong]
     reason = f"{len(met)} of {len(criterion.claims)} claims stated" + (f"; {deduct:g} off for a wrong statement" if deduct else "") + "."
-    return CriterionScore(criterion.id, criterion.title, max(0.0, criterion.points_for(len(met)) - deduct), criterion.points,
+    return CriterionScore(criterion.id, criterion.title, criterion.points_for(len(met), deduct), criterion.points,
                           tuple(dict.fromkeys(span for mark in marks if mark.met for span in mark.evidence)), reason, tuple(missed),
                           max(points_law(criterion, marks).values(), default=1.0), tuple(marks))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -50,6 +50,11 @@ class ClaimMark:
     why: str
     evidence: tuple[Evidence, ...] = ()
     parts: Mapping[str, float] = field(default_factory=dict)
+
+
+def asserted(marks: Iterable[ClaimMark]) -> set[str]:
+    """Ids of the misconceptions that an answer states."""
+    return {mark.id for mark in marks if mark.kind == "misconception" and mark.met}
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,11 +130,22 @@ class Criterion:
     note: str = ""
     diagram: tuple[Check, ...] = ()
 
-    def points_for(self, met: int) -> float:
-        """Points for a count of claims met, before deductions."""
-        if not self.rule:
-            return self.points * met / max(1, len(self.claims or self.diagram))
-        return max((points for need, points in self.rule if need <= met), default=0.0)
+    def points_for(self, met: int, deduct: float = 0.0) -> float:
+        """Points for a count of claims met, less what wrong statements cost, and never below 0."""
+        share = self.points * met / max(1, len(self.claims or self.diagram))
+        return max(0.0, (max((points for need, points in self.rule if need <= met), default=0.0) if self.rule else share) - deduct)
+
+    def supported(self, met: Iterable[str]) -> set[str]:
+        """Of the claims met (by id) those that rest on no claim that is not."""
+        kept = set(met)
+        while loose := {c.id for c in self.claims if c.id in kept and not set(c.depends_on) <= kept}:
+            kept -= loose
+        return kept
+
+    def deduction(self, asserted: Iterable[str]) -> float:
+        """What the misconceptions asserted (by id) cost."""
+        said = set(asserted)
+        return sum(m.deduct for m in self.misconceptions if m.id in said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from grading.encoder import Encoder, encoder
 from grading.evidence import COS_0, CUT, LEX_0, W_COS, W_LEX, Coherence, Match, Statement, Target, Window, coherence, lexical, match, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
 from grading.lexicon import NEGATORS, poles
-from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score
+from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, asserted
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, read, tokenise
 
@@ -198,17 +198,15 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
         met |= {claim.id} if ok else set()
         marks.append(ClaimMark(claim.id, "claim", ok, m.score, cut, _why(claim, m, ok, reading, whole), _span(m.denial or m.clause, reading),
                                {"cosine": m.cosine, "lexical": m.lexical, "terms": m.terms, "numbers": m.numbers}))
-    while loose := {c.id for c in criterion.claims if c.id in met and not set(c.depends_on) <= met}:
-        met -= loose
-        marks = [ClaimMark(k.id, k.kind, False, k.score, k.cut, "what it rests on is not stated", k.evidence, k.parts) if k.id in loose else k for k in marks]
-    deduct, wrong = 0.0, list[str]()
+    met = criterion.supported(met)
+    marks = [replace(mark, met=False, why="what it rests on is not stated") if mark.met and mark.id not in met else mark for mark in marks]
+    wrong = list[str]()
     for bad in criterion.misconceptions:
         m = found[criterion.id, f"!{bad.id}"]
         said = m.score >= WRONG_CUT and m.denial is None
         marks.append(ClaimMark(bad.id, "misconception", said, m.score, WRONG_CUT, "asserted" if said else "", _span(m.clause, reading),
                                {"cosine": m.cosine, "lexical": m.lexical, "terms": m.terms, "numbers": m.numbers}))
         if said:
-            deduct += bad.deduct
             wrong.append(bad.feedback or f"Wrong: {bad.text}")
             evidence += _span(m.clause, reading)
     for claim, mark in zip(criterion.claims, marks, strict=False):
@@ -216,8 +214,8 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
             evidence += mark.evidence
         else:
             missed.append(f"{claim.text} — {mark.why}." if mark.why else claim.text)
-    earned = criterion.points_for(len(met))
-    points = max(0.0, earned - deduct)
+    deduct = criterion.deduction(asserted(marks))
+    points = criterion.points_for(len(met), deduct)
     reason = f"{len(met)} of {len(criterion.claims)} claims stated" if criterion.claims else "no claims"
     if deduct:
         reason += f"; {deduct:g} off for a wrong statement"

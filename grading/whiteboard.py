@@ -17,7 +17,7 @@ from grading.encoder import Encoder, encoder
 from grading.evidence import form_stems, has_form
 from grading.gates import is_injection
 from grading.lexicon import NEGATORS, poles, stem
-from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, State
+from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, State, asserted
 from grading.rubric import Check, Criterion, Rubric
 from grading.scene import Edge, Graph, Node, SceneError, parse_scene, parse_text
 from grading.text import tokenise
@@ -236,9 +236,9 @@ def _merge(criterion: Criterion, said: CriterionScore, boards: Sequence[Drawing]
             missed.append(f"{check.text} — {mark.why}." if mark.why else check.text)
     met_count = sum(mark.met for mark in marks)
     wrong = [mark for mark in said.marks if mark.kind == "misconception"]
-    deduct = sum(m.deduct for m in criterion.misconceptions if any(mark.id == m.id and mark.met for mark in wrong))
-    feedback = [m.feedback or f"Wrong: {m.text}" for m in criterion.misconceptions if any(mark.id == m.id and mark.met for mark in wrong)]
-    points = max(0.0, criterion.points_for(met_count) - deduct)
+    deduct = criterion.deduction(asserted(wrong))
+    feedback = [m.feedback or f"Wrong: {m.text}" for m in criterion.misconceptions if m.id in asserted(wrong)]
+    points = criterion.points_for(met_count, deduct)
     reason = f"{met_count} of {len(marks)} things shown" + (f"; {deduct:g} off for a wrong statement" if deduct else "") + "."
     law = points_law(criterion, [*marks, *wrong])
     return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason, (*missed, *feedback),
