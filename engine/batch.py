@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import RequestError
+from engine.transfer import upload
 
 
 class Row(NamedTuple):
@@ -98,21 +99,32 @@ class Batch:
         table = [list(row.pages) + [0] * (width - len(row.pages)) for row in rows]
         adapters = [row.adapter for row in rows]
 
-        def ids(values: list[int]) -> Tensor:
-            return torch.tensor(values, dtype=torch.int64, device=device)
-
+        ids = _together([tokens, positions, q_start, kv_len, [page for line in table for page in line], slots], device)
         batch = cls(
-            tokens=ids(tokens),
-            positions=ids(positions),
-            q_start=ids(q_start),
-            kv_len=ids(kv_len),
-            pages=torch.tensor(table, dtype=torch.int64, device=device).reshape(len(rows), width),
-            slots=ids(slots),
+            tokens=ids[0],
+            positions=ids[1],
+            q_start=ids[2],
+            kv_len=ids[3],
+            pages=ids[4].view(len(rows), width),
+            slots=ids[5],
             tree=trees if any(tree is not None for tree in trees) else None,
             adapters=adapters if any(adapter is not None for adapter in adapters) else None,
         )
         batch.scratch["lengths"] = ([b - a for a, b in pairwise(q_start)], kv_len)
         return batch
+
+
+def _together(parts: Sequence[list[int]], device: torch.device | str) -> list[Tensor]:
+    """Lists of ids as int64 tensors, all in one transfer. Each begins on 16 bytes, as compiled kernels may expect."""
+    flat: list[int] = []
+    for part in parts:
+        flat += part
+        flat += [0] * (len(part) % 2)
+    whole, at, views = upload(flat, torch.int64, device), 0, []
+    for part in parts:
+        views.append(whole[at : at + len(part)])
+        at += len(part) + len(part) % 2
+    return views
 
 
 def tree_layout(parents: Sequence[int], count: int) -> tuple[list[int], Tensor]:

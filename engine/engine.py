@@ -100,9 +100,8 @@ class Engine:
 
     def _collect(self, step: Launched, changed: dict[str, Group]) -> None:
         """Read a step's tokens and let them take effect."""
-        if step.sampled is not None:
-            tokens = step.sampled.tokens.tolist()
-            for request, token, logprobs in zip(step.requests, tokens, step.sampled.logprobs, strict=True):
+        if step.sampled is not None and step.drawn is not None:
+            for request, token, logprobs in zip(step.requests, step.drawn.read(), step.sampled.logprobs, strict=True):
                 request.pending -= 1
                 request.blocked = False
                 if not request.finished:

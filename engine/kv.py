@@ -12,6 +12,7 @@ from engine.codec import Plain, Store, bytes_of, codec_for
 from engine.config import ModelConfig
 from engine.errors import RequestError
 from engine.seams import Codec
+from engine.transfer import upload
 
 
 @dataclass
@@ -71,7 +72,7 @@ class PagedKV:
         """Copy whole pages, (source, target) each: the copy of copy-on-write. Sources are read before any write."""
         if not pairs:
             return
-        source, target = torch.tensor(pairs, dtype=torch.int64, device=self.device).T
+        source, target = upload(pairs, torch.int64, self.device).T
         for layer in self.layers:
             for tensor in layer.store.values():
                 bytes_of(tensor)[target] = bytes_of(tensor)[source]
@@ -80,7 +81,7 @@ class PagedKV:
         """Move tokens between slots: the accepted path of a draft tree becomes contiguous."""
         if list(source) == list(target):
             return
-        at, to = (torch.tensor(list(x), dtype=torch.int64, device=self.device) for x in (source, target))
+        at, to = (upload(list(x), torch.int64, self.device) for x in (source, target))
         for layer in self.layers:
             for tensor in layer.store.values():
                 flat = bytes_of(tensor).flatten(0, 1)
@@ -88,12 +89,12 @@ class PagedKV:
 
     def swap_out(self, pages: Sequence[int]) -> list[Store]:
         """Copies of pages in host memory, one store per layer."""
-        index = torch.tensor(list(pages), dtype=torch.int64, device=self.device)
+        index = upload(list(pages), torch.int64, self.device)
         return [{name: bytes_of(x)[index].to("cpu", copy=True) for name, x in layer.store.items()} for layer in self.layers]
 
     def swap_in(self, saved: Sequence[Store], pages: Sequence[int]) -> None:
         """Write copies made by `swap_out` to (other) pages."""
-        index = torch.tensor(list(pages), dtype=torch.int64, device=self.device)
+        index = upload(list(pages), torch.int64, self.device)
         for layer, store in zip(self.layers, saved, strict=True):
             for name, tensor in layer.store.items():
                 bytes_of(tensor)[index] = store[name].to(self.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from engine.detokenize import StreamingDetokenizer
 from engine.engine import Engine
 from engine.errors import RequestError
 from engine.grammar import Grammar, GrammarConstraint, VocabularyTrie, compile_grammar
+from engine.graphs import Capture, capture_of, graphed, ops_of
 from engine.heal import Spelling, cut
 from engine.kv import PagedKV
 from engine.lora import Adapter, load_adapter
@@ -27,7 +29,7 @@ from engine.request import Group, Request
 from engine.runner import Runner
 from engine.sampling import GumbelSampler
 from engine.scheduler import FairScheduler, Limits
-from engine.seams import CacheKey, Drafter, PrefixCache, Verifier
+from engine.seams import CacheKey, Drafter, Ops, PrefixCache, Verifier
 from engine.speculate import ModelDrafter, NGramDrafter
 from engine.verify import CoupledVerifier, RejectionVerifier
 
@@ -41,6 +43,9 @@ class LLM:
     `path`: a checkpoint folder (or a loaded Checkpoint). `dtype`: float32, bfloat16 or float16. `device`: "cpu", "cuda".
     `mode`: "exact" (float32, plain torch; equals transformers) or "fast" (reduced precision); by default "exact"
     for float32 and "fast" otherwise.
+    `kernels`: "torch" or "triton"; by default Triton's on GPUs in mode "fast". Without a GPU Triton interprets them, slowly.
+    `batch_invariant`: a row's numbers, not only its tokens, are the same to the bit whatever else is in the batch (Triton only).
+    `graphs`: record decode passes as CUDA graphs; by default on GPUs with Triton's kernels.
     `n_pages`, `page_size`: the pool; by default as many pages as `kv_memory` bytes hold, and no more than can be used.
     `kv_codec`: None, "int8" or "fp8". `prefix_cache`: "hash", "radix" or None.
     `draft`: None, "ngram", or the folder of a smaller checkpoint with the same vocabulary; `draft_tokens` per step, or
@@ -57,6 +62,9 @@ class LLM:
         device: str = "cpu",
         *,
         mode: Literal["exact", "fast"] | None = None,
+        kernels: Literal["torch", "triton"] | None = None,
+        batch_invariant: bool = False,
+        graphs: bool | Capture | None = None,
         n_pages: int | None = None,
         page_size: int = 16,
         kv_memory: int = 1 << 28,
@@ -74,7 +82,13 @@ class LLM:
         self.mode = mode or ("exact" if dtype == "float32" else "fast")
         if self.mode == "exact" and dtype != "float32":
             raise RequestError(f"mode 'exact' means float32, not {dtype}")
+        on_gpu = device.startswith("cuda")
+        self.kernels = kernels or ("triton" if on_gpu and self.mode == "fast" else "torch")
+        ops, draw = ops_of(self.kernels, batch_invariant)
+        capture = capture_of(graphs, self.kernels, on_gpu)
         self.checkpoint = path if isinstance(path, Checkpoint) else load_checkpoint(path, dtype, device)
+        if ops is not None:
+            self.checkpoint = replace(self.checkpoint, model=self.checkpoint.model.with_ops(ops))
         self.config, self.tokenizer = self.checkpoint.config, self.checkpoint.tokenizer
         self.seed = seed
         self.adapters: dict[str, Adapter] = {}
@@ -87,16 +101,18 @@ class LLM:
         per_page = page_size * self.config.kv_bytes_per_token(model.dtype.itemsize)
         usable = bounds.max_running * -(-most // page_size)
         n_pages = n_pages or max(1, min(kv_memory // per_page, usable))
-        self.kv = PagedKV(self.config, n_pages, page_size, model.dtype, model.device, kv_codec)
+        # The last page, which no request ever holds, is for the padding rows of graphs.
+        self.kv = PagedKV(self.config, n_pages + (capture is not None), page_size, model.dtype, model.device, kv_codec)
+        self.width = -(-most // page_size)
         allocator = PageAllocator(n_pages)
         self.pool = Pool(allocator, page_size, self._cache(prefix_cache, allocator, page_size))
-        self.sampler = GumbelSampler(self.config.eos_ids)
+        self.sampler = GumbelSampler(self.config.eos_ids, draw)
         verifier: Verifier = CoupledVerifier() if acceptance == "coupled" else RejectionVerifier()
-        drafter = self._drafter(draft, draft_tree or (1,) * draft_tokens, dtype, device, acceptance)
+        drafter = self._drafter(draft, draft_tree or (1,) * draft_tokens, dtype, device, acceptance, ops, capture)
         scheduler = FairScheduler(self.pool, bounds, getattr(drafter, "k", 0), isinstance(drafter, ModelDrafter))
         self.engine = Engine(
             scheduler,
-            Runner(model, self.kv, self.sampler, drafter, verifier),
+            Runner(graphed(model, self.kv, self.width, capture), self.kv, self.sampler, drafter, verifier),
             Ending(self.config.eos_ids, most),
             overlap=(1 if model.device.type == "cuda" else 0) if overlap is None else overlap,
             decode=self._decode,
@@ -230,7 +246,9 @@ class LLM:
             raise RequestError(f"prefix cache {kind!r} is unknown; there are hash, radix and None")
         return HashPrefixCache(allocator, page_size) if kind == "hash" else RadixPrefixCache(allocator, page_size)
 
-    def _drafter(self, draft: Any, widths: Sequence[int], dtype: str, device: str, acceptance: str) -> Drafter | None:
+    def _drafter(
+        self, draft: Any, widths: Sequence[int], dtype: str, device: str, acceptance: str, ops: Ops | None, capture: Capture | None
+    ) -> Drafter | None:  # fmt: skip
         if draft is None:
             return None
         if draft == "ngram":
@@ -244,7 +262,8 @@ class LLM:
             raise RequestError(f"the draft model has only {small.config.max_position} positions")
         kv = PagedKV(small.config, self.kv.n_pages, self.kv.page_size, self.kv.dtype, self.kv.device)
         stream = SAMPLE if acceptance == "coupled" else DRAFT
-        return ModelDrafter(small.model, kv, self.sampler, widths, stream)
+        model = small.model if ops is None else small.model.with_ops(ops)
+        return ModelDrafter(graphed(model, kv, self.width, capture), kv, self.sampler, widths, stream)
 
     def _shadow(self, request: Request) -> Request:
         """The unconditional half of a guided request: the negative prompt, or the prompt's last token alone."""

@@ -6,6 +6,7 @@ but its weights; keys and values go to the `PagedKV` that is passed in.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -57,6 +58,12 @@ class Transformer:
         self.dtype, self.device = weights.embedding.dtype, weights.embedding.device
         self.rope = RopeTable(config.rope, config.head_dim, config.max_position, self.dtype, self.device)
 
+    def with_ops(self, ops: Ops) -> Transformer:
+        """The same weights behind other kernels."""
+        other = copy.copy(self)
+        other.ops = ops
+        return other
+
     @torch.inference_mode()
     def forward(self, batch: Batch, kv: PagedKV) -> Tensor:
         """Hidden states ``[T, hidden]`` after the last norm; writes the batch's keys and values to its slots.
@@ -88,10 +95,10 @@ class Transformer:
     @torch.inference_mode()
     def logits(self, rows: Tensor) -> Tensor:
         """Hidden states ``[n, hidden]`` -> logits ``[n, V]`` in the model's dtype."""
-        return F.linear(rows, self.weights.head)
+        return self.ops.linear(rows, self.weights.head)
 
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, batch: Batch, layer: int, name: str) -> Tensor:
-        y = F.linear(x, weight, bias)
+        y = self.ops.linear(x, weight, bias)
         return y if batch.adapters is None else add_lora(y, x, batch, layer, name)
 
     def _check(self, batch: Batch) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.transfer import upload
+
 SAMPLE, DRAFT, ACCEPT, RESIDUAL = range(4)  # streams
 M32 = 0xFFFFFFFF
 M64 = 0xFFFFFFFFFFFFFFFF
@@ -65,7 +67,7 @@ class Noise:
     @classmethod
     def of(cls, keys: Sequence[int], device: torch.device | str = "cpu") -> Noise:
         signed = [key - (1 << 64) if key >> 63 else key for key in keys]
-        return cls(torch.tensor(signed, dtype=torch.int64, device=device))
+        return cls(upload(signed, torch.int64, device))
 
     def gumbel(self, vocab: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return gumbel(self.keys, vocab, dtype)

@@ -18,6 +18,9 @@ class TorchOps:
     def __init__(self, attention: Attention | None = None):
         self.attention: Attention = attention or TorchAttention()
 
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.linear(x, weight, bias)
+
     def norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), weight, eps)
 

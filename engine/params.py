@@ -104,6 +104,12 @@ class SamplingParams:
     def penalized(self) -> bool:
         return self.repetition_penalty != 1 or self.presence_penalty != 0 or self.frequency_penalty != 0
 
+    @property
+    def filtered(self) -> bool:
+        """Whether the law is anything else than the softmax of the logits over the temperature."""
+        cut = self.top_k > 0 or self.top_p < 1 or self.min_p > 0 or self.typical_p < 1 or self.mirostat_tau is not None
+        return self.penalized or bool(self.logit_bias) or (self.temperature > 0 and cut)
+
     def clone(self, **changes: Any) -> SamplingParams:
         return replace(self, **changes)
 

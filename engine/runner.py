@@ -20,6 +20,7 @@ from engine.request import Request, Status
 from engine.sampling import GumbelSampler, logprobs_of
 from engine.seams import Draft, Drafter, Model, Plan, Sampled, Scheduled, Verifier
 from engine.speculate import context_at
+from engine.transfer import Download, upload
 from engine.verify import CoupledVerifier, SpeculationStats
 
 
@@ -42,6 +43,7 @@ class Launched:
     requests: list[Request] = field(default_factory=list)
     where: dict[Request, int] = field(default_factory=dict)  # row of each request in `sampled`
     sampled: Sampled | None = None
+    drawn: Download | None = None  # its tokens, on their way to the host
     verified: list[Verified] = field(default_factory=list)
     stashed: list[Request] = field(default_factory=list)
     prefilled: list[Request] = field(default_factory=list)
@@ -108,7 +110,8 @@ class Runner:
         for (_, draft), end in zip(speculating, (e for d, e in zip(drafts, ends, strict=True) if d.tokens), strict=True):
             picks += range(end - 1 - len(draft.tokens), end)
         if picks:
-            logits = self.model.logits(hidden[torch.tensor(picks, device=hidden.device)])
+            every = picks == list(range(step.tokens))
+            logits = self.model.logits(hidden if every else hidden[upload(picks, torch.int64, hidden.device)])
             self._sample(step, logits[: len(plain)], plain)
             if speculating:
                 self._verify(step, logits[len(plain) :], speculating)
@@ -140,7 +143,7 @@ class Runner:
             ends.append(at)
         batch = Batch.build(parts, self.kv.page_size, self.kv.device)
         if fill and before is not None and before.sampled is not None:
-            index = torch.tensor([fill, source], device=batch.tokens.device)
+            index = upload([fill, source], torch.int64, batch.tokens.device)
             batch.tokens[index[0]] = before.sampled.tokens[index[1]]
         return batch, ends
 
@@ -184,13 +187,14 @@ class Runner:
             main.stash = shadow.stash = None
         if requests:
             whole = not guided and index == list(range(len(plain)))
-            rows = logits if whole else torch.cat([logits[torch.tensor(index, dtype=torch.int64)], *guided])
+            rows = logits if whole else torch.cat([logits[upload(index, torch.int64, logits.device)], *guided])
             self._draw(step, rows, requests)
 
     def _draw(self, step: Launched, logits: Tensor, requests: list[Request]) -> None:
         """Draw one token per row and note the requests as pending."""
         noise = Noise.of([request.noise_key(SAMPLE) for request in requests], logits.device)
         step.sampled = self.sampler(logits, requests, noise)
+        step.drawn = Download(step.sampled.tokens)
         step.requests = requests
         step.where = {request: row for row, request in enumerate(requests)}
         for request in requests:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,6 +14,7 @@ from engine import warpers
 from engine.noise import Noise
 from engine.request import Request
 from engine.seams import Sampled
+from engine.transfer import upload
 
 
 class Context(NamedTuple):
@@ -25,19 +26,27 @@ class Context(NamedTuple):
 
 
 class GumbelSampler:
-    """See `engine.seams.Sampler`. The arg-max of the law's logits plus Gumbel noise (none for greedy rows)."""
+    """See `engine.seams.Sampler`. The arg-max of the law's logits plus Gumbel noise (none for greedy rows).
 
-    def __init__(self, eos_ids: frozenset[int]):
-        self.eos_ids = eos_ids
+    `draw` ``(logits [R, V], keys [R], temperature [R]) -> tokens [R]`` does the same in one pass where no row has filters,
+    penalties or a mask (`engine.kernels.sampling.gumbel_max`).
+    """
+
+    def __init__(self, eos_ids: frozenset[int], draw: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None):
+        self.eos_ids, self.draw = eos_ids, draw
 
     def __call__(self, logits: Tensor, requests: Sequence[Request], noise: Noise) -> Sampled:
+        if self.draw is not None and not any(self._shaped(request) for request in requests):
+            heat = upload([r.params.temperature for r in requests], torch.float32, logits.device)
+            tokens = self.draw(logits, noise.keys, heat)
+            return Sampled(tokens, logprobs_of(logits, requests, tokens))
         contexts = [Context(r, mask=r.constraint.mask() if r.constraint else None) for r in requests]
         warped = self.warp(logits, contexts)
         hot = [r.params.temperature > 0 for r in requests]
         if any(hot):
             rows = warped + noise.gumbel(warped.shape[1], warped.dtype)
             if not all(hot):
-                rows = torch.where(torch.tensor(hot, device=rows.device)[:, None], rows, warped)
+                rows = torch.where(upload(hot, torch.bool, rows.device)[:, None], rows, warped)
         else:
             rows = warped
         tokens = rows.argmax(-1)
@@ -53,14 +62,14 @@ class GumbelSampler:
             return logits
 
         def per_row(values: list[float]) -> Tensor:
-            return torch.tensor(values, dtype=logits.dtype, device=logits.device)
+            return upload(values, logits.dtype, logits.device)
 
         heat = [p.temperature or 1.0 for p in params]
         if any(t != 1 for t in heat):
             logits = logits / per_row(heat)[:, None]
         hot = [p for p in params if p.temperature > 0]
         if any(p.top_k for p in hot):
-            logits = warpers.top_k(logits, torch.tensor([p.top_k for p in params], device=logits.device))
+            logits = warpers.top_k(logits, upload([p.top_k for p in params], torch.int64, logits.device))
         if any(p.top_p < 1 for p in hot):
             logits = warpers.top_p(logits, per_row([p.top_p for p in params]))
         if any(p.min_p > 0 for p in hot):
@@ -86,7 +95,7 @@ class GumbelSampler:
         owned = False
         for row, (request, path, mask) in enumerate(contexts):
             p = request.params
-            closed = request.output_len + len(path) + request.pending < p.min_tokens and self.eos_ids
+            closed = self._closed(request, len(path))
             if not (p.penalized or p.logit_bias or mask is not None or closed):
                 continue
             if not owned:
@@ -106,6 +115,13 @@ class GumbelSampler:
                 logits[row, :width].masked_fill_(~allowed[:width], warpers.NEVER)
                 logits[row, width:] = warpers.NEVER
         return logits
+
+    def _closed(self, request: Request, drafted: int = 0) -> bool:
+        """Whether the text must not end yet."""
+        return request.output_len + drafted + request.pending < request.params.min_tokens and bool(self.eos_ids)
+
+    def _shaped(self, request: Request) -> bool:
+        return request.params.filtered or request.constraint is not None or self._closed(request)
 
     def mirostat(self, warped: Tensor, requests: Sequence[Request], tokens: Tensor) -> None:
         """Move each Mirostat request's mu by the surprise that it saw."""

@@ -216,6 +216,9 @@ class Ops(Protocol):
 
     attention: Attention
 
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """``x [..., in] @ weight [out, in]^T + bias``."""
+
     def norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         """RMSNorm over the last dimension, computed in float32."""
 

@@ -17,6 +17,7 @@ from engine.noise import DRAFT, Noise
 from engine.request import Request
 from engine.sampling import Context, GumbelSampler
 from engine.seams import Constraint, Draft, Model
+from engine.transfer import upload
 from engine.verify import path_to
 
 
@@ -102,7 +103,7 @@ class ModelDrafter:
                     contexts.append(context_at(requests[i], drafts[i], node))
                     where.append((i, node))
                 fronts[i] = []
-            warped = self.sampler.warp(self.model.logits(hidden[torch.tensor(picks, device=hidden.device)]), contexts)
+            warped = self.sampler.warp(self.model.logits(hidden[upload(picks, torch.int64, hidden.device)]), contexts)
             law = warped.softmax(-1)
             # Nodes of one depth share their noise: verification passes through one of them at most.
             keys = [requests[i].noise_key(self.stream, depth) for i, _ in where]
