@@ -75,6 +75,8 @@ def _engine_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="a checkpoint's folder, or target or draft for the shipped ones")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--kernels", choices=["torch", "triton"], help="default: Triton's on a GPU in reduced precision, else torch's")
+    parser.add_argument("--batch-invariant", action="store_true", help="the same bits for a request whatever else is in the batch (Triton's kernels)")
     parser.add_argument("--draft", help='a smaller checkpoint with the same vocabulary, or "ngram"')
     parser.add_argument("--draft-tokens", type=int, default=4)
     parser.add_argument("--n-pages", type=int)
@@ -92,7 +94,8 @@ def _folder(name: str) -> str | Path:
 
 def _load(args: argparse.Namespace) -> LLM:
     draft = args.draft if args.draft in (None, "ngram") else _folder(args.draft)
-    llm = LLM(_folder(args.checkpoint), args.dtype, args.device, n_pages=args.n_pages, page_size=args.page_size, kv_codec=args.kv_codec,
+    llm = LLM(_folder(args.checkpoint), args.dtype, args.device, kernels=args.kernels, batch_invariant=args.batch_invariant,
+              n_pages=args.n_pages, page_size=args.page_size, kv_codec=args.kv_codec,
               prefix_cache=None if args.prefix_cache == "none" else args.prefix_cache, draft=draft, draft_tokens=args.draft_tokens,
               max_running=args.max_running, max_batch_tokens=args.max_batch_tokens)  # fmt: skip
     for adapter in args.adapter:

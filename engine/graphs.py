@@ -25,8 +25,8 @@ LARGEST = 512  # tokens of a pass; above it the arithmetic hides the launches
 
 
 class Capture(Protocol):
-    def __call__(self, run: Callable[[], None]) -> Callable[[], None]:
-        """Record what `run` launches; the answer launches it again, on the same tensors."""
+    def __call__(self, run: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
+        """Record what `run` launches: the tensor that it writes, and what launches it all again."""
 
 
 class CudaCapture:
@@ -35,7 +35,7 @@ class CudaCapture:
     def __init__(self) -> None:
         self.pool: Any = None
 
-    def __call__(self, run: Callable[[], None]) -> Callable[[], None]:
+    def __call__(self, run: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # compiles kernels and makes workspaces, which a recording must not
@@ -44,9 +44,9 @@ class CudaCapture:
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self.pool):
-            run()
+            out = run()
         self.pool = graph.pool()
-        return graph.replay
+        return out, graph.replay
 
 
 def ops_of(kernels: str, batch_invariant: bool) -> tuple[Ops | None, Callable[[Tensor, Tensor, Tensor], Tensor] | None]:
@@ -159,13 +159,7 @@ class GraphModel:
             slots=full((count,), self.page * self.kv.page_size),
             scratch={"lengths": ([tokens] * rows, [splits * self.split if splits > 1 else tokens] * rows)},
         )
-        made: list[Tensor] = []
-
-        def run() -> None:
-            made[:] = [self.model.forward(batch, self.kv)]
-
-        replay = self.capture(run)
-        return Graph(batch, made[0], replay)
+        return Graph(batch, *self.capture(lambda: self.model.forward(batch, self.kv)))
 
     def _load(self, own: Batch, batch: Batch, key: Key) -> None:
         """Copy a batch in; rows that it doesn't fill become padding: one-token contexts in a page of their own."""

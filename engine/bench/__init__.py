@@ -19,6 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--shape", choices=sorted(SHAPES), help="the model's shape; weights are random")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default=None, help="default: float32 on a CPU, bfloat16 elsewhere")
+    parser.add_argument("--kernels", choices=["torch", "triton"], help="default: Triton's on a GPU in reduced precision, else torch's")
+    parser.add_argument("--no-graphs", action="store_true", help="launch every kernel of a decode pass by itself")
     parser.add_argument("--requests", type=int, help="how many; each row has a default")
     parser.add_argument("--tokens", type=int, help="longest prompt and output; each row has a default")
     parser.add_argument("--repeat", type=int, default=3, help="runs; the median is reported")

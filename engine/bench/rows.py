@@ -64,7 +64,8 @@ def _engine(checkpoint: Checkpoint, args: Namespace, **more: Any) -> LLM:
     if args.device != "cpu":
         torch.cuda.empty_cache()
     need = args.requests * -(-2 * args.tokens // 16) + args.requests
-    return LLM(checkpoint, args.dtype, args.device, n_pages=more.pop("n_pages", need), max_running=max(256, args.requests),
+    return LLM(checkpoint, args.dtype, args.device, kernels=args.kernels, graphs=False if args.no_graphs else None, n_pages=more.pop("n_pages", need),
+               max_running=max(256, args.requests),
                max_batch_tokens=max(8192, args.requests), kv_memory=1 << 34, **more)  # fmt: skip
 
 
