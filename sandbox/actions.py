@@ -18,6 +18,7 @@ from sandbox.signals import run_changed
 
 log = logging.getLogger(__name__)
 MAX_SOURCE_BYTES = 256 * 1024
+LAST = 9  # of Redis's priorities 0 to 9, 0 is served first, and is what a message without one has
 
 
 def notify(run_id: UUID, kind: str) -> None:
@@ -30,7 +31,7 @@ def wake(run: Run) -> None:
     queue = f"sandbox.{labs.load(run.lab).queue}"
     try:
         # By name: the web process need not import the judge.
-        current_app.send_task("sandbox.tasks.judge_run", (str(run.id),), queue=queue, retry=False)
+        current_app.send_task("sandbox.tasks.judge_run", (str(run.id),), queue=queue, priority=LAST if run.background else None, retry=False)
     except OperationalError as error:
         log.warning("run %s waits for the broker: %s", run.id, error)
 
@@ -66,6 +67,28 @@ def request_run(*, user: Any, subject: UUID | None, lab: str, source: str, kind:
     transaction.on_commit(lambda: wake(run))
     notify(run.id, "queued")
     return run
+
+
+@transaction.atomic
+def judge_again(*, run: Run) -> Run:
+    """Queues a run of the very source of an earlier one, behind everybody's, against the tests as they are now. It belongs to no answer until
+    somebody gives it to one (`count_instead`).
+
+    Raises:
+        Refused: the lab is not installed any more.
+    """
+    if run.lab not in labs.slugs():
+        raise Refused("no_lab", f"The lab {run.lab} is not installed here.", 409)
+    again = Run.objects.create(user=run.user, subject=None, lab=run.lab, source=run.source, kind=run.kind, background=True)
+    transaction.on_commit(lambda: wake(again))
+    return again
+
+
+@transaction.atomic
+def count_instead(*, run: Run, of: Run) -> None:
+    """Gives a finished run to the answer of an earlier one. The earlier one stays as it was."""
+    Run.objects.filter(pk=run.pk, state=Run.State.DONE, subject=None).update(subject=of.subject)
+    run.subject = of.subject
 
 
 @transaction.atomic

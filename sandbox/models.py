@@ -12,7 +12,8 @@ from sandbox.leases import Leased
 class Run(Leased):
     """One submission judged against a lab's public or hidden tests.
 
-    `subject` is the id of the answer that the code comes from, which another room owns.
+    `subject` is the id of the answer that the code comes from, which another room owns. A `background` run waits behind all
+    others and counts against nobody's limits: nobody sits in front of it.
     """
 
     class Kind(models.TextChoices):
@@ -25,6 +26,7 @@ class Run(Leased):
     lab = models.CharField(max_length=80)
     kind = models.CharField(max_length=8, choices=Kind)
     source = models.TextField()
+    background = models.BooleanField(default=False)
     abort_requested = models.BooleanField(default=False)
     verdict = models.CharField(max_length=4, blank=True)
     score = models.FloatField(default=0)

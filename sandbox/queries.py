@@ -14,19 +14,19 @@ DEFAULT_SECONDS = 6.0
 
 
 def queued() -> QuerySet[Run]:
-    """Runs that wait for a worker."""
-    return Run.objects.filter(state=Run.State.QUEUED)
+    """Runs that wait for a worker and that somebody waits for."""
+    return Run.objects.filter(state=Run.State.QUEUED, background=False)
 
 
 def unfinished_of(user: Any) -> QuerySet[Run]:
     """A user's runs that wait or are judged."""
-    return Run.objects.filter(user=user).exclude(state=Run.State.DONE)
+    return Run.objects.filter(user=user, background=False).exclude(state=Run.State.DONE)
 
 
 def seconds_until_allowed(user: Any, per_minute: int) -> float:
     """Seconds until the user may start another run; 0 when now."""
     now = timezone.now()
-    window = Run.objects.filter(user=user, queued_at__gt=now - timedelta(minutes=1)).order_by("queued_at")
+    window = Run.objects.filter(user=user, background=False, queued_at__gt=now - timedelta(minutes=1)).order_by("queued_at")
     times = list(window.values_list("queued_at", flat=True))
     if len(times) < per_minute:
         return 0.0
@@ -45,7 +45,9 @@ def position(run: Run) -> int | None:
     """How many runs wait before this one; None once it has started."""
     if run.state != Run.State.QUEUED:
         return None
-    return queued().filter(queued_at__lt=run.queued_at).count()
+    before = queued() if run.background else queued().filter(queued_at__lt=run.queued_at)
+    behind = Run.objects.filter(state=Run.State.QUEUED, background=True, queued_at__lt=run.queued_at) if run.background else Run.objects.none()
+    return before.count() + behind.count()
 
 
 def _stamp(moment: Any) -> str | None:

@@ -125,5 +125,5 @@ def reap() -> None:
             continue
     forgotten = Run.objects.filter(state=Run.State.QUEUED, queued_at__lt=timezone.now() - timedelta(seconds=30))
     # Ringing twice is harmless, but a long queue need not be rung for whole every few seconds.
-    for run in [*Run.objects.filter(pk__in=requeued), *forgotten.order_by("queued_at")[:20]]:
+    for run in [*Run.objects.filter(pk__in=requeued), *forgotten.order_by("background", "queued_at")[:20]]:
         wake(run)

@@ -40,3 +40,31 @@ document.addEventListener("click", (event) => {
   }
   apply(next);
 });
+
+/** A part of a page with `data-live="seconds"` is fetched anew that often, until it comes without. What is open or focused stays so. */
+function live(): void {
+  const part = document.querySelector<HTMLElement>("[data-live]");
+  if (!part) return;
+  const again = () => setTimeout(() => void refresh(part), 1000 * Number(part.dataset.live));
+  if (document.hidden) document.addEventListener("visibilitychange", again, { once: true });
+  else again();
+}
+
+async function refresh(part: HTMLElement): Promise<void> {
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const fresh = answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id) : null;
+    if (fresh) {
+      const focused = document.activeElement?.id;
+      const open = [...part.querySelectorAll("details")].map((one) => one.open);
+      part.replaceWith(fresh);
+      fresh.querySelectorAll("details").forEach((one, i) => (one.open = open[i] ?? false));
+      if (focused) document.getElementById(focused)?.focus();
+    }
+  } catch {
+    // The network is away: what is shown is what was known; the next try may bring more.
+  }
+  live();
+}
+
+live();

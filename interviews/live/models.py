@@ -150,6 +150,7 @@ class Event(InsertOnly):
         SCORE_OVERRIDE = "score_override"
         NOTE = "note"
         PUBLISHED = "published"
+        REJUDGED = "rejudged"
 
     interview = models.ForeignKey(Interview, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveIntegerField()

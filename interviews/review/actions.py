@@ -54,15 +54,22 @@ def queue_ready_answers(*, interview: Interview) -> None:
         _queue(question, 0)
 
 
+class Outrun(Exception):
+    """While the code was graded, another run of it came to count."""
+
+
 @transaction.atomic
-def store_grade(*, job: GradeJob, marked: grading.Score) -> Score:
-    """Writes a job's score and ends it, as long as this attempt holds it.
+def store_grade(*, job: GradeJob, marked: grading.Score, judged: Run | None = None, code: str = "") -> Score:
+    """Writes a job's score and ends it, as long as this attempt holds it. `judged` is the run that the score rests on, `code` what it judged.
 
     Raises:
         sandbox.leases.Lost: another attempt holds the job; nothing was written.
+        Outrun: the score rests on a run that counts no more; nothing was written.
     """
     question = job.question
     interview = events.lock(question.interview_id)
+    if judged is not None and queries.final_run(question, code) != judged:
+        raise Outrun
     before = queries.latest_score(question)
     score = marking.store(question.answer.pk, rubric_of(question.version, question.seed), marked)
     if before is not None:
@@ -151,6 +158,12 @@ def regrade_judged(*, question: InterviewQuestion) -> None:
     score = queries.latest_score(question)
     if score is not None and score.state == Score.State.NOT_SCORED:
         _queue_next(question)
+
+
+@transaction.atomic
+def grade_again(*, question: InterviewQuestion) -> None:
+    """Grades one answer again, because the run that counts for it is another. The score so far stays."""
+    _queue_next(question)
 
 
 def _check_scored(interview: Interview) -> None:
@@ -266,7 +279,8 @@ def grade(job: GradeJob) -> None:
     content = content_of(question)
     try:
         rubric = rubric_of(question.version, question.seed)
-        marked = marking.mark(question, rubric.body, content, queries.final_run(question, content.code))
+        run = queries.final_run(question, content.code) if question.version.kind == "code" else None
+        marked = marking.mark(question, rubric.body, content, run)
     except marking.NotScored as why:
         store_no_grade(job=job, reason=why.reason)
         return
@@ -277,6 +291,9 @@ def grade(job: GradeJob) -> None:
         else:
             release(job=job)
         return
-    store_grade(job=job, marked=marked)
+    try:
+        store_grade(job=job, marked=marked, judged=run, code=content.code)
+    except Outrun:
+        release(job=job)
 
 

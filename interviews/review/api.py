@@ -12,7 +12,9 @@ from rest_framework.views import APIView
 from interviews.errors import Problem
 from interviews.live import access
 from interviews.live.models import Interview
-from interviews.review import actions, queries
+from interviews.review import actions, queries, rejudging
+from interviews.review.comparing import rejudge_json
+from interviews.review.models import Rejudge
 
 
 class NewOverride(serializers.Serializer[Any]):
@@ -33,6 +35,11 @@ def _over(request: Request, pk: UUID) -> Interview:
     if interview.status in (Interview.Status.READY, Interview.Status.RUNNING):
         raise Problem("not_finished", "The interview is not over yet; there is no report.", 409)
     return interview
+
+
+class NewRejudge(serializers.Serializer[Any]):
+    scope = serializers.ChoiceField(Rejudge.Scope.choices)
+    target = serializers.CharField(max_length=80)
 
 
 class ReportDetail(APIView):
@@ -76,3 +83,33 @@ class Rescore(APIView):
         actions.check_reviewer(interview, request.user)
         actions.rescore(interview=interview, actor=request.user)
         return Response(queries.report(interview, request.user))
+
+
+class Rejudges(APIView):
+    @extend_schema(request=NewRejudge, responses=dict)
+    def post(self, request: Request) -> Response:
+        form = NewRejudge(data=request.data)
+        form.is_valid(raise_exception=True)
+        rejudging.check_reviews(request.user)
+        rejudge = rejudging.start(**form.validated_data, actor=request.user)
+        return Response(rejudge_json(rejudge), status=201)
+
+
+class RejudgeDetail(APIView):
+    @extend_schema(responses=dict)
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(rejudge_json(rejudging.rejudge_for(request.user, pk)))
+
+
+class ApplyRejudge(APIView):
+    @extend_schema(request=None, responses=dict)
+    def post(self, request: Request, pk: UUID) -> Response:
+        rejudge = rejudging.apply(rejudge=rejudging.rejudge_for(request.user, pk), actor=request.user)
+        return Response(rejudge_json(rejudge))
+
+
+class DiscardRejudge(APIView):
+    @extend_schema(request=None, responses=dict)
+    def post(self, request: Request, pk: UUID) -> Response:
+        rejudge = rejudging.discard(rejudge=rejudging.rejudge_for(request.user, pk), actor=request.user)
+        return Response(rejudge_json(rejudge))

@@ -1,4 +1,4 @@
-"""Grading as durable jobs, and what people add to scores. Nothing here changes a score: overrides and notes stand beside it."""
+"""Grading as durable jobs, judging again, and what people add to scores. Nothing here changes a score: overrides and notes stand beside it."""
 
 import uuid
 from typing import ClassVar
@@ -11,6 +11,7 @@ from grading.insert_only import InsertOnly
 from grading.models import Score
 from interviews.live.models import Interview, InterviewQuestion
 from sandbox.leases import Leased
+from sandbox.models import Run
 
 
 class GradeJob(Leased):
@@ -47,6 +48,47 @@ class Note(InsertOnly):
     text = models.TextField()
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+
+class Rejudge(models.Model):
+    """Code judged again, to be looked at before it counts: of one run, of all interviews with a lab, or of one interview."""
+
+    class Scope(models.TextChoices):
+        RUN = "run"
+        LAB = "lab"
+        INTERVIEW = "interview"
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        APPLIED = "applied"
+        DISCARDED = "discarded"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    scope = models.CharField(max_length=10, choices=Scope)
+    target = models.CharField(max_length=80)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+    ended_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["-at"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["scope", "target"], condition=models.Q(state="open"), name="one_open_rejudge_each")]
+
+
+class RejudgedRun(models.Model):
+    """One run of a rejudge: the one that counted, and the one that would. `applied` once it does; `note` says why it never will."""
+
+    rejudge = models.ForeignKey(Rejudge, on_delete=models.CASCADE, related_name="runs")
+    question = models.ForeignKey(InterviewQuestion, on_delete=models.CASCADE, related_name="+")
+    before = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
+    after = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="+")
+    applied = models.BooleanField(default=False)
+    note = models.CharField(max_length=200, blank=True)
 
     class Meta:
         ordering: ClassVar = ["id"]

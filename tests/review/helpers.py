@@ -1,5 +1,7 @@
 """Interviews that are over, graded by the real scorer in this process."""
 
+from django.utils import timezone
+
 from interviews.live import actions
 from interviews.live.models import Interview
 from interviews.review.models import GradeJob
@@ -29,7 +31,7 @@ def judged(interview: Interview, *, verdict: str = "PA", points: dict[str, tuple
             run=run, position=position, name=f"test_{group}", group=group, verdict="AC" if earned == possible else "WA",
             points=earned, max_points=possible, seconds=0.1,
         )  # fmt: skip
-    run.advance(state="D", verdict=verdict, planned=len(points or {}))
+    run.advance(state="D", verdict=verdict, planned=len(points or {}), finished_at=timezone.now())
     actions.note_run(run_id=run.pk, kind="finished")
     return run
 

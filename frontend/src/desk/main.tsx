@@ -119,6 +119,11 @@ function Desk({ id }: { id: string }) {
                     Score again
                   </button>
                 )}
+                {report.questions.some((question) => question.run) && report.interview.status !== "grading" && (
+                  <a className="button" href={`/review/rejudges/new/?interview=${id}`} title="Against the tests as they are now. You see what would change before it counts.">
+                    Judge code again
+                  </a>
+                )}
                 <Publish report={report} act={act} />
               </span>
             )}
