@@ -39,7 +39,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One atomic statement. `polarity="deny"`: the true statement is itself a negation."""
+    """One atomic statement. `polarity="deny"`: only a clause that negates meets it. `contradictions`: to say one of them excludes it."""
 
     id: str
     text: str

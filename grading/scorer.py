@@ -17,6 +17,7 @@ from grading.encoder import Encoder, encoder
 from grading.evidence import COS_0, CUT, LEX_0, W_COS, W_LEX, Coherence, Match, Statement, Target, Window, coherence, lexical, match, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
 from grading.lexicon import NEGATORS, poles
+from grading.polarity import negated
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, asserted
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, read, tokenise
@@ -143,7 +144,7 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
 
 
 def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, question: Question) -> dict[tuple[str, str], Match]:
-    items = tuple((c.id, item) for c in criteria for item in (*c.claims, *c.misconceptions))
+    items = tuple((c.id, item) for c in criteria for item in (*c.claims, *c.misconceptions, *(_exclusion(c) for c in c.claims if c.contradictions)))
     ready = _statements(rubric.id, items)
     if reading.void or not reading.clauses:
         return {key: Match(0.0, None) for key in ready.claims}
@@ -160,6 +161,21 @@ def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, que
     rival = (W_COS * (cosine[:, own] - COS_0) + W_LEX * (lex[:, own] - LEX_0)).max(axis=1) if own else np.full(len(clauses), -9.0, np.float32)
     return {key: match(target, clauses, gates, cosine, lex, statements, window, None if isinstance(target.item, Claim) else rival)
             for key, target in ready.claims.items()}
+
+
+def _exclusion(claim: Claim) -> Misconception:
+    """What a claim excludes, matched as misconceptions are: it must be said more clearly than any claim."""
+    return Misconception(f"~{claim.id}", claim.contradictions[0], 0.0, claim.contradictions[1:])
+
+
+def _excluded(claim: Claim, m: Match, found: Mapping[tuple[str, str], Match], criterion: Criterion) -> str:
+    """Why a claim whose evidence suffices is not met all the same, or ""."""
+    if claim.polarity == "deny" and m.clause is not None and not any(negated(m.clause.tokens, m.clause.text)):
+        return "the answer speaks of it without denying it"
+    against = found.get((criterion.id, f"!~{claim.id}"))
+    if against is not None and against.clause is not None and against.score >= WRONG_CUT and against.denial is None:
+        return f"the answer says what excludes it: “{against.clause.text}”"
+    return ""
 
 
 def _span(clause: Clause | None, reading: _Reading) -> tuple[Evidence, ...]:
@@ -194,9 +210,11 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
     for claim in criterion.claims:
         m = found[criterion.id, claim.id]
         cut = calibration.cut(claim) if calibration else CUT
+        against = _excluded(claim, m, found, criterion) if m.score >= cut else ""
+        m = replace(m, score=0.0) if against else m
         ok = m.score >= cut
         met |= {claim.id} if ok else set()
-        marks.append(ClaimMark(claim.id, "claim", ok, m.score, cut, _why(claim, m, ok, reading, whole), _span(m.denial or m.clause, reading),
+        marks.append(ClaimMark(claim.id, "claim", ok, m.score, cut, against or _why(claim, m, ok, reading, whole), _span(m.denial or m.clause, reading),
                                {"cosine": m.cosine, "lexical": m.lexical, "terms": m.terms, "numbers": m.numbers}))
     met = criterion.supported(met)
     marks = [replace(mark, met=False, why="what it rests on is not stated") if mark.met and mark.id not in met else mark for mark in marks]

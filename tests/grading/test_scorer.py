@@ -155,3 +155,47 @@ def test_quick_fire_forgives_a_slip_but_no_other_number_and_no_opposite():
     for said, right in (("synchronus", 1), ("Memory bandwith.", 1), ("the memory bandwidth", 1), ("16 tokens", 1), ("17 tokens", 0), ("asynchronous", 0),
                         ("not memory bandwidth", 0), ("20 GB", 0), ("20 GiB", 1), ("", 0), ("bandwidth or compute", 0)):
         assert score(rubric, said).total == right, said
+
+
+GUARDED = Rubric.from_dict(yaml.safe_load("""
+criteria:
+  - id: law
+    title: The law
+    points: 4
+    claims:
+      - id: kept
+        text: Speculative decoding never changes the distribution of the target model.
+        paraphrases: ["The output distribution is not changed by drafting."]
+        terms: [[distribution, law]]
+        polarity: deny
+      - id: sync
+        text: The draft model runs on the same accelerator as the target model.
+        terms: [[draft]]
+        contradictions: ["The draft model runs on another machine than the target model.", "The draft model runs on the CPU."]
+    rule: {1: 2, 2: 4}
+"""))
+
+
+@pytest.mark.parametrize(
+    ("answer", "met", "why"),
+    [
+        ("Speculative decoding never changes the target model's distribution.", True, "stated"),
+        ("The output distribution is not changed by drafting.", True, "stated"),
+        ("Speculative decoding changes the target model's distribution.", False, "the answer speaks of it without denying it"),
+    ],
+)
+def test_a_claim_that_denies_is_met_by_a_denial_alone(answer: str, met: bool, why: str) -> None:
+    mark = score(GUARDED, Answer(answer), Question("What becomes of the law?")).criteria[0].marks[0]
+    assert (mark.met, mark.why) == (met, why)
+
+
+def test_saying_what_excludes_a_claim_takes_it_away() -> None:
+    question = Question("Where does the draft model run?")
+    same = "The draft model runs on the same accelerator as the target model."
+    other = "The draft model runs on the CPU."
+    good = score(GUARDED, Answer(same), question).criteria[0].marks[1]
+    both = score(GUARDED, Answer(f"{same} {other}"), question).criteria[0].marks[1]
+    assert good.met and not both.met
+    assert "excludes it: “The draft model runs on the CPU" in both.why
+    denied = score(GUARDED, Answer(f"{same} The draft model does not run on the CPU."), question).criteria[0].marks[1]
+    assert denied.met
