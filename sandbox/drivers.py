@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from sandbox import bwrap, container, limits, seccomp
+from sandbox.gpus import Driver, Gpus
 from sandbox.jail import Jail, Slots
 from sandbox.limits import Group
 from sandbox.link import Link
@@ -27,7 +28,8 @@ from sandbox.verdict import Unavailable
 
 NAMES = ("bwrap", "container", "plain")
 FIRST_UID, UIDS = 60_000, 5_000  # below nobody's 65534, above people's
-_slots = Slots(Path("/run" if os.access("/run", os.W_OK) else tempfile.gettempdir()) / f"roofline-jails-{os.geteuid()}", UIDS)
+LOCKS = Path("/run" if os.access("/run", os.W_OK) else tempfile.gettempdir())
+_slots = Slots(LOCKS / f"roofline-jails-{os.geteuid()}", UIDS)
 
 
 class _Starter:
@@ -55,6 +57,16 @@ class _Starter:
 @functools.lru_cache(maxsize=1)
 def _starter(pid: int) -> _Starter:
     return _Starter()
+
+
+@functools.lru_cache(maxsize=1)
+def gpus() -> Gpus:
+    """This machine's GPUs.
+
+    Raises:
+        Unavailable: it has none that can be lent.
+    """
+    return Gpus(Driver(), LOCKS / f"roofline-gpus-{os.geteuid()}")
 
 
 @functools.lru_cache(maxsize=1)

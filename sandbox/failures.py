@@ -55,6 +55,10 @@ class OutOfMemory(Stop):
     verdict = Verdict.MLE
 
 
+class OutOfGpuMemory(Stop):
+    verdict = Verdict.GMLE
+
+
 class TooMuchOutput(Stop):
     verdict = Verdict.OLE
 

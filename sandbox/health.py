@@ -12,7 +12,7 @@ FRESH = timedelta(seconds=30)
 
 
 def read() -> dict[str, Any]:
-    """`{"jail": {driver, ok, detail}, "engine": {device}}` from workers that reported within half a minute."""
+    """`{"jail": {driver, ok, detail}, "engine": {device}, "gpus": [{gpu, name, ok, detail}]}` from workers that reported within half a minute."""
     try:
         worker = Worker.objects.filter(seen_at__gt=timezone.now() - FRESH).order_by("-ok", "-seen_at").first()
     except DatabaseError as error:
@@ -20,8 +20,9 @@ def read() -> dict[str, Any]:
     else:
         detail = "No judging worker has reported yet."
     if worker is None:
-        return {"jail": {"driver": None, "ok": False, "detail": detail}, "engine": {"device": None}}
+        return {"jail": {"driver": None, "ok": False, "detail": detail}, "engine": {"device": None}, "gpus": []}
     return {
         "jail": {"driver": worker.driver, "ok": worker.ok, "detail": worker.detail},
         "engine": {"device": worker.device},
+        "gpus": worker.gpus,
     }

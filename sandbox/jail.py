@@ -10,12 +10,16 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.guest import wire
 from sandbox.limits import Group
 from sandbox.link import Closed, Deadline, Flood, Link
 from sandbox.spec import JailSpec
 from sandbox.verdict import Unavailable
+
+if TYPE_CHECKING:
+    from sandbox.gpus import Lease
 
 START_S = 60.0
 _CLOCK = os.sysconf("SC_CLK_TCK")
@@ -47,7 +51,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 class Slots:
-    """Small numbers for jails that live at the same time anywhere on this machine: each gets a user id of its own.
+    """Small numbers that are held by one at a time anywhere on this machine: the user ids of jails, the GPUs.
 
     A number is a lock on a file, so that judges of several processes never share one, and the kernel gives back what a dead judge held.
     """
@@ -59,23 +63,28 @@ class Slots:
 
     def take(self) -> int:
         """A number that nobody holds. Raises OSError when there is none, or when the folder is not ours alone."""
+        for number in range(self.most):
+            if self.take_this(number) is not None:
+                return number
+        raise OSError(f"all {self.most} numbers of {self.folder} are in use")
+
+    def take_this(self, number: int) -> int | None:
+        """This number, or None when somebody holds it. Raises OSError when the folder is not ours alone."""
         with self._lock:
             self._prepare()
-            for number in range(self.most):
-                if number in self._held:
-                    continue
-                descriptor = os.open(self.folder / str(number), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    os.close(descriptor)
-                    continue
-                except BaseException:
-                    os.close(descriptor)
-                    raise
-                self._held[number] = descriptor
-                return number
-        raise OSError(f"all {self.most} user ids for jails are in use")
+            if number in self._held:
+                return None
+            descriptor = os.open(self.folder / str(number), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return None
+            except BaseException:
+                os.close(descriptor)
+                raise
+            self._held[number] = descriptor
+            return number
 
     def give_back(self, slot: int) -> None:
         with self._lock:
@@ -120,6 +129,7 @@ class Jail:
         self._closed = False
         self._lock = threading.Lock()
         self.healthy = True
+        self.gpu: Lease | None = None
         try:
             message, _ = link.receive(time.monotonic() + START_S)
             if not isinstance(message, wire.Ready):
@@ -159,6 +169,15 @@ class Jail:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.002)
+
+    def condemn(self) -> None:
+        """Ends the running test's processes; no other test enters."""
+        self.healthy = False
+        self.interrupt()
+
+    def over_gpu(self) -> bool:
+        """Whether more GPU memory was used than the lab allows."""
+        return self.gpu is not None and self.gpu.over.is_set()
 
     def oom_kills(self) -> int:
         return self._group.oom_kills() if self._group else 0

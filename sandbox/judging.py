@@ -5,11 +5,12 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sandbox import drivers, feedback, labs
 from sandbox.failures import Stop
+from sandbox.gpus import Lease
 from sandbox.jail import Jail
 from sandbox.labs import Lab
 from sandbox.pool import Pool
@@ -59,6 +60,7 @@ class _Run:
     should_abort: Callable[[], bool] | None
     pool: Pool | None
     jail: Jail | None = None
+    lease: Lease | None = None
     entered: bool = False  # whether a test has begun
     began: float = field(default_factory=time.monotonic)
     detail: list[str] = field(default_factory=list)
@@ -108,6 +110,12 @@ class _Run:
         )
 
     def close(self) -> None:
+        """Ends the run's jail, and after it the lease of its GPU."""
+        self._end_jail()
+        if self.lease is not None:
+            self.lease.release()
+
+    def _end_jail(self) -> None:
         if self.jail is not None:
             self.jail.close()
             self.jail = None
@@ -141,13 +149,25 @@ class _Run:
     def _jail(self) -> Jail:
         """The run's jail: the one at hand while it is sound, else another."""
         if self.jail is not None and not self.jail.healthy:
-            self.jail.close()
-            self.jail = None
+            self._end_jail()
         if self.jail is None:
             jail = self.pool.take(self.lab.spec) if self.pool is not None and self.pool.driver == self.driver else None
-            self.jail = jail or drivers.start(self.lab.spec, self.driver)
+            self.jail = jail or self._cold_jail()
         self.jail.link.should_abort = self.should_abort
         return self.jail
+
+    def _cold_jail(self) -> Jail:
+        """A jail started for this run, with the run's GPU if its lab asks for one."""
+        spec = self.lab.spec
+        if not spec.gpu_memory_mb:
+            return drivers.start(spec, self.driver)
+        if self.lease is None:
+            self.lease = drivers.gpus().lease(spec.gpu_memory_mb, self.should_abort)
+        self.lease.settle()
+        jail = drivers.start(replace(spec, devices=self.lease.gpu.nodes), self.driver)
+        jail.gpu = self.lease
+        self.lease.guard(jail.condemn)
+        return jail
 
     def _test(self, test: Test, seed: int) -> _Execution:
         if self.should_abort is not None and self.should_abort():
@@ -170,11 +190,11 @@ class _Run:
 
     def _control(self, test: Test, inputs: int) -> bool:
         """Whether the reference passes the very same test, so that a failure of the test's code is the submission's doing."""
-        self.close()  # the reference never enters a jail that the submission was in, nor the other way round
+        self._end_jail()  # the reference never enters a jail that the submission was in, nor the other way round
         try:
             return self._once(test, inputs, self.lab.reference).verdict is Verdict.AC
         finally:
-            self.close()
+            self._end_jail()
 
     def _once(self, test: Test, inputs: int, source: str) -> _Execution:
         jail = self._jail()

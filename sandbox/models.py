@@ -72,4 +72,5 @@ class Worker(models.Model):
     ok = models.BooleanField()
     detail = models.TextField(blank=True)
     device = models.CharField(max_length=80)
+    gpus = models.JSONField(default=list)  # those that it lends: {gpu, name, ok, detail}
     seen_at = models.DateTimeField(auto_now=True)

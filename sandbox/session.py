@@ -14,6 +14,7 @@ from sandbox.failures import (
     Gone,
     Idle,
     LoadFailed,
+    OutOfGpuMemory,
     OutOfMemory,
     Raised,
     Stop,
@@ -278,7 +279,9 @@ class Session:
             return Idle("the submission waited without computing until its time was up")
         return TooSlow("the submission ran out of time")
 
-    def _memory(self) -> OutOfMemory | None:
+    def _memory(self) -> Stop | None:
+        if self._jail.over_gpu():
+            return OutOfGpuMemory(f"more than {self._jail.spec.gpu_memory_mb} MiB of GPU memory were used")
         if self._jail.oom_kills() > self._oom:
             return OutOfMemory(f"more than {self._jail.spec.memory_mb} MiB were used")
         return None

@@ -15,7 +15,8 @@ class JailSpec:
         open_files: descriptors per process.
         threads: what torch and OpenMP may use.
         packages: distributions that the submission may import, with what they require.
-        devices: device nodes bound one by one; empty for every lab that does not run kernels itself.
+        gpu_memory_mb: cap in MiB on the memory of the GPU that a run leases; 0, as for every lab that runs no kernels itself, leases none.
+        devices: device nodes bound one by one: those of the leased GPU.
     """
 
     memory_mb: int = 1024
@@ -25,6 +26,7 @@ class JailSpec:
     open_files: int = 128
     threads: int = 1
     packages: tuple[str, ...] = ("torch", "numpy", "msgspec")
+    gpu_memory_mb: int = 0
     devices: tuple[str, ...] = ()
 
 

@@ -11,6 +11,8 @@ from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import close_old_connections
 
+from sandbox import drivers
+from sandbox.gpus import Gpus
 from sandbox.models import Worker
 from sandbox.pool import Pool
 from sandbox.verdict import Unavailable
@@ -18,6 +20,7 @@ from sandbox.verdict import Unavailable
 log = logging.getLogger(__name__)
 REPORT_SECONDS = 10.0
 _pool: Pool | None = None
+_lendable: Gpus | None = None
 _stop = threading.Event()
 
 
@@ -42,9 +45,19 @@ def _device() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
+def _gpus() -> Gpus | None:
+    """What this worker can lend to labs that run kernels; None is what most machines have."""
+    try:
+        return drivers.gpus()
+    except Unavailable as error:
+        log.info("no GPU labs here: %s", error)
+        return None
+
+
 def _report(name: str, state: tuple[str, bool, str], device: str) -> None:
     driver, ok, detail = state
-    Worker.objects.update_or_create(name=name, defaults={"driver": driver, "ok": ok, "detail": detail, "device": device})
+    gpus = _lendable.state() if _lendable else []
+    Worker.objects.update_or_create(name=name, defaults={"driver": driver, "ok": ok, "detail": detail, "device": device, "gpus": gpus})
 
 
 def _keep_reporting(name: str, state: tuple[str, bool, str], device: str) -> None:
@@ -61,7 +74,7 @@ def _keep_reporting(name: str, state: tuple[str, bool, str], device: str) -> Non
 @worker_ready.connect
 def _start(sender: Any, **_: Any) -> None:
     """Probes the jail and fills the pool, on workers that consume a sandbox queue. A failed probe refuses the queue."""
-    global _pool
+    global _pool, _lendable
     queues = {queue for queue in sender.app.amqp.queues.consume_from if queue.startswith("sandbox.")}
     if not queues:
         return
@@ -74,6 +87,9 @@ def _start(sender: Any, **_: Any) -> None:
         log.error("the jail does not work here: %s", state[2])
         for queue in queues:
             sender.app.control.cancel_consumer(queue, destination=[sender.hostname])
+    _lendable = _gpus() if state[1] and "sandbox.gpu" in queues else None
+    if _lendable is None and "sandbox.gpu" in queues:
+        sender.app.control.cancel_consumer("sandbox.gpu", destination=[sender.hostname])
     threading.Thread(target=_keep_reporting, args=(name, state, _device()), name="sandbox-report", daemon=True).start()
 
 

@@ -162,6 +162,10 @@ def read(folder: Path) -> Lab:
         queue = data.get("queue", "cpu")
         if queue not in ("cpu", "gpu"):
             raise BadLab(f"{path}: queue is cpu or gpu, not {queue!r}")
+        if "devices" in jail:
+            raise BadLab(f"{path}: device nodes come with the leased GPU; say gpu_memory_mb")
+        if (queue == "gpu") != (jail.get("gpu_memory_mb", 0) > 0):
+            raise BadLab(f"{path}: queue gpu and jail.gpu_memory_mb above 0 go together")
         return Lab(
             slug=folder.name,
             title=str(data["title"]),

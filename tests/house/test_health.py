@@ -20,6 +20,7 @@ def test_health_names_every_part(client: Client) -> None:
     assert set(body["queues"]) == {"default", "grading", "sandbox.cpu", "sandbox.gpu"}
     assert body["jail"] == {"driver": "bwrap", "ok": True, "detail": "fine"}
     assert body["engine"] == {"device": "cpu"}
+    assert body["gpus"] == []
     assert body["version"]
 
 
