@@ -262,11 +262,13 @@ class MeteredEngine:
         size = self.block_size
         wanted = 0
         copies: list[tuple[_Sequence, int]] = []
+        left: dict[int, int] = {}  # holders of a shared block that have not got a copy of their own; the last one keeps it
         for sequence, tokens in rows:
             wanted += -(-(len(sequence.tokens) + len(tokens)) // size) - len(sequence.blocks)
             first = len(sequence.tokens) // size
-            if first < len(sequence.blocks) and self._holders[sequence.blocks[first]] > 1:
+            if first < len(sequence.blocks) and left.setdefault(sequence.blocks[first], self._holders[sequence.blocks[first]]) > 1:
                 copies.append((sequence, first))  # a block that others read too is copied before it is written
+                left[sequence.blocks[first]] -= 1
         if wanted + len(copies) > len(self._free):
             raise self._refuse("OutOfBlocks", f"{wanted + len(copies)} more blocks are needed and {len(self._free)} are free")
         for sequence, index in copies:
