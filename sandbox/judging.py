@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from sandbox import drivers, feedback, labs
 from sandbox.failures import Stop
 from sandbox.gpus import Lease
@@ -29,6 +31,9 @@ def run(
     pool: Pool | None = None,
 ) -> Outcome:
     """See `sandbox.judge`."""
+    # The labs' models are tiny: a pass takes a millisecond on one thread, and up to a hundred when two of them spin for the other on a busy machine. The
+    # number is one of this thread alone, so it is set by each that judges.
+    torch.set_num_threads(1)
     lab = labs.load(request.lab)
     driver = request.driver or (pool.driver if pool is not None else drivers.default())
     if driver == "plain" and request.hidden:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
+import torch
 from django.core.management.base import BaseCommand, CommandError
 
 from sandbox import JudgeRequest, judge, labs
@@ -101,6 +102,7 @@ class _HereBench(Bench):
 def overhead(rounds: int) -> dict[str, float]:
     """Each lab's reference solution under the judge (warm jail, hidden tests) against the same tests and calls in this process, in turn."""
     figures = {}
+    torch.set_num_threads(1)  # as the judge does: both sides compute alike
     for name in labs.slugs():
         lab, ratios, extra = labs.load(name), [], []
         tests = [(test, repeat) for test in lab.tests(hidden=True) for repeat in range(test.repeats)]
