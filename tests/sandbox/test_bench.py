@@ -1,6 +1,7 @@
 """The bench of the judge at its smallest: it counts right. No time is tested."""
 
-from sandbox.management.commands.bench_sandbox import first_result, overhead, proxied_call, throughput
+from sandbox.management.commands.bench_sandbox import first_result, overhead, proxied_call
+from sandbox.queue_bench import measure
 
 
 def test_each_row_reports() -> None:
@@ -10,6 +11,12 @@ def test_each_row_reports() -> None:
     assert all(value > 0 for value in figures.values())
 
 
-def test_every_submission_is_judged_once() -> None:
-    figures = throughput(3, 2)
-    assert (figures["submissions judged"], figures["of them accepted"]) == (3, 3)
+def test_what_is_queued_on_a_whole_site_is_judged_once() -> None:
+    figures = measure("queue", 3)
+    counts = [figures[f"queued, {what}"] for what in ("judged", "accepted", "with each test's result once", "judged more than once")]
+    assert counts == [3, 3, 3, 0]
+
+
+def test_a_run_whose_worker_is_killed_gets_its_verdict_from_the_next() -> None:
+    figures = measure("kills", 1)
+    assert (figures["killed, right verdict after all"], figures["killed, judged in two attempts"]) == (1, 1)

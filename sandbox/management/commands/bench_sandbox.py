@@ -2,18 +2,17 @@
 
 import contextlib
 import json
-import resource
 import statistics
 import time
-from argparse import ArgumentParser
-from concurrent.futures import ThreadPoolExecutor
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import torch
 from django.core.management.base import BaseCommand, CommandError
 
-from sandbox import JudgeRequest, judge, labs
+from sandbox import JudgeRequest, judge, labs, queue_bench
 from sandbox.drivers import default, start
 from sandbox.meter import MeteredEngine
 from sandbox.pool import Pool
@@ -22,6 +21,7 @@ from sandbox.spec import JailSpec, Limits
 from sandbox.testing import Bench, derive
 
 LAB = "continuous-batcher"
+ROWS = ["first", "call", "overhead", "queue", "kills"]
 ECHO = "class Echo:\n    def back(self, value):\n        return value\n"
 
 
@@ -126,29 +126,36 @@ def overhead(rounds: int) -> dict[str, float]:
     return figures
 
 
-def throughput(submissions: int, workers: int) -> dict[str, float]:
-    """Submissions judged against the hidden tests, several at a time, each once and none lost."""
-    source = labs.load(LAB).reference
-    with Pool(size=workers + 1) as pool, ThreadPoolExecutor(workers) as threads:
-        pool.wait()
-        began = time.perf_counter()
-        outcomes = list(threads.map(lambda _: judge(JudgeRequest(lab=LAB, source=source, hidden=True), pool=pool), range(submissions)))
-        seconds = time.perf_counter() - began
-    accepted, peak = sum(outcome.verdict == "AC" for outcome in outcomes), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"submissions judged": len(outcomes), "of them accepted": accepted, "submissions per minute": submissions / seconds * 60,
-            "peak memory of the judge, MiB": peak}  # fmt: skip
-
-
 class Command(BaseCommand):
-    help = "Print how long the judge takes: to a first result, for a proxied call, and how many submissions it judges."
+    help = "Print how long the judge takes, what it costs, and what its queue keeps when much is sent at once and workers are killed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true")
+        parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="default: all; the last two take about ten minutes each")
         parser.add_argument("--rounds", type=int, default=15, help="runs per latency figure")
-        parser.add_argument("--submissions", type=int, default=20)
+        parser.add_argument("--submissions", type=int, default=200, help="queued at once")
+        parser.add_argument("--kills", type=int, default=20)
+        parser.add_argument("--inside", choices=["queue", "kills"], help=SUPPRESS)
+        parser.add_argument("--count", type=int, help=SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        figures = first_result(options["rounds"]) | proxied_call(2000) | overhead(3) | throughput(options["submissions"], 2)
+        if options["inside"]:  # started by itself, with the settings of a site made for the measurement
+            self.stdout.write(json.dumps(queue_bench.inside(options["inside"], options["count"])))
+            return
+        rows: dict[str, Callable[[], dict[str, Any]]] = {
+            "first": lambda: first_result(options["rounds"]),
+            "call": lambda: proxied_call(2000),
+            "overhead": lambda: overhead(3),
+            "queue": lambda: queue_bench.measure("queue", options["submissions"]),
+            "kills": lambda: queue_bench.measure("kills", options["kills"]),
+        }
+        figures: dict[str, Any] = {}
+        for name in options["rows"]:
+            self.stderr.write(f"measuring: {name}")
+            try:
+                figures |= rows[name]()
+            except RuntimeError as error:
+                raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(figures))
             return
