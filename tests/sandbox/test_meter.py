@@ -8,15 +8,16 @@ from sandbox.oracle import Solo
 from sandbox.session import Refused
 
 SIZE, BLOCKS = 4, 9
+NAMES = st.integers(0, 2)
 tokens = st.lists(st.integers(2, 200), min_size=1, max_size=6)
 OPS = st.lists(
     st.one_of(
-        st.tuples(st.just("open"), st.integers(0, 5), st.one_of(st.none(), st.tuples(st.integers(0, 5), st.integers(0, 3)))),
-        st.tuples(st.just("forward"), st.lists(st.tuples(st.integers(0, 5), tokens), min_size=1, max_size=3)),
-        st.tuples(st.just("truncate"), st.integers(0, 5), st.integers(0, 14)),
-        st.tuples(st.just("close"), st.integers(0, 5)),
+        st.tuples(st.just("open"), NAMES, st.one_of(st.none(), st.tuples(NAMES, st.integers(0, 2)))),
+        st.tuples(st.just("forward"), st.lists(st.tuples(NAMES, tokens), min_size=1, max_size=3, unique_by=lambda row: row[0])),
+        st.tuples(st.just("truncate"), NAMES, st.integers(0, 14)),
+        st.tuples(st.just("close"), NAMES),
     ),
-    min_size=3, max_size=22,
+    min_size=8, max_size=30,
 )  # fmt: skip
 
 
@@ -66,7 +67,7 @@ class Model:
         assert (count.forwards, count.tokens, count.refused) == (self.passes, self.computed, self.refused)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ops=OPS)
 def test_blocks_are_conserved_and_contents_are_ones_own(ops: list[tuple]) -> None:  # type: ignore[type-arg]
     model = Model()
