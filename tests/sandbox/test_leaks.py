@@ -161,7 +161,7 @@ def test_two_judges_never_share_a_user_id_and_a_dead_one_gives_its_own_back(tmp_
     assert other.stdout is not None
     assert other.stdout.readline().split() == ["1", "2"]
     assert slots.take() == 3
-    with pytest.raises(OSError, match="all 4 user ids"):
+    with pytest.raises(OSError, match="all 4 numbers"):
         slots.take()
     other.kill()
     other.wait()
