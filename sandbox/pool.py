@@ -15,6 +15,7 @@ from sandbox.spec import JailSpec
 from sandbox.verdict import Unavailable
 
 RETRY_S = 5.0
+QUIET_S = 0.5  # after a jail is taken, while others wait: its run's first results need the processor more than its replacement does
 log = logging.getLogger(__name__)
 
 
@@ -31,6 +32,7 @@ class Pool:
         self.size, self.spec = size, spec or JailSpec()
         self.driver = driver or drivers.default()
         self.last_error = ""
+        self._taken_at = 0.0
         self._idle: deque[Jail] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -44,6 +46,7 @@ class Pool:
         with self._changed:
             while self._idle:
                 jail = self._idle.popleft()
+                self._taken_at = time.monotonic()
                 self._changed.notify_all()
                 if jail.process.poll() is None:
                     return jail
@@ -84,6 +87,9 @@ class Pool:
                     return
                 self._drop_dead()
                 if len(self._idle) >= self.size:
+                    continue
+                if self._idle and (left := self._taken_at + QUIET_S - time.monotonic()) > 0:
+                    self._changed.wait(left)
                     continue
             try:
                 jail = drivers.start(self.spec, self.driver)

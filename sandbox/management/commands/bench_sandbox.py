@@ -35,7 +35,7 @@ def first_result(rounds: int) -> dict[str, float]:
     with Pool(size=2) as pool:
         warm = []
         for _ in range(rounds):
-            pool.wait(1)
+            pool.wait()
             warm.append(_until_first(source, pool))
     cold = [_until_first(source, None) for _ in range(3)]
     return {
