@@ -77,6 +77,10 @@ def _preload(options: dict[str, str]) -> dict[str, str]:
     for name in filter(None, options["preload"].split(",")):
         module = __import__(name)
         versions[name] = str(module.__version__)
+    if "numpy" in versions:
+        import numpy as np
+
+        np.random.seed(0)  # numpy loads its generators when they are first used, which would be once in each test
     if "torch" in versions:
         import torch
 
