@@ -19,10 +19,19 @@ from engine.batch import Batch
 from engine.errors import RequestError
 from engine.kernels.jit import INTERPRETED, dot, tl, triton
 from engine.kv import LayerKV
+from engine.transfer import upload
 
 SPLIT = 512  # tokens of context that one program reads
 BLOCK_N = 64  # keys of one step of its loop; divides SPLIT
 NARROW, WIDE = 16, 64  # rows of a block (queries x G) for short rows and for long ones: a matrix unit takes at least 16
+
+
+@triton.jit
+def _block(work, q_start, kv_len, item):
+    """A program's block of queries: (its row, its first query in the row, the row's first token, queries and context)."""
+    row = tl.load(work + 2 * item)
+    start = tl.load(q_start + row)
+    return row, tl.load(work + 2 * item + 1), start, tl.load(q_start + row + 1) - start, tl.load(kv_len + row)
 
 
 @triton.jit
@@ -33,10 +42,7 @@ def _attend(
     WINDOW: tl.constexpr, TREE: tl.constexpr, SCALED: tl.constexpr, INTERPRETED: tl.constexpr,
 ):  # fmt: skip
     item, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    row, first = tl.load(work + 2 * item), tl.load(work + 2 * item + 1)
-    start = tl.load(q_start + row)
-    length = tl.load(q_start + row + 1) - start
-    context = tl.load(kv_len + row)
+    row, first, start, length, context = _block(work, q_start, kv_len, item)
     before = context - length  # tokens whose keys were stored by earlier steps
     G: tl.constexpr = H // K
     m = tl.arange(0, BLOCK_M)
@@ -106,10 +112,7 @@ def _merge(
 ):  # fmt: skip
     """Join a query's splits in order, weighted by their log-sum-exp. Only the splits that `_attend` wrote are read."""
     item, head, within = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    row, first = tl.load(work + 2 * item), tl.load(work + 2 * item + 1)
-    start = tl.load(q_start + row)
-    length = tl.load(q_start + row + 1) - start
-    context = tl.load(kv_len + row)
+    _, first, start, length, context = _block(work, q_start, kv_len, item)
     high = tl.minimum(context, context - length + first + BLOCK_Q)
     if first + within < length:
         d = tl.arange(0, BLOCK_D)
@@ -156,7 +159,7 @@ def launch_of(batch: Batch, shared: int, uniform: bool) -> Launch:
         wide = not uniform and length * shared > NARROW
         step = block_of(shared, wide)[0]
         blocks[wide] += [[row, first] for first in range(0, length, step)]
-    narrow, wide_ = (torch.tensor(blocks[kind], dtype=torch.int64, device=device) if blocks[kind] else None for kind in (False, True))
+    narrow, wide_ = (upload(blocks[kind], torch.int64, device) if blocks[kind] else None for kind in (False, True))
     tree = tree_at = None
     if batch.tree is not None:
         starts, at, parts = [], 0, list[Tensor]()
@@ -165,7 +168,7 @@ def launch_of(batch: Batch, shared: int, uniform: bool) -> Launch:
             if mask is not None:
                 parts.append(mask.reshape(-1))
                 at += mask.numel()
-        tree, tree_at = torch.cat(parts).to(torch.uint8), torch.tensor(starts, dtype=torch.int64, device=device)
+        tree, tree_at = torch.cat(parts).to(torch.uint8), upload(starts, torch.int64, device)
     return Launch(narrow, wide_, splits_of(max(kv_lens)), tree, tree_at)
 
 

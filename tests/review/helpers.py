@@ -24,15 +24,22 @@ def finish(interview: Interview, *, text: str = GOOD) -> Interview:
 
 def judged(interview: Interview, *, verdict: str = "PA", points: dict[str, tuple[float, float]] | None = None) -> Run:
     """Ends the interview's queued hidden run as a worker would have."""
-    run = Run.claim(Run.objects.get(subject=question(interview, "code").answer.pk, kind="hidden", state="QU").pk)
+    run = end(Run.objects.get(subject=question(interview, "code").answer.pk, kind="hidden", state="QU"), points or {}, verdict)
+    actions.note_run(run_id=run.pk, kind="finished")
+    return run
+
+
+def end(waiting: Run, points: dict[str, tuple[float, float]], verdict: str) -> Run:
+    """Claims a queued run and ends it with (earned, possible) points of a test per group."""
+    run = Run.claim(waiting.pk)
     assert run is not None
-    for position, (group, (earned, possible)) in enumerate((points or {}).items()):
+    for position, (group, (earned, possible)) in enumerate(points.items()):
         TestResult.objects.create(
             run=run, position=position, name=f"test_{group}", group=group, verdict="AC" if earned == possible else "WA",
             points=earned, max_points=possible, seconds=0.1,
         )  # fmt: skip
-    run.advance(state="D", verdict=verdict, planned=len(points or {}), finished_at=timezone.now())
-    actions.note_run(run_id=run.pk, kind="finished")
+    total, most = (sum(pair[i] for pair in points.values()) for i in (0, 1))
+    run.advance(state="D", verdict=verdict, planned=len(points), score=total, max_score=most, finished_at=timezone.now())
     return run
 
 

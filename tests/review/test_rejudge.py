@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.utils import timezone
 
 from grading.models import Score
 from interviews.errors import Problem
@@ -22,7 +21,7 @@ from sandbox import tasks as sandbox_tasks
 from sandbox.models import Run, TestResult
 from tests.conftest import People
 from tests.live.helpers import question
-from tests.review.helpers import grade_all, scored
+from tests.review.helpers import end, grade_all, scored
 
 pytestmark = pytest.mark.django_db
 Make = Callable[..., Interview]
@@ -35,19 +34,10 @@ WORSE: Points = {"admission": (0, 4), "budget": (2, 4)}
 def judge_waiting(points: Points, verdict: str = "PA") -> None:
     """Ends every background run as a worker would have."""
     for waiting in Run.objects.filter(background=True, state="QU"):
-        run = Run.claim(waiting.pk)
-        assert run is not None
-        for position, (group, (earned, possible)) in enumerate(points.items()):
-            TestResult.objects.create(
-                run=run, position=position, name=f"test_{group}", group=group, verdict="AC" if earned == possible else "WA",
-                points=earned, max_points=possible, seconds=0.1,
-            )  # fmt: skip
-        total = sum(earned for earned, _ in points.values())
-        run.advance(state="D", verdict=verdict, planned=len(points), score=total, max_score=8.0, finished_at=timezone.now())
+        end(waiting, points, verdict)
 
 
 def begun(people: People, interview: Interview) -> Rejudge:
-    Run.objects.filter(subject=question(interview, "code").answer.pk).update(score=6.0, max_score=8.0)
     return rejudging.start(scope="interview", target=str(interview.pk), actor=people.interviewer.user)
 
 
@@ -72,7 +62,6 @@ def everything(interview: Interview) -> tuple[Any, ...]:
 
 def test_nothing_changes_before_it_is_applied(people: People, make: Make) -> None:
     interview = scored(make())
-    Run.objects.filter(subject=question(interview, "code").answer.pk).update(score=6.0, max_score=8.0)
     before = everything(interview)
     rejudge = begun(people, interview)
     again = Run.objects.get(background=True)
@@ -277,7 +266,6 @@ def test_doors(people: People, make: Make) -> None:
 
 def test_the_pages_show_what_would_change_and_decide(people: People, make: Make) -> None:
     interview = scored(make())
-    Run.objects.filter(subject=question(interview, "code").answer.pk).update(score=6.0, max_score=8.0)
     client = people.interviewer.client
     assert "Nothing was judged again so far" in client.get("/review/rejudges/").content.decode()
     page = client.get(f"/review/rejudges/new/?interview={interview.pk}").content.decode()
