@@ -17,7 +17,7 @@ the check right, changes the engine's source in memory, and requires that the ch
 11 position of a decoded token one too high                   mutant 11
 12 shards of a bias, 28 vocabulary gather, 30 seeds per rank  not applicable: one device
 13 noise that divides by zero                                 mutant 13
-14 pool sized without activations, 26 graph padding, 27 staging buffers, 33 graph key  not applicable on CPU
+14 pool sized without activations, 27 staging buffers        of a real GPU alone
 15 prompts first: running requests get no token               mutant 15
 16 limit of running requests not held                         mutant 16
 17 no check of the length; only one end-of-sequence id        mutants 17
@@ -29,9 +29,11 @@ the check right, changes the engine's source in memory, and requires that the ch
 23 the tree keeps a view of a page table                      mutant 23
 24 a token sampled from an unfinished chunk                   mutant 24
 25 a chunk that does not advance                              mutant 25
+26 a graph's padding reads what was there before              test_graphs: ...padding_that_keeps_old_rows_would_be_seen
 29 budget never counted; ids start over; past the pool        mutant 29; 34; test_lifecycle: ...fills_the_pool_to_its_last_page
 31 verification without its tree mask                         mutant 31
 32 decode mask without its offset                             mutant 32
+33 a graph's key without what shapes a launch                test_graphs: ...without_the_splits_in_the_key_it_would_be_wrong
 34 ids of requests start over                                 mutant 34
 35 pages keyed by an adapter's name; name and salt in one     mutants 35
 36 a failed admission leaves its count                        mutant 36
