@@ -27,11 +27,11 @@ from grading.scorer import read_answer
 from grading.text import Clause, tokenise
 
 # Fused evidence of a statement: sentence evidence (COS, LEX of `grading.evidence`), words by meaning, words in order -> logit of its share of the marks.
-W_SENTENCE, W_WORDS, W_ORDER, SHIFT = 0.13, 2.5, 2.0, 2.1
+W_SENTENCE, W_WORDS, W_ORDER, SHIFT = 0.10, 3.0, 4.0, 2.4
 WORDS_0, ORDER_0 = 0.55, 0.40
-FAR, NEAR = 0.6, 0.8  # how near the answer comes to the subject at all: nothing below FAR, all of it from NEAR on
+FAR, NEAR = 0.6, 0.75  # how near the answer comes to the subject at all: nothing below FAR, all of it from NEAR on
 TURNED = 4, (0.6, 0.8)  # telling words that must stand the wrong way round before their share counts, and the shares that cost
-FADE = 0.88  # statements count less in order of their credit: few model answers expect each of their statements
+FADE = 0.94  # statements count less in order of their credit: few model answers expect each of their statements
 DENIED, CLOSE = 0.7, 0.7  # an opposition of this strength counts where the clause has this share of the statement's words
 
 
