@@ -86,10 +86,10 @@ def _start(sender: Any, **_: Any) -> None:
     else:
         log.error("the jail does not work here: %s", state[2])
         for queue in queues:
-            sender.app.control.cancel_consumer(queue, destination=[sender.hostname])
+            sender.cancel_task_queue(queue)
     _lendable = _gpus() if state[1] and "sandbox.gpu" in queues else None
     if _lendable is None and "sandbox.gpu" in queues:
-        sender.app.control.cancel_consumer("sandbox.gpu", destination=[sender.hostname])
+        sender.cancel_task_queue("sandbox.gpu")
     threading.Thread(target=_keep_reporting, args=(name, state, _device()), name="sandbox-report", daemon=True).start()
 
 

@@ -1,6 +1,15 @@
-"""`manage.py serve` says what is in its way."""
+"""`manage.py serve` says what is in its way, and a worker that can't judge takes no run."""
 
+import json
+import os
 import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError
@@ -24,3 +33,35 @@ def test_every_queue_is_consumed_and_redis_is_ours_only_when_nobody_named_one(se
     consumed = {queue for child in children if "--queues" in child.argv for queue in child.argv[child.argv.index("--queues") + 1].split(",")}
     assert consumed == set(settings.WORKER_QUEUES)  # type: ignore[attr-defined]
     assert "redis" not in [child.name for child in processes("127.0.0.1", 8000, own_redis=False)]
+
+
+def _health(port: int) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            body: dict[str, Any] = json.load(answer)
+            return body
+    except (urllib.error.URLError, OSError, ValueError):
+        return {}
+
+
+def test_a_worker_whose_jail_does_not_work_consumes_no_sandbox_queue(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "REDIS_URL", "ROOFLINE_JAIL_IMAGE")}
+    env |= {"ROOFLINE_STATE": str(tmp_path), "SANDBOX_DRIVER": "container"}  # for which no image is set
+    manage = Path(__file__).parents[2] / "manage.py"
+    site = subprocess.Popen([sys.executable, manage, "serve", "--port", str(port)], env=env, stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 120
+        body: dict[str, Any] = {}
+        # Its report says that it looked; before that, it consumes nothing to speak of.
+        while body.get("jail", {}).get("driver") != "container" or body["queues"].get("grading") != 1:
+            assert time.monotonic() < until, body
+            time.sleep(0.5)
+            body = _health(port)
+        assert body["jail"]["ok"] is False and body["jail"]["detail"]
+        assert body["queues"] == {"default": 1, "grading": 1, "sandbox.cpu": 0, "sandbox.gpu": 0}
+    finally:
+        site.terminate()
+        site.wait(30)
