@@ -1,7 +1,7 @@
 """What the queue keeps: submissions sent at once, and workers killed in the middle, on a whole site of its own.
 
-The site is `manage.py serve` with a fresh state folder: the very processes of the embedded default, two workers here. Runs are queued as the site
-queues them and looked at in its database.
+The site is `manage.py serve` with a fresh state folder: the very processes of the embedded default; its one judging worker
+judges two at a time. Runs are queued as the site queues them and looked at in its database.
 """
 
 import json
