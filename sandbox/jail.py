@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import secrets
 import signal
 import stat
 import subprocess
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sandbox.gpus import Lease
 
 START_S = 60.0
+PREPARE_S = 1.0  # to write a frame of a few bytes into an empty pipe
 _CLOCK = os.sysconf("SC_CLK_TCK")
 
 
@@ -143,9 +145,19 @@ class Jail:
             self.close()
             raise
         self.core = [process.pid, *descendants(process.pid)]
+        self.prepared = 0
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Has the next test's process forked, ahead of its time. Nothing of another test may live, since it could reach into that process."""
+        self.prepared = secrets.randbits(62)
+        try:
+            self.link.send(wire.Prepare(nonce=self.prepared), None, time.monotonic() + PREPARE_S)
+        except (Closed, Deadline):
+            self.healthy = False
 
     def tests(self) -> list[int]:
-        """The processes that a test started."""
+        """The processes of a test: the prepared one, and what it started."""
         return [pid for pid in descendants(self.process.pid) if pid not in self.core]
 
     def settle(self, clean: bool) -> None:
@@ -155,6 +167,8 @@ class Jail:
         outside. Where they can't be seen, as behind a container's client, no second test enters the jail.
         """
         self.healthy = self.healthy and clean and self.driver != "container" and not self.tests()
+        if self.healthy:
+            self._prepare()
 
     def cpu_seconds(self) -> float:
         return cpu_seconds(self.tests())

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sandbox import drivers, feedback, labs
+from sandbox import drivers, feedback, labs, processor
 from sandbox.failures import Stop
 from sandbox.gpus import Lease
 from sandbox.jail import Jail
@@ -210,12 +210,13 @@ class _Run:
         verdict, message = Verdict.AC, ""
         first, self.entered = not self.entered, True
         try:
-            try:
-                session.load(source, self.lab.entry, inputs ^ 0x5DEECE66D)
-                test.function(session, bench)
-                session.finish()
-            finally:
-                session.abandon()
+            with processor.settled(jail.spec.threads == 1) as cpu:
+                try:
+                    session.load(source, self.lab.entry, inputs ^ 0x5DEECE66D, cpu)
+                    test.function(session, bench)
+                    session.finish()
+                finally:
+                    session.abandon()
         except Stop as stop:
             verdict, message = Verdict(stop.verdict), feedback.message(stop, self.request.source, self.request.hidden, first)
         except Exception:

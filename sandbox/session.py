@@ -77,7 +77,10 @@ class Session:
         self._began = time.monotonic()
         self._oom = jail.oom_kills()
         self._nonce = 0
-        self._started = 0
+        self._ending = jail.prepared  # the nonce of the frame that says that the process is gone
+        self._unsent: Exception | None = None
+        self._loading: int | None = None  # the nonce of the load that nobody has waited for yet
+        self._failed: Stop | None = None
         self._over = False
         jail.link.max_payload = limits.frame_mb << 20
         jail.link.max_text = limits.output_kb << 10
@@ -101,25 +104,37 @@ class Session:
 
     # The conversation ------------------------------------------------------------------------------------------------
 
-    def load(self, source: str, entry: str, seed: int) -> None:
-        """Forks the test's process and loads the submission into it.
+    def load(self, source: str, entry: str, seed: int, cpu: int = -1) -> None:
+        """Has the submission loaded into the test's process, and doesn't wait for it: a test has engines and expectations to make meanwhile.
 
-        Raises:
-            LoadFailed: it raised, or lacks `entry`.
-            Stop: it ended otherwise.
+        The first call waits, or `finish`, and tells what came of it.
         """
         parcel = wire.Parcel(self._refer)
         packed = parcel.pack(source.encode())
-        self._started = secrets.randbits(62)
-        message = wire.Start(
-            nonce=self._started, entry=entry, seed=seed, cpu_s=int(self._limits.test_s) + 1, source=packed
-        )
+        self._loading = nonce = secrets.randbits(62)
+        message = wire.Start(nonce=nonce, entry=entry, seed=seed, cpu_s=int(self._limits.test_s) + 1, source=packed, cpu=cpu)
         try:
-            self._request(message, parcel, self._limits.load_s)
-        except Raised as error:
-            if error.verdict is not Raised.verdict:
-                raise
-            raise LoadFailed(error) from None
+            self._jail.link.send(message, parcel, time.monotonic() + self._limits.load_s)
+        except (Aborted, Closed, Deadline, Flood) as error:
+            self._unsent = error
+
+    def _loaded(self) -> None:
+        """Waits for the load, once.
+
+        Raises:
+            LoadFailed: the submission raised, or lacks its entry.
+            Stop: it ended otherwise. Each later call and `finish` raise the same again, so that no test passes without a submission.
+        """
+        if self._failed is None and self._loading is not None:
+            nonce, self._loading = self._loading, None
+            try:
+                self._request(nonce, None, None, self._limits.load_s)
+            except Raised as error:
+                self._failed = LoadFailed(error) if error.verdict is Raised.verdict else error
+            except Stop as stop:
+                self._failed = stop
+        if self._failed is not None:
+            raise self._failed
 
     def call(self, target: int, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One call into the submission.
@@ -128,6 +143,7 @@ class Session:
             Raised: it raised.
             Stop: the test is over.
         """
+        self._loaded()
         if self._depth >= MAX_NESTING:
             raise Broken(f"calls nested deeper than {MAX_NESTING}")
         parcel = wire.Parcel(self._refer)
@@ -138,22 +154,24 @@ class Session:
             args=parcel.pack(list(args)),
             kwargs=parcel.pack(kwargs),
         )
-        return self._request(message, parcel, self._limits.call_s)
+        return self._request(message.nonce, message, parcel, self._limits.call_s)
 
     def finish(self) -> None:
         """Ends the test's process and waits until nothing of it is left.
 
         Raises:
             Broken: frames came that nobody asked for.
+            Stop: the submission did not load.
         """
+        self._loaded()
         if self._over:
             return
         self._over = True
         jail = self._jail
         try:
-            jail.link.send(wire.Finish(nonce=self._started), None, time.monotonic() + END_S)
+            jail.link.send(wire.Finish(nonce=self._ending), None, time.monotonic() + END_S)
             message, _ = jail.link.receive(time.monotonic() + END_S)
-            if isinstance(message, wire.Ended) and message.nonce == self._started:
+            if isinstance(message, wire.Ended) and message.nonce == self._ending:
                 jail.settle(message.clean)
                 return
         except (Deadline, Closed, Flood, Aborted, wire.Violation):
@@ -172,19 +190,22 @@ class Session:
         try:
             while True:  # what the submission still had in the pipe is of no interest
                 message, _ = jail.link.receive(end)
-                if isinstance(message, wire.Ended) and message.nonce == self._started:
+                if isinstance(message, wire.Ended) and message.nonce == self._ending:
                     jail.settle(message.clean)
                     return
         except (Deadline, Closed, Flood, Aborted, wire.Violation):
             jail.healthy = False
 
-    def _request(self, message: wire.Frame, parcel: wire.Parcel, allowed_s: float) -> Any:
+    def _request(self, nonce: int, message: wire.Frame | None, parcel: wire.Parcel | None, allowed_s: float) -> Any:
+        """The answer to `message`, or without one to what was sent before under `nonce`."""
         if self._over:
             raise Broken("the test is over")
-        outer, self._nonce = self._nonce, message.nonce
+        outer, self._nonce = self._nonce, nonce
         self._depth += 1
         try:
-            return self._converse(message, parcel, allowed_s)
+            if self._unsent is not None:
+                raise self._unsent
+            return self._converse(nonce, message, parcel, allowed_s)
         except Raised:
             raise
         except Deadline:
@@ -206,19 +227,20 @@ class Session:
             self._nonce = outer
             self._depth -= 1
 
-    def _converse(self, message: wire.Frame, parcel: wire.Parcel, allowed_s: float) -> Any:
-        link, nonce = self._jail.link, message.nonce
+    def _converse(self, nonce: int, message: wire.Frame | None, parcel: wire.Parcel | None, allowed_s: float) -> Any:
+        link = self._jail.link
         left = allowed_s
         while True:
             began = time.monotonic()
             deadline = began + min(left, self._limits.test_s - self._spent)
             deadline = min(deadline, self._began + 3 * self._limits.test_s + allowed_s)
-            link.send(message, parcel, deadline)
+            if message is not None:
+                link.send(message, parcel, deadline)
             answer, payload = link.receive(deadline)
             used = time.monotonic() - began
             self._spent += used
             left -= used
-            if isinstance(answer, wire.Ended) and answer.nonce == self._started:
+            if isinstance(answer, wire.Ended) and answer.nonce == self._ending:
                 self._over = True
                 self._jail.settle(answer.clean)
                 raise self._ended(answer.status)

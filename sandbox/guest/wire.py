@@ -54,13 +54,18 @@ class Frame(msgspec.Struct, tag_field="m", kw_only=True):
     tensors: list[Tensor] = []
 
 
+class Prepare(Frame, tag="prepare"):
+    """Judge: nothing of the last test is left; fork the process of the next one. The nonce is that of its end."""
+
+
 class Start(Frame, tag="start"):
-    """Judge: fork a process for one test and load the submission (bytes 0 of the payload) into it."""
+    """Judge, to the prepared process: load the submission (bytes 0 of the payload). `cpu` is the processor to stay on, or -1."""
 
     entry: str
     seed: int
     cpu_s: int
     source: Any
+    cpu: int = -1
 
 
 class Call(Frame, tag="call"):
@@ -111,7 +116,7 @@ class Invoke(Frame, tag="invoke"):
 
 
 class Ended(Frame, tag="ended"):
-    """Jail: the test's process is gone (exit status or negative signal), and so is all that it left when `clean`."""
+    """Jail: the prepared process is gone (exit status or negative signal), and so is all that it left when `clean`."""
 
     status: int
     clean: bool
@@ -123,7 +128,7 @@ class Ready(Frame, tag="ready"):
     versions: dict[str, str] = {}
 
 
-FromJudge = Start | Call | Answer | Refusal | Finish
+FromJudge = Prepare | Start | Call | Answer | Refusal | Finish
 FromJail = Return | Raise | Invoke | Ended | Ready
 _encoder = msgspec.json.Encoder()
 judge_decoder: "msgspec.json.Decoder[FromJail]" = msgspec.json.Decoder(FromJail)

@@ -1,5 +1,8 @@
 """The first process of the jail's own: imports what is slow, then forks one process per test and cleans up after it.
 
+The judge asks for the next test's process as soon as it has seen for itself that nothing of the last one lives, so that the fork passes while the judge
+writes down a result, and no submission ever runs beside a process that a later test will use.
+
 Nothing in here is trusted. The submission shares a user id with this process and can end it; the judge then sees the stream end. It imports only:
 no parallel torch operation and no accelerator call may happen before the fork, because their threads do not survive it.
 """
@@ -34,10 +37,10 @@ def main(words: list[str]) -> None:
     gc.collect()
     gc.freeze()  # keeps the pages of what is imported shared with the forks
     while True:
-        message, payload = stream.receive()
-        if not isinstance(message, wire.Start):
-            raise wire.Violation("a test must start first")
-        _one_test(stream, message, payload, options, contained)
+        message, _ = stream.receive()
+        if not isinstance(message, wire.Prepare):
+            raise wire.Violation("a test's process must be asked for first")
+        _one_test(stream, message.nonce, options, contained)
 
 
 def prctl(option: int, value: int) -> None:
@@ -89,7 +92,7 @@ def _preload(options: dict[str, str]) -> dict[str, str]:
     return versions
 
 
-def _one_test(stream: "child.Stream", start: wire.Start, payload: bytearray, options: dict[str, str], contained: bool) -> None:
+def _one_test(stream: "child.Stream", nonce: int, options: dict[str, str], contained: bool) -> None:
     pid = os.fork()
     if pid == 0:
         status = 70
@@ -98,15 +101,14 @@ def _one_test(stream: "child.Stream", start: wire.Start, payload: bytearray, opt
             prctl(PR_SET_DUMPABLE, 1)
             data = int(options["memory_mb"]) * MIB
             resource.setrlimit(resource.RLIMIT_DATA, (data, data))
-            resource.setrlimit(resource.RLIMIT_CPU, (start.cpu_s, start.cpu_s + 1))
             gc.unfreeze() if not contained else None
-            status = child.serve(stream, start, payload)
+            status = child.serve(stream)
         finally:
             os._exit(status)
     _, raw = os.waitpid(pid, 0)
     clean = _sweep(pid, contained)
     status = os.waitstatus_to_exitcode(raw)
-    stream.send(wire.Ended(nonce=start.nonce, status=status, clean=clean))
+    stream.send(wire.Ended(nonce=nonce, status=status, clean=clean))
 
 
 def _sweep(pid: int, contained: bool) -> bool:

@@ -97,9 +97,9 @@ def test_the_reference_runs_as_control_in_a_jail_that_the_submission_never_enter
     entered: list[tuple[int, bool]] = []
     load = Session.load
 
-    def spy(self: Session, source: str, entry: str, seed: int) -> None:
+    def spy(self: Session, source: str, entry: str, seed: int, cpu: int = -1) -> None:
         entered.append((self._jail.process.pid, source == toy.reference))
-        load(self, source, entry, seed)
+        load(self, source, entry, seed, cpu)
 
     def careless(sut: Session, bench: Bench) -> None:
         """Takes it for granted that a number comes back."""
