@@ -1,4 +1,4 @@
-"""What the queue keeps: submissions sent at once, and workers killed in the middle, on a whole site of its own.
+"""What the queue costs and keeps: the first result of a run, submissions sent at once, workers killed in the middle, on a whole site of its own.
 
 The site is `manage.py serve` with a fresh state folder: the very processes of the embedded default; its one judging worker
 judges two at a time. Runs are queued as the site queues them and looked at in its database.
@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import close_old_connections
+from django.utils import timezone
 
 from sandbox import labs
 from sandbox.actions import request_run
@@ -33,10 +34,11 @@ from sandbox.models import Run, TestResult
 LAB = "continuous-batcher"
 MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
 START_SECONDS, RUN_SECONDS = 120.0, 180.0
+POLL_SECONDS, REFILL_SECONDS = 0.002, 4.0
 
 
 def measure(what: str, count: int) -> dict[str, Any]:
-    """Runs `queue` or `kills` in a process whose settings are those of a site of its own, and returns its figures.
+    """Runs `latency`, `queue` or `kills` in a process whose settings are those of a site of its own, and returns its figures.
 
     Raises:
         RuntimeError: the site did not start, or the measurement failed; the message holds what it said.
@@ -55,7 +57,7 @@ def measure(what: str, count: int) -> dict[str, Any]:
 def inside(what: str, count: int) -> dict[str, Any]:
     """`measure`, in the process that has the settings."""
     with _site() as site:
-        return (_queue if what == "queue" else _kills)(site, count)
+        return MEASUREMENTS[what](site, count)
 
 
 @contextmanager
@@ -84,8 +86,8 @@ def _ready(url: str) -> bool:
         return False
 
 
-def _send(user: Any) -> Run:
-    return request_run(user=user, subject=None, lab=LAB, source=labs.load(LAB).reference, kind="hidden", limited=False)
+def _send(user: Any, kind: str = "hidden") -> Run:
+    return request_run(user=user, subject=None, lab=LAB, source=labs.load(LAB).reference, kind=kind, limited=False)
 
 
 def _user() -> Any:
@@ -140,6 +142,37 @@ def _wait(count: int, seconds: float) -> None:
         close_old_connections()
 
 
+def _latency(site: "subprocess.Popen[bytes]", count: int) -> dict[str, Any]:
+    """From the request of a public run, as the site makes it, until its first test's result can be read in the database.
+
+    One run at a time, with the pool refilled between. The first run is left out: it loads the lab in a worker that has judged nothing yet.
+    """
+    user, taken, first = _user(), list[float](), list[float]()
+    for number in range(count + 1):
+        time.sleep(REFILL_SECONDS)
+        began, at = time.perf_counter(), timezone.now()
+        run = _send(user, "public")
+        until = began + RUN_SECONDS
+        while not TestResult.objects.filter(run=run).exists() and time.perf_counter() < until:
+            time.sleep(POLL_SECONDS)
+        seconds = time.perf_counter() - began
+        _wait(number + 1, RUN_SECONDS)
+        run.refresh_from_db()
+        if run.verdict != "AC" or run.started_at is None:
+            raise RuntimeError(f"the reference got {run.verdict or 'no verdict'}")
+        first.append(seconds)
+        taken.append((run.started_at - at).total_seconds())
+    return {
+        "queue to first result, p50 ms": statistics.median(first[1:]) * 1e3,
+        "queue to first result, p95 ms": percentile(first[1:], 0.95) * 1e3,
+        "queue to a worker's claim, p50 ms": statistics.median(taken[1:]) * 1e3,
+    }
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
 def _queue(site: "subprocess.Popen[bytes]", count: int) -> dict[str, Any]:
     user, memory = _user(), _Memory(site)
     memory.start()
@@ -186,3 +219,6 @@ def _kills(site: "subprocess.Popen[bytes]", count: int) -> dict[str, Any]:
         "killed, judged in two attempts": attempts[2],
         "killed, median s to the verdict": statistics.median(seconds),
     }
+
+
+MEASUREMENTS: dict[str, Callable[["subprocess.Popen[bytes]", int], dict[str, Any]]] = {"latency": _latency, "queue": _queue, "kills": _kills}

@@ -12,21 +12,18 @@ from typing import Any
 import torch
 from django.core.management.base import BaseCommand, CommandError
 
-from sandbox import JudgeRequest, judge, labs, queue_bench
+from sandbox import JudgeRequest, judge, labs, processor, queue_bench
 from sandbox.drivers import default, start
 from sandbox.meter import MeteredEngine
 from sandbox.pool import Pool
+from sandbox.queue_bench import percentile
 from sandbox.session import Session
 from sandbox.spec import JailSpec, Limits
 from sandbox.testing import Bench, derive
 
 LAB = "continuous-batcher"
-ROWS = ["first", "call", "overhead", "queue", "kills"]
+ROWS = ["latency", "first", "call", "overhead", "queue", "kills"]
 ECHO = "class Echo:\n    def back(self, value):\n        return value\n"
-
-
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 def first_result(rounds: int) -> dict[str, float]:
@@ -62,14 +59,15 @@ def proxied_call(calls: int) -> dict[str, float]:
     jail = start(JailSpec(), default())
     try:
         session = Session(jail, Limits(test_s=60))
-        session.load(ECHO, "Echo", 0)
-        echo = session.new("Echo")
-        times = []
-        for number in range(calls):
-            began = time.perf_counter()
-            echo.back(number)
-            times.append(time.perf_counter() - began)
-        session.finish()
+        with processor.settled() as cpu:
+            session.load(ECHO, "Echo", 0, cpu)
+            echo = session.new("Echo")
+            times = []
+            for number in range(calls):
+                began = time.perf_counter()
+                echo.back(number)
+                times.append(time.perf_counter() - began)
+            session.finish()
     finally:
         jail.close()
     return {"proxied call, median us": statistics.median(times) * 1e6, "proxied call, p95 us": percentile(times, 0.95) * 1e6}
@@ -135,7 +133,7 @@ class Command(BaseCommand):
         parser.add_argument("--rounds", type=int, default=15, help="runs per latency figure")
         parser.add_argument("--submissions", type=int, default=200, help="queued at once")
         parser.add_argument("--kills", type=int, default=20)
-        parser.add_argument("--inside", choices=["queue", "kills"], help=SUPPRESS)
+        parser.add_argument("--inside", choices=list(queue_bench.MEASUREMENTS), help=SUPPRESS)
         parser.add_argument("--count", type=int, help=SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -143,6 +141,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(queue_bench.inside(options["inside"], options["count"])))
             return
         rows: dict[str, Callable[[], dict[str, Any]]] = {
+            "latency": lambda: queue_bench.measure("latency", options["rounds"]),
             "first": lambda: first_result(options["rounds"]),
             "call": lambda: proxied_call(2000),
             "overhead": lambda: overhead(3),
