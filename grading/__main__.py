@@ -96,6 +96,15 @@ def _attack(args: argparse.Namespace) -> int:
     return 0
 
 
+def _marked(args: argparse.Namespace) -> int:
+    from grading.marked import read, report, table
+
+    files = sorted(Path(args.folder).glob("*.yaml"))
+    found = report([read(path, Path(args.bank)) for path in files])
+    print(json.dumps(found) if args.json else table(found))
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -123,6 +132,11 @@ def main(argv: list[str] | None = None) -> int:
     attacks.add_argument("--limit", type=int, default=150, help="good answers, and bad ones, to work on; questions of a bank")
     attacks.add_argument("--json", action="store_true")
     attacks.set_defaults(do=_attack)
+    marked = commands.add_parser("marked", help="agreement with the answers of a folder that were marked claim by claim")
+    marked.add_argument("folder", nargs="?", default="interviews/bank/marked")
+    marked.add_argument("--bank", default="interviews/bank/packs", help="where the rubrics are")
+    marked.add_argument("--json", action="store_true")
+    marked.set_defaults(do=_marked)
     args = parser.parse_args(argv)
     try:
         return int(args.do(args))
