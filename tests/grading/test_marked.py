@@ -17,7 +17,8 @@ RUBRIC = {
     "bands": {"L5": 1},
     "criteria": [
         {"id": "where", "title": "Where", "points": 2, "levels": ["no", "half", "all"],
-         "claims": [{"id": "pool", "text": "The block pool is split into pages of equal size."}, {"id": "table", "text": "A block table maps logical to physical blocks."}],
+         "claims": [{"id": "pool", "text": "The block pool is split into pages of equal size."},
+                    {"id": "table", "text": "A block table maps logical to physical blocks."}],
          "rule": {1: 1, 2: 2}, "misconceptions": [{"id": "copy", "text": "Growing a sequence copies its cache.", "deduct": 1, "feedback": "No."}]}
     ],
 }
