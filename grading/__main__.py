@@ -105,6 +105,19 @@ def _marked(args: argparse.Namespace) -> int:
     return 0
 
 
+def _fit(args: argparse.Namespace) -> int:
+    from grading.fit import cross_validated
+    from grading.fusion import FILE
+    from grading.marked import read, table
+
+    weights, found = cross_validated([read(path, Path(args.bank)) for path in sorted(Path(args.folder).glob("*.yaml"))])
+    print(json.dumps(weights.to_dict(), indent=1))
+    print("\neach question with the weights that the others give:\n" + table(found))
+    if args.write:
+        FILE.write_text(json.dumps(weights.to_dict(), indent=1) + "\n", "utf-8")
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -137,6 +150,11 @@ def main(argv: list[str] | None = None) -> int:
     marked.add_argument("--bank", default="interviews/bank/packs", help="where the rubrics are")
     marked.add_argument("--json", action="store_true")
     marked.set_defaults(do=_marked)
+    fitted = commands.add_parser("fit", help="fit the weights of evidence to the marked folder, and measure them question by question")
+    fitted.add_argument("folder", nargs="?", default="interviews/bank/marked")
+    fitted.add_argument("--bank", default="interviews/bank/packs")
+    fitted.add_argument("--write", action="store_true", help="keep the weights for the scorer")
+    fitted.set_defaults(do=_fit)
     args = parser.parse_args(argv)
     try:
         return int(args.do(args))

@@ -1,8 +1,7 @@
-"""How well each clause of an answer states each statement of a rubric: three channels and their fusion.
+"""How well the clauses of an answer state each claim of a rubric: features, their fusion, and what stands against it.
 
-Meaning (MiniLM cosine), words (recall of the statement's content words, weighted by rarity, words of the question hardly counting) and the
-author's terms and numbers. No channel alone can meet a claim. The weights below were set by hand on answers written for this repository's own
-bank and checked on public marked answers; nothing is fitted to an answer being graded.
+Meaning, words, words by meaning (`grading.fusion`), the author's terms and numbers. No channel alone can meet a claim. Nothing is fitted to an
+answer being graded.
 """
 
 from __future__ import annotations
@@ -15,7 +14,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from grading.alignment import order_recall
 from grading.encoder import Encoder
+from grading.fusion import COS, COS_0, LEX, LEX_0, Evidence, Statement, Weights, margin
 from grading.gates import Gate
 from grading.lexicon import NEGATORS, stem
 from grading.polarity import Opposition, oppose, pole_votes, same_number
@@ -24,23 +25,16 @@ from grading.text import Clause, Token, tokenise
 from grading.units import Found, find_quantities
 
 CUT = 0.5
-BIAS, W_COS, W_LEX, W_TERM, W_MISS, W_NUMBER = -0.6, 9.0, 4.0, 1.2, 3.2, 3.0
-COS_0, LEX_0 = 0.58, 0.40
+WANTED, MISSING, W_NUMBER = 4, 3.2, 3.0  # clauses looked at closely; nearness that all terms are worth in choosing them; logits of the numbers
+LONGEST_FORM = 6  # words
+FAR = 3.0  # nearness behind the nearest statement from which on another has no say in whether a clause denies the claim
+PLAIN_BIAS = -0.6
+CLEARLY = 0.5  # nearness by which a denial has to come nearer than what else meets the claim
 KNOWN = 0.25  # weight of a word that the question already said
 DENIED = 0.6  # opposition from here on takes the credit
 SPEAKS = 0.4  # a clause of this score speaks of the claim, whether it meets it or not
 DENIED_SHARE = (0.15, 0.35)  # share of denied claims from which credit falls, and at which none is left
 TURNED_SHARE = (0.20, 0.45)  # the same for words that stand where their opposite belongs
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One way to say a claim or a misconception."""
-
-    owner: int
-    text: str
-    tokens: tuple[Token, ...]
-    weights: dict[str, float]  # content stem -> weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +61,8 @@ class Match:
     denied: Opposition = field(default_factory=lambda: Opposition(0.0))
     denial: Clause | None = None
     gate: str = ""
+    score_alone: float = 0.0  # the score that the clause would have in an answer against which nothing speaks
+    doubted: str = ""  # what speaks against it, where that tips the scale
     votes: tuple[int, int] = (0, 0)  # pole words against and for it in its clause
 
 
@@ -110,12 +106,16 @@ def has_form(stems: Sequence[str], squeezed: str, form: tuple[str, ...]) -> bool
         n > 1 and "".join(form) in stems)
 
 
+def _runs(stems: Sequence[str]) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(stems[i : i + n]) for n in range(1, LONGEST_FORM + 1) for i in range(len(stems) - n + 1))
+
+
 class Window:
     """A clause with its neighbours, for the terms that may stand next to it."""
 
     def __init__(self, sentences: Sequence[Clause]) -> None:
         self.sentences = sentences
-        self._stems = [[stem(t.text) for t in s.tokens] for s in sentences]
+        self._runs = [_runs([stem(t.text) for t in s.tokens]) for s in sentences]
         self._squeezed = [re.sub(r"\s", "", s.text.lower()) for s in sentences]
         self._numbers: dict[str, list[Found]] = {}
 
@@ -123,7 +123,13 @@ class Window:
         """Term groups of which no form stands in the clause's sentence or a neighbour."""
         near = range(max(0, clause.sentence - 1), min(len(self.sentences), clause.sentence + 2))
         return [g for g, forms in enumerate(groups)
-                if not any(has_form(self._stems[i], self._squeezed[i], form) for i in near for form in forms)]
+                if not any(self._holds(i, form) for i in near for form in forms)]
+
+    def _holds(self, sentence: int, form: tuple[str, ...]) -> bool:
+        """`has_form`, looked up."""
+        if form[0].startswith("\0"):
+            return form[0][1:] in self._squeezed[sentence]
+        return form in self._runs[sentence] or (len(form) > 1 and ("".join(form),) in self._runs[sentence])
 
     def numbers(self, clause: Clause, wanted: Sequence[Number]) -> tuple[float, bool]:
         """(share of the wanted numbers that stand near, whether another value of the same kind stands in their place)."""
@@ -144,73 +150,98 @@ class Window:
         return self._numbers[text]
 
 
-def lexical(clauses: Sequence[Clause], statements: Sequence[Statement]) -> NDArray[np.float32]:
-    """[clauses, statements]: weighted share of the statement's content words that the clause has."""
-    vocabulary: dict[str, int] = {}
-    for s in statements:
-        for word in s.weights:
-            vocabulary.setdefault(word, len(vocabulary))
-    have = np.zeros((len(clauses), len(vocabulary)), np.float32)
-    for i, clause in enumerate(clauses):
-        for word in clause.stems:
-            if word in vocabulary:
-                have[i, vocabulary[word]] = 1.0
-    need = np.zeros((len(vocabulary), len(statements)), np.float32)
-    for j, s in enumerate(statements):
-        total = sum(s.weights.values()) or 1.0
-        for word, weight in s.weights.items():
-            need[vocabulary[word], j] = weight / total
-    out: NDArray[np.float32] = have @ need
-    return out
-
-
 def opposition(clause: Clause, raw: NDArray[np.float32], statements: Sequence[Statement]) -> Opposition:
     """How a clause stands against the ways to say a claim, each counted by how near it is (`raw`: [statements])."""
-    weights = np.exp(raw - raw.max())
-    found = [oppose(clause.tokens, clause.text, s.tokens, s.text, s.weights) for s in statements]
+    kept = [j for j in range(len(statements)) if raw[j] > raw.max() - FAR]
+    weights = np.exp(raw[kept] - raw.max())
+    found = [oppose(clause.tokens, clause.text, s.tokens, s.text, s.weights) for s in (statements[j] for j in kept)]
     strength = float(sum(w * o.strength for w, o in zip(weights, found, strict=True)) / weights.sum())
     return Opposition(strength, max(zip(weights, found, strict=True), key=lambda pair: float(pair[0]) * pair[1].strength)[1].why)
 
 
-def match(target: Target, clauses: Sequence[Clause], gates: Sequence[Gate], cosine: NDArray[np.float32], lex: NDArray[np.float32],
-          statements: Sequence[Statement], window: Window, rival: NDArray[np.float32] | None = None) -> Match:
-    """The best evidence for one target. `cosine`, `lex`: [clauses, all statements].
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One clause for one target: its place, `features` in the order of `fusion.FEATURES`, and the parts of which the page tells."""
 
-    `rival` [clauses] is, for a misconception, how near each clause comes to the rubric's claims: what says a claim better is no error.
-    """
+    clause: int
+    statement: int  # the row of the nearest statement
+    features: tuple[float, ...]
+    near: float  # nearness of its nearest statement
+    plain: float  # the same by meaning and words alone
+    missing: tuple[int, ...]
+    number: float
+    differs: bool
+
+    @property
+    def terms(self) -> float:
+        return self.features[0]
+
+
+def candidates(target: Target, clauses: Sequence[Clause], evidence: Evidence, statements: Sequence[Statement], window: Window,
+               rivals: NDArray[np.float32]) -> list[Candidate]:
+    """The clauses that come nearest to a target, nearest first. `rivals` [clauses]: how near each comes to another claim."""
+    rows = slice(target.first, target.last)
+    near = evidence.nearness[:, rows]
+    nearest = near.max(axis=1)
+    shares = list[tuple[float, int, tuple[int, ...], float]]()
+    for i in (int(i) for i in np.argsort(-nearest)[: 2 * WANTED]):
+        missing = tuple(window.missing(clauses[i], target.forms))
+        share = 1.0 - len(missing) / len(target.forms) if target.forms else 1.0
+        shares.append((float(nearest[i]) - MISSING * (1.0 - share), i, missing, share))
+    out = list[Candidate]()
+    for _, i, missing, share in sorted(shares, key=lambda s: (-s[0], s[1]))[:WANTED]:
+        j = target.first + int(near[i].argmax())
+        order = order_recall([t.stem for t in statements[j].tokens if t.content], [t.stem for t in clauses[i].tokens if t.content])
+        number, differs = window.numbers(clauses[i], target.item.numbers) if target.item.numbers else (1.0, False)
+        features = (share, float(near[i].mean()), margin(float(nearest[i]), float(rivals[i])), margin(float(nearest[i]), float(evidence.wronged[i])), order)
+        plain = COS * (float(evidence.cosine[i, j]) - COS_0) + LEX * (float(evidence.lexical[i, j]) - LEX_0)
+        out.append(Candidate(i, j, features, float(nearest[i]), plain, missing, number, differs))
+    return out
+
+
+def logit(target: Target, candidate: Candidate, weights: Weights) -> float:
+    """The log odds that the clause says what the target says, in an answer against which nothing speaks."""
+    if isinstance(target.item, Misconception):
+        _, near, lead, _, _ = candidate.features
+        return weights.wrong_bias + weights.wrong[0] * near + weights.wrong[1] * lead - MISSING * (1.0 - candidate.terms)
+    if target.forms:
+        z = weights.claim_bias + sum(w * f for w, f in zip(weights.claim, candidate.features, strict=True))
+    else:  # nothing was fitted to claims without terms: they are held to plain nearness, by hand and more strictly
+        z = candidate.plain + PLAIN_BIAS
+    if target.item.numbers:
+        z += (0.5 if candidate.number == 1.0 else 0.0) - W_NUMBER * (1.0 - candidate.number)
+    return z
+
+
+def match(target: Target, clauses: Sequence[Clause], gates: Sequence[Gate], evidence: Evidence, statements: Sequence[Statement], window: Window,
+          rivals: NDArray[np.float32], weights: Weights, against_all: float = 0.0) -> Match:
+    """The best evidence for one target."""
     if not clauses:
         return Match(0.0, None)
     rows = slice(target.first, target.last)
-    raw = W_COS * (cosine[:, rows] - COS_0) + W_LEX * (lex[:, rows] - LEX_0)
-    per_clause = raw.max(axis=1)
-    best, denied = Match(0.0, None), list[tuple[float, Opposition, Clause]]()
-    for i in np.argsort(-per_clause)[:12]:
+    best, nearest, denied = Match(0.0, None), 0.0, list[tuple[float, float, Opposition, Clause]]()
+    for candidate in candidates(target, clauses, evidence, statements, window, rivals):
+        i, j = candidate.clause, candidate.statement
         clause = clauses[i]
-        j = int(raw[i].argmax())
-        missing = window.missing(clause, target.forms)
-        z = float(per_clause[i]) + BIAS
-        share = 1.0 - len(missing) / len(target.forms) if target.forms else 1.0
-        if target.forms:
-            z += W_TERM - W_MISS * (1.0 - share) * (1.5 if share == 0 else 1.0)
-        number, differ = window.numbers(clause, target.item.numbers) if target.item.numbers else (1.0, False)
-        z += (0.5 if target.item.numbers and number == 1.0 else 0.0) - W_NUMBER * (1.0 - number)
-        if rival is not None:
-            z -= max(0.0, 2.0 * float(rival[i] - per_clause[i])) + (4.0 if len(clause.stems) < 3 else 0.0)
-        score = gates[i].factor / (1.0 + math.exp(-z))
+        z = logit(target, candidate, weights)
+        alone = gates[i].factor / (1.0 + math.exp(-z))
+        score = gates[i].factor / (1.0 + math.exp(against_all - z)) if isinstance(target.item, Claim) else alone
         against = Opposition(0.0)
         if score > 0.2:
-            against = opposition(clause, raw[i], statements[rows])
-        if differ and number == 0.0:
+            against = opposition(clause, evidence.nearness[i, rows], statements[rows])
+        if candidate.differs and candidate.number == 0.0:
             against = Opposition(0.9, "gives another number")
         if against.strength >= DENIED:
-            denied.append((score, against, clause))
+            denied.append((candidate.near, score, against, clause))
             score *= 1.0 - against.strength
+            alone *= 1.0 - against.strength
         if score > best.score or best.clause is None:
-            best = Match(score, clause, float(cosine[i, target.first + j]), float(lex[i, target.first + j]), share, number,
-                         tuple(target.item.terms[g][0] for g in missing), gate=gates[i].why)
+            nearest = candidate.near
+            best = Match(score, clause, float(evidence.cosine[i, j]), float(evidence.lexical[i, j]), candidate.terms, candidate.number,
+                         tuple(target.item.terms[g][0] for g in candidate.missing), gate=gates[i].why, score_alone=alone)
     if denied:
-        score, against, clause = max(denied, key=lambda d: d[0])
-        if score > best.score + 0.05:
+        near, score, against, clause = max(denied, key=lambda d: d[0])
+        if score > best.score + 0.05 or (score >= CUT and near > nearest + CLEARLY):  # what is denied plainly is not met by a neighbour's words
             fields = {name: getattr(best, name) for name in Match.__slots__}
             best = Match(**(fields | {"denied": against, "denial": clause, "score": min(best.score, 1.0 - score)}))
     speaks = best.denial or (best.clause if best.score >= SPEAKS else None)

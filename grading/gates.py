@@ -20,7 +20,8 @@ _INJECTION = re.compile(
     r"|\b(?:award|assign|give|grade|score|mark|rate)\b.{0,30}\b(?:this|my|the)\b.{0,20}\b(?:answer|response|submission|answers)\b.{0,40}"
     r"\b(?:correct|full|maximum|perfect|highest|pass|L5|L6|L7|excellent|\d+)\b"
     r"|\b(?:dear|note to|attention|hey|as)\s+(?:the\s+|an?\s+)?(?:grader|marker|examiner|assessor|evaluator|reviewer|ai|llm|language model|judge)\b"
-    r"|\byou are (?:now |an? )?(?:a |an )?(?:helpful|lenient|generous|grader|grading|ai|language model|assistant)"
+    r"|\byou are (?:now |an? )?(?:a |an )?(?:lenient|generous|grader|grading)"
+    r"|(?<![\"“'‘])\byou are (?:now |an? )?(?:a |an )?(?:helpful|ai|language model|assistant)"  # quoted, it is somebody's system prompt
     r"|\b(?:system|developer|assistant)\s*(?:prompt|message)?\s*:\s|\[/?(?:inst|system)\]|<\|?(?:im_start|im_end|system|endoftext)"
     r"|\bthis (?:answer|response|submission) (?:is|meets|satisfies|fulfils|covers|deserves|should (?:get|receive|be))\b.{0,40}"
     r"\b(?:correct|perfect|all|every|full|complete|maximum|criteri|rubric|marks?|points?)\b"
@@ -151,7 +152,7 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
         inner = sum(1 for _ in _INNER_CAPITAL.finditer(sentence.text))
         orders.append((f + inner, j + inner))
     faults, judged = sum(f for f, _ in orders), sum(j for _, j in orders)
-    shuffled = judged >= 4 and faults >= 2 and faults / judged >= 0.15
+    shuffled = (judged >= 4 and faults >= 2 and faults / judged >= 0.15) or (judged >= 40 and faults / judged >= 0.10)  # prose of 40 has 2, seldom 3
     out = []
     for sentence, is_list, (f, j) in zip(sentences, lists, orders, strict=True):
         if is_list and (many or wordlist(sentence.tokens, strict=True)):

@@ -18,6 +18,7 @@ import yaml
 
 from grading.evaluate import DataError
 from grading.folders import Folder, read_folder
+from grading.fusion import Weights
 from grading.metrics import bootstrap, pearson, qwk, rmse, smd
 from grading.result import Score
 from grading.rubric import Criterion, Rubric
@@ -126,13 +127,13 @@ def scored(result: Score) -> dict[str, Mark]:
     return {c.id: Mark(c.points, met("claim", c.marks), met("misconception", c.marks)) for c in result.criteria}
 
 
-def report(questions: Sequence[MarkedQuestion]) -> dict[str, Any]:
-    """Agreement of the passes, and of the scorer with the adjudicated marks."""
+def report(questions: Sequence[MarkedQuestion], weights: Mapping[str, Weights] | None = None) -> dict[str, Any]:
+    """Agreement of the passes, and of the scorer with the adjudicated marks. `weights`: those for each question's folder name, instead of the shipped ones."""
     passes, ours, inside, review = list[_Pair](), list[_Pair](), list[bool](), 0
     for question in questions:
         rubric, name = question.folder.rubric, question.folder.path.name
         for answer in question.answers:
-            result = score(rubric, answer.text, question.folder.question)
+            result = score(rubric, answer.text, question.folder.question, weights=weights[name] if weights else None)
             passes.append(_Pair(name, answer.kind, rubric, answer.first, answer.second))
             ours.append(_Pair(name, answer.kind, rubric, answer.final, scored(result)))
             inside.append(ours[-1].level(answer.final) in (result.level_set or (result.level,)))

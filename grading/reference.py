@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from grading.alignment import order_recall, soft_recall, word_vectors
 from grading.draft import split_reference
 from grading.encoder import WIDTH, encoder
-from grading.evidence import COS_0, LEX_0, W_COS, W_LEX, Match, Statement, coherence, lexical, opposition, weigh
+from grading.evidence import Match, coherence, opposition, weigh
+from grading.fusion import COS, COS_0, LEX, LEX_0, Statement, lexical
 from grading.polarity import Opposition, pole_votes
 from grading.result import Question
 from grading.scorer import read_answer
 from grading.text import Clause, tokenise
 
-# Fused evidence of a statement: sentence evidence (COS, LEX of `grading.evidence`), words by meaning, words in order -> logit of its share of the marks.
+# Fused evidence of a statement: sentence evidence (COS, LEX of `grading.fusion`), words by meaning, words in order -> logit of its share of the marks.
 W_SENTENCE, W_WORDS, W_ORDER, SHIFT = 0.10, 3.0, 4.0, 2.4
 WORDS_0, ORDER_0 = 0.55, 0.40
 FAR, NEAR = 0.6, 0.75  # how near the answer comes to the subject at all: nothing below FAR, all of it from NEAR on
@@ -50,7 +51,7 @@ def _prepare(question: str, reference: str) -> _Reference:
     model = encoder()
     known = frozenset(t.stem for t in tokenise(question) if t.content)
     texts = split_reference(reference) or [reference.strip() or "-"]
-    made = tuple(Statement(0, text, tokens, weigh(model, tokens, known)) for text in texts for tokens in [tokenise(text)])
+    made = tuple(Statement(text, tokens, weigh(model, tokens, known)) for text in texts for tokens in [tokenise(text)])
     return _Reference(made, model.encode(texts), tuple(word_vectors(model, texts, [s.tokens for s in made])), model.encode([reference])[0])
 
 
@@ -113,7 +114,7 @@ def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np
     """(share of full marks, whether the answer turns the model answer round)."""
     cosine = encoder().encode([c.text for c in clauses]) @ reference.embeddings.T
     lex = lexical(clauses, reference.statements)
-    z = W_COS * (cosine - COS_0) + W_LEX * (lex - LEX_0)
+    z = COS * (cosine - COS_0) + LEX * (lex - LEX_0)
     best = (z - 9.0 * (1.0 - factors[:, None])).argmax(axis=0)
     credit, weights, soft, matches = [], [], [], []
     for j, (statement, vectors) in enumerate(zip(reference.statements, reference.vectors, strict=True)):

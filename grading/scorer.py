@@ -14,32 +14,42 @@ from grading import gates as g
 from grading.calibration import Calibration
 from grading.certainty import level_set, points_law
 from grading.encoder import Encoder, encoder
-from grading.evidence import COS_0, CUT, LEX_0, W_COS, W_LEX, Coherence, Match, Statement, Target, Window, coherence, lexical, match, targets, weigh
+from grading.evidence import CUT, SPEAKS, Coherence, Match, Target, Window, coherence, match, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
+from grading.fusion import COS, LEX, Statement, Weights, Words, away, by_meaning, doubt, lexical, shipped
+from grading.fusion import Evidence as Nearness
 from grading.lexicon import NEGATORS, poles
 from grading.polarity import negated
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, asserted
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, read, tokenise
 
-SCORER = "claims-1"
-WRONG_CUT = 0.65  # a misconception needs a little more than a claim: to deduct unjustly is the worse fault
+SCORER = "claims-2"
+WRONG_CUT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Statements:
-    """A rubric made ready: targets by criterion, statements and their embeddings."""
+class _Book:
+    """A rubric made ready beside its question: targets by criterion and id (a misconception's begins with "!", what a claim excludes is "!~" and its id)."""
 
-    claims: dict[tuple[str, str], Target]
-    texts: tuple[str, ...]
+    targets: dict[tuple[str, str], Target]
+    statements: tuple[Statement, ...]
     embeddings: NDArray[np.float32]
+    words: Words
+    is_claim: NDArray[np.bool_]  # [statements]
 
 
-@lru_cache(maxsize=256)
-def _statements(rubric_id: str, items: tuple[tuple[str, Claim | Misconception], ...]) -> _Statements:
+@lru_cache(maxsize=32)
+def _book(rubric_id: str, items: tuple[tuple[str, Claim | Misconception], ...], asked: str) -> _Book:
     made, texts = targets([item for _, item in items])
     keys = [(criterion, item.id if isinstance(item, Claim) else f"!{item.id}") for criterion, item in items]
-    return _Statements(dict(zip(keys, made, strict=True)), tuple(texts), encoder().encode(texts))
+    model = encoder()
+    known = frozenset(t.stem for t in tokenise(asked) if t.content)
+    statements = tuple(Statement(text, tokens, weigh(model, tokens, known)) for text in texts for tokens in [tokenise(text)])
+    is_claim = np.zeros(len(texts), bool)
+    for target in made:
+        is_claim[target.first : target.last] = isinstance(target.item, Claim)
+    return _Book(dict(zip(keys, made, strict=True)), statements, model.encode(texts), Words.of(model, statements), is_claim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +119,11 @@ def read_answer(text: str, question: Question | None, model: Encoder) -> _Readin
 
 
 def score(rubric: Rubric, answer: Answer | str, question: Question | str | None = None, *, run: Mapping[str, Any] | None = None,
-          calibration: Calibration | None = None) -> Score:
+          calibration: Calibration | None = None, weights: Weights | None = None) -> Score:
     """Mark an answer.
 
     `run` is the judged outcome of a coding question, `{"groups": {name: [earned, possible]}}`; criteria with `tests` take their points
-    from it. `calibration`: cuts and certainty from marks that people gave. The same input gives the same score.
+    from it. `calibration`: cuts and certainty from marks that people gave. `weights`: others than the shipped ones. The same input gives the same score.
 
     Raises RubricError for a rubric that is no rubric, never for an answer.
     """
@@ -125,7 +135,7 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
         return Score(0.0, rubric.max, "", (), "not_scored", (), reason=f"Not scored: {why}.", scorer=SCORER)
     prose = [c for c in rubric.criteria if c.claims or c.misconceptions]
     reading = read_answer(answer.text, question, encoder()) if prose else _Reading(read(""), [], [], ())
-    found = _match(rubric, prose, reading, question) if prose else {}
+    found = _match(rubric, prose, reading, question, weights or shipped()) if prose else {}
     whole = coherence(m for (_, name), m in found.items() if not name.startswith("!"))
     if whole.why:
         reading = replace(reading, flags=(*reading.flags, "contradictory"))
@@ -143,24 +153,63 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
     return _total(rubric, criteria, reading, whole, calibration)
 
 
-def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, question: Question) -> dict[tuple[str, str], Match]:
-    items = tuple((c.id, item) for c in criteria for item in (*c.claims, *c.misconceptions, *(_exclusion(c) for c in c.claims if c.contradictions)))
-    ready = _statements(rubric.id, items)
-    if reading.void or not reading.clauses:
-        return {key: Match(0.0, None) for key in ready.claims}
-    model = encoder()
-    known = frozenset(t.stem for t in tokenise(f"{question.title} {question.prompt}") if t.content)
-    statements = [Statement(0, text, tokens, weigh(model, tokens, known)) for text in ready.texts for tokens in [tokenise(text)]]
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """An answer's open clauses beside a rubric: all that the marks are made of."""
+
+    book: _Book
+    clauses: list[Clause]
+    gates: list[g.Gate]
+    nearness: Nearness
+    window: Window
+    doubt: float
+    away: float
+    worst: Clause | None  # what raises the doubt most
+
+    def rivals(self, target: Target) -> NDArray[np.float32]:
+        """[clauses]: how near each comes to a claim other than this."""
+        return self.nearness.rivals(slice(target.first, target.last), self.book.is_claim)
+
+
+def lay_beside(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, question: Question) -> Beside | None:
+    """None when the answer has nothing that can earn points."""
     open_ = [i for i, gate in enumerate(reading.gates) if gate.factor > 0]
+    if reading.void or not open_:
+        return None
+    items = tuple((c.id, item) for c in criteria for item in (*c.claims, *c.misconceptions, *(_exclusion(c) for c in c.claims if c.contradictions)))
+    book = _book(rubric.id, items, f"{question.title} {question.prompt}")
+    model = encoder()
     clauses, gates = [reading.clauses[i] for i in open_], [reading.gates[i] for i in open_]
-    if not clauses:
-        return {key: Match(0.0, None) for key in ready.claims}
-    cosine = model.encode([c.text for c in clauses]) @ ready.embeddings.T
-    lex, window = lexical(clauses, statements), Window(reading.document.sentences)
-    own = [i for target in ready.claims.values() if isinstance(target.item, Claim) for i in range(target.first, target.last)]
-    rival = (W_COS * (cosine[:, own] - COS_0) + W_LEX * (lex[:, own] - LEX_0)).max(axis=1) if own else np.full(len(clauses), -9.0, np.float32)
-    return {key: match(target, clauses, gates, cosine, lex, statements, window, None if isinstance(target.item, Claim) else rival)
-            for key, target in ready.claims.items()}
+    numbers = {sentence: row for row, sentence in enumerate(dict.fromkeys(c.sentence for c in clauses))}
+    whole = {s.sentence: s for s in reading.document.sentences}
+    soft = by_meaning(model, [whole[n] for n in numbers], book.words)
+    nearness = Nearness.of(model.encode([c.text for c in clauses]) @ book.embeddings.T, lexical(clauses, book.statements),
+                           soft[[numbers[c.sentence] for c in clauses]], np.array([gate.factor for gate in gates], np.float32), book.is_claim)
+    wrong = [target for target in book.targets.values() if isinstance(target.item, Misconception)]
+    said = [nearness.wrong(slice(target.first, target.last)) for target in wrong]
+    worst = clauses[int((2.0 * nearness.wronged - nearness.claimed).argmax())] if wrong else None
+    return Beside(book, clauses, gates, nearness, Window(reading.document.sentences), doubt(said), away(nearness.claimed[[c.whole for c in clauses]]), worst)
+
+
+def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, question: Question, weights: Weights) -> dict[tuple[str, str], Match]:
+    beside = lay_beside(rubric, criteria, reading, question)
+    if beside is None:
+        return {(c.id, name): Match(0.0, None) for c in criteria for name in (*(x.id for x in c.claims), *(f"!{x.id}" for x in c.misconceptions))}
+
+    against = weights.doubt * beside.doubt + weights.away * beside.away
+    why = "the answer as a whole is about something else"
+    if beside.worst is not None and weights.doubt * beside.doubt >= weights.away * beside.away:
+        why = f"it comes near, but much of the answer speaks against it, such as “{beside.worst.text}”"
+
+    def found(target: Target) -> Match:
+        m = match(target, beside.clauses, beside.gates, beside.nearness, beside.book.statements, beside.window, beside.rivals(target), weights, against)
+        return replace(m, doubted=why) if m.score < CUT <= m.score_alone else m
+
+    out = {key: found(target) for key, target in beside.book.targets.items() if not key[1].startswith("!~")}
+    for (criterion, name), target in beside.book.targets.items():  # what a claim excludes matters only where the claim is met
+        if name.startswith("!~") and out[criterion, name[2:]].score >= SPEAKS:
+            out[criterion, name] = found(target)
+    return out
 
 
 def _exclusion(claim: Claim) -> Misconception:
@@ -173,7 +222,8 @@ def _excluded(claim: Claim, m: Match, found: Mapping[tuple[str, str], Match], cr
     if claim.polarity == "deny" and m.clause is not None and not any(negated(m.clause.tokens, m.clause.text)):
         return "the answer speaks of it without denying it"
     against = found.get((criterion.id, f"!~{claim.id}"))
-    if against is not None and against.clause is not None and against.score >= WRONG_CUT and against.denial is None:
+    if (against is not None and against.clause is not None and against.score >= WRONG_CUT and against.denial is None
+            and COS * against.cosine + LEX * against.lexical >= COS * m.cosine + LEX * m.lexical):  # said at least as plainly as the claim
         return f"the answer says what excludes it: “{against.clause.text}”"
     return ""
 
@@ -199,6 +249,8 @@ def _why(claim: Claim | Misconception, m: Match, met: bool, reading: _Reading, w
         return "does not mention " + ", ".join(f"“{term}”" for term in m.missing)
     if m.numbers < 1.0:
         return "the number is missing"
+    if m.doubted:
+        return m.doubted
     if whole.factor < 1.0:
         return whole.why
     return "nothing in the answer says this clearly enough"

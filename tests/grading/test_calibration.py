@@ -116,10 +116,10 @@ def test_a_cut_follows_its_claim_and_a_score_names_its_calibration() -> None:
 
     claim = RUBRIC.criteria[0].claims[0]
     plain = score(RUBRIC, TRUE[0])
-    high = Calibration({claim_key(claim): 0.999}, ((0.0, 0.0), (1.0, 1.0)), None, 10)
+    high = Calibration({claim_key(claim): 0.9999}, ((0.0, 0.0), (1.0, 1.0)), None, 10)
     strict = score(RUBRIC, TRUE[0], calibration=high)
     assert plain.criteria[0].marks[0].met
     assert not strict.criteria[0].marks[0].met
-    assert (strict.criteria[0].marks[0].cut, strict.scorer) == (0.999, f"{plain.scorer}+{high.name}")
+    assert (strict.criteria[0].marks[0].cut, strict.scorer) == (0.9999, f"{plain.scorer}+{high.name}")
     assert Calibration.from_dict(high.to_dict()) == high
     assert claim_key(claim) != claim_key(replace(claim, text=claim.text + " Or so."))

@@ -1,0 +1,112 @@
+"""Fits the weights of `grading.fusion` to answers that were marked claim by claim, and measures them on questions that the fit did not see.
+
+A ridge-penalised logistic regression by Newton's method. Which of a claim's clauses is looked at depends on the weights, so that choice and fit take turns
+(as in multiple-instance learning, Andrews et al. 2002); a feature whose weight would be negative is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grading.encoder import encoder
+from grading.evidence import candidates
+from grading.fusion import FEATURES, Weights
+from grading.marked import MarkedAnswer, MarkedQuestion, report
+from grading.rubric import Misconception
+from grading.scorer import lay_beside, read_answer
+
+RIDGE = 10.0
+TURNS = 4
+FOREIGN = 0.1  # trust in a claim not being met by an answer to another question
+STEPS = (3, 7)  # which other questions lend their answers
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One claim or misconception beside one answer: `features` [candidates, 5], the answer's `doubt` and `away`, and whether the markers found it. `trust` is
+    less than 1 for answers to another question, of which nobody marked anything: of the same field, they say some things by the way."""
+
+    question: str
+    wrong: bool
+    features: Matrix
+    against: tuple[float, float]
+    met: bool
+    trust: float = 1.0
+
+
+def examples(question: MarkedQuestion, others: Sequence[MarkedQuestion] = ()) -> list[Example]:
+    """All claims and misconceptions of a question beside its answers that can earn anything, and beside every second answer to `others`, where none is met."""
+    out = list[Example]()
+    for answer in question.answers:
+        out += _beside(question, answer, None)
+    for other in others:
+        for answer in other.answers[::2]:
+            out += [row for row in _beside(question, answer, FOREIGN) if not row.wrong]
+    return out
+
+
+def _beside(question: MarkedQuestion, answer: MarkedAnswer, trust: float | None) -> Iterator[Example]:
+    rubric, asked = question.folder.rubric, question.folder.question
+    beside = lay_beside(rubric, rubric.criteria, read_answer(answer.text, asked, encoder()), asked)
+    if beside is None:
+        return
+    for (criterion, name), target in beside.book.targets.items():
+        if name.startswith("!~"):
+            continue  # nobody marked what a claim excludes
+        wrong = isinstance(target.item, Misconception)
+        found = candidates(target, beside.clauses, beside.nearness, beside.book.statements, beside.window, beside.rivals(target))
+        met = trust is None and target.item.id in (answer.final[criterion].misconceptions if wrong else answer.final[criterion].claims)
+        yield Example(question.folder.path.name, wrong, np.array([c.features for c in found]), (beside.doubt, beside.away), met, trust or 1.0)
+
+
+def logistic(x: Matrix, y: Matrix, trust: Matrix, ridge: float = RIDGE) -> Matrix:
+    """Weights of the standardised columns, told for the columns as they are, with the bias last; none but the bias is negative."""
+    kept = list(range(x.shape[1]))
+    while True:
+        part = x[:, kept]
+        mean, scale = part.mean(axis=0), part.std(axis=0) + 1e-9
+        a = np.c_[(part - mean) / scale, np.ones(len(x))]
+        w = np.zeros(a.shape[1])
+        penalty = np.diag([*[ridge] * len(kept), 1e-6])
+        for _ in range(25):
+            p = 1.0 / (1.0 + np.exp(-a @ w))
+            w -= np.linalg.solve((a * (trust * p * (1 - p))[:, None]).T @ a + penalty, a.T @ (trust * (p - y)) + penalty @ w)
+        told = w[:-1] / scale
+        if (told >= 0).all():
+            out = np.zeros(x.shape[1] + 1)
+            out[kept] = told
+            out[-1] = w[-1] - float((mean * told).sum())
+            return out
+        kept.pop(int(told.argmin()))
+
+
+def _fit(rows: Sequence[Example], columns: Sequence[int], against: bool) -> Matrix:
+    """Bias-last weights of these feature columns, and between them with `against` those of what is taken off."""
+    y, trust = np.array([row.met for row in rows], float), np.array([row.trust for row in rows])
+    off = -np.array([row.against for row in rows]) if against else np.zeros((len(rows), 0))
+    pick = [row.features[0] for row in rows]
+    for _ in range(TURNS):
+        w = logistic(np.c_[np.array([p[list(columns)] for p in pick]), off], y, trust)
+        pick = [row.features[int((row.features[:, list(columns)] @ w[: len(columns)]).argmax())] for row in rows]
+    return w
+
+
+def fit(rows: Sequence[Example]) -> Weights:
+    """The weights that fit these examples."""
+    claim = [round(float(w), 4) for w in _fit([row for row in rows if not row.wrong], range(len(FEATURES)), True)]
+    wrong = [round(float(w), 4) for w in _fit([row for row in rows if row.wrong], (FEATURES.index("nearness"), FEATURES.index("lead")), False)]
+    return Weights(tuple(claim[: len(FEATURES)]), claim[-1], claim[-3], claim[-2], (wrong[0], wrong[1]), wrong[2])
+
+
+def cross_validated(questions: Sequence[MarkedQuestion]) -> tuple[Weights, dict[str, Any]]:
+    """(the weights by all questions, the report in which each question is scored with the weights by the others)."""
+    others = [[questions[(i + step) % len(questions)] for step in STEPS] for i in range(len(questions))]
+    rows = [row for question, foreign in zip(questions, others, strict=True) for row in examples(question, foreign)]
+    held = {q.folder.path.name: fit([row for row in rows if row.question != q.folder.path.name]) for q in questions}
+    return fit(rows), report(questions, held)

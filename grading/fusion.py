@@ -1,0 +1,173 @@
+"""From what is measured of a clause to the chance that it states a claim: evidence of three channels, its rivals, and fitted weights.
+
+For each clause and each way to say something there is one figure of nearness: meaning (cosine of sentence embeddings), words (weighted recall) and words
+by meaning (recall of BERTScore, Zhang et al. 2020). A claim is judged by five features of its best clauses, by how much the answer as a whole says what
+the rubric calls wrong (`doubt`), and by how far it is from the rubric's subject (`away`). The weights are those of a logistic regression on the
+repository's own marked answers (`python -m grading fit`, `weights.json`). None is negative, and the last two are taken off, so that more evidence never
+counts against a claim.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grading.alignment import word_vectors
+from grading.encoder import WIDTH, Encoder
+from grading.text import Clause, Token
+
+Array = NDArray[np.float32]
+FEATURES = ("terms", "nearness", "lead", "right", "order")
+COS_0, LEX_0, SOFT_0 = 0.58, 0.40, 0.60  # what two sentences of one subject have in common anyway
+COS, LEX, SOFT = 9.0, 4.0, 8.0
+SHUT = 6.0  # nearness that a closed gate takes away
+CAP = 5.0  # a margin beyond this says no more
+DOUBT_0 = 2.0  # nearness, and lead over the claims, from which on a wrong statement counts as said
+NO_RIVAL = -9.0
+NEAR, ENOUGH = -1.0, 4.0  # sentences count for the subject by how much nearer than NEAR they come to a claim; an answer needs ENOUGH of that in all
+FILE = Path(__file__).with_name("weights.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What counts how much: for a claim `claim` (in the order of FEATURES), `claim_bias`, and taken off the `doubt` and how far `away` the answer is; for a
+    misconception `wrong` (nearness, lead) and `wrong_bias`."""
+
+    claim: tuple[float, ...]
+    claim_bias: float
+    doubt: float
+    away: float
+    wrong: tuple[float, float]
+    wrong_bias: float
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Weights:
+        return cls(tuple(float(data["claim"][name]) for name in FEATURES), float(data["claim_bias"]), float(data["doubt"]), float(data["away"]),
+                   (float(data["wrong"]["nearness"]), float(data["wrong"]["lead"])), float(data["wrong_bias"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"claim": dict(zip(FEATURES, self.claim, strict=True)), "claim_bias": self.claim_bias, "doubt": self.doubt, "away": self.away,
+                "wrong": {"nearness": self.wrong[0], "lead": self.wrong[1]}, "wrong_bias": self.wrong_bias}
+
+
+@cache
+def shipped() -> Weights:
+    """The weights in `weights.json`."""
+    return Weights.from_dict(json.loads(FILE.read_text("utf-8")))
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One way to say a claim or a misconception."""
+
+    text: str
+    tokens: tuple[Token, ...]
+    weights: dict[str, float]  # content stem -> weight
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The content words of many statements, end to end: `vectors` [words, 384], `weights` [words], where each statement `starts`, and its `totals`."""
+
+    vectors: Array
+    weights: Array
+    starts: NDArray[np.int64]
+    totals: Array
+
+    @classmethod
+    def of(cls, encoder: Encoder, statements: Sequence[Statement]) -> Words:
+        vectors, weights, starts = list[Array](), list[float](), list[int]()
+        for statement, rows in zip(statements, word_vectors(encoder, [s.text for s in statements], [s.tokens for s in statements]), strict=True):
+            kept = [i for i, token in enumerate(statement.tokens) if statement.weights.get(token.stem)]
+            starts.append(len(weights))
+            vectors.append(rows[kept] if kept else np.zeros((1, WIDTH), np.float32))
+            weights += [statement.weights[statement.tokens[i].stem] for i in kept] or [1e-6]
+        told = np.array(weights, np.float32)
+        begins = np.array(starts, np.int64)
+        return cls(np.concatenate(vectors) if vectors else np.zeros((0, WIDTH), np.float32), told, begins,
+                   np.add.reduceat(told, begins) if len(begins) else told)
+
+
+def lexical(clauses: Sequence[Clause], statements: Sequence[Statement]) -> Array:
+    """[clauses, statements]: weighted share of the statement's content words that the clause has."""
+    vocabulary: dict[str, int] = {}
+    for s in statements:
+        for word in s.weights:
+            vocabulary.setdefault(word, len(vocabulary))
+    have = np.zeros((len(clauses), len(vocabulary)), np.float32)
+    for i, clause in enumerate(clauses):
+        for word in clause.stems:
+            if word in vocabulary:
+                have[i, vocabulary[word]] = 1.0
+    need = np.zeros((len(vocabulary), len(statements)), np.float32)
+    for j, s in enumerate(statements):
+        total = sum(s.weights.values()) or 1.0
+        for word, weight in s.weights.items():
+            need[vocabulary[word], j] = weight / total
+    out: Array = have @ need
+    return out
+
+
+def by_meaning(encoder: Encoder, sentences: Sequence[Clause], words: Words) -> Array:
+    """[sentences, statements]: weighted mean, over a statement's content words, of their greatest cosine with a content word of the sentence."""
+    if not len(words.starts):
+        return np.zeros((len(sentences), 0), np.float32)
+    best = np.zeros((len(sentences), len(words.weights)), np.float32)
+    for i, (sentence, rows) in enumerate(zip(sentences, word_vectors(encoder, [s.text for s in sentences], [s.tokens for s in sentences]), strict=True)):
+        kept = [k for k, token in enumerate(sentence.tokens) if token.content]
+        if kept:
+            best[i] = (words.vectors @ rows[kept].T).max(axis=1)
+    out: Array = (np.add.reduceat(best * words.weights, words.starts, axis=1) / words.totals).astype(np.float32)
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """An answer beside a rubric. `nearness`, `cosine`, `lexical`: [clauses, statements]; `claimed`, `wronged`: [clauses], how near each comes to any claim and
+    to anything wrong."""
+
+    nearness: Array
+    cosine: Array
+    lexical: Array
+    claimed: Array
+    wronged: Array
+
+    @classmethod
+    def of(cls, cosine: Array, lex: Array, soft: Array, factors: Array, is_claim: NDArray[np.bool_]) -> Evidence:
+        """`soft` has a row for each clause (that of its sentence); `factors` [clauses] are those of the gates; `is_claim`: [statements]."""
+        near = COS * (cosine - COS_0) + LEX * (lex - LEX_0) + SOFT * (soft - SOFT_0) - SHUT * (1.0 - factors[:, None])
+        nothing = np.full(len(cosine), NO_RIVAL, np.float32)
+        return cls(near, cosine, lex, near[:, is_claim].max(axis=1) if is_claim.any() else nothing,
+                   near[:, ~is_claim].max(axis=1) if not is_claim.all() else nothing)
+
+    def rivals(self, rows: slice, is_claim: NDArray[np.bool_]) -> Array:
+        """[clauses]: how near each clause comes to a claim other than the one in `rows`."""
+        others = is_claim.copy()
+        others[rows] = False
+        return self.nearness[:, others].max(axis=1) if others.any() else np.full(len(self.nearness), NO_RIVAL, np.float32)
+
+    def wrong(self, rows: slice) -> float:
+        """How plainly the answer says the wrong thing in `rows`: the greatest sum of its nearness and its lead over the claims."""
+        near = self.nearness[:, rows].max(axis=1)
+        return float((2.0 * near - self.claimed).max())
+
+
+def doubt(wrong: Sequence[float]) -> float:
+    """How many of the things that the rubric calls wrong an answer seems to say. What it says rightly lies nearer to a claim, and adds nothing."""
+    return float((1.0 / (1.0 + np.exp(DOUBT_0 - np.clip(np.array(wrong, float), -30.0, 30.0)))).sum())
+
+
+def away(claimed: Array) -> float:
+    """0 to 4: what an answer lacks to be about the rubric's subject at all. `claimed`: [sentences], how near each comes to any claim. Filler adds nothing."""
+    return max(0.0, ENOUGH - float(np.maximum(0.0, claimed - NEAR).sum()))
+
+
+def margin(value: float, rival: float) -> float:
+    return min(CAP, max(-CAP, value - rival))
