@@ -97,10 +97,9 @@ def _attack(args: argparse.Namespace) -> int:
 
 
 def _marked(args: argparse.Namespace) -> int:
-    from grading.marked import read, report, table
+    from grading.marked import read_all, report, table
 
-    files = sorted(Path(args.folder).glob("*.yaml"))
-    found = report([read(path, Path(args.bank)) for path in files])
+    found = report(read_all(Path(args.folder), Path(args.bank)))
     print(json.dumps(found) if args.json else table(found))
     return 0
 
@@ -108,9 +107,9 @@ def _marked(args: argparse.Namespace) -> int:
 def _fit(args: argparse.Namespace) -> int:
     from grading.fit import cross_validated
     from grading.fusion import FILE
-    from grading.marked import read, table
+    from grading.marked import read_all, table
 
-    weights, found = cross_validated([read(path, Path(args.bank)) for path in sorted(Path(args.folder).glob("*.yaml"))])
+    weights, found = cross_validated(read_all(Path(args.folder), Path(args.bank)))
     print(json.dumps(weights.to_dict(), indent=1))
     print("\neach question with the weights that the others give:\n" + table(found))
     if args.write:

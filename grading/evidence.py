@@ -26,7 +26,6 @@ from grading.units import Found, find_quantities
 
 CUT = 0.5
 WANTED, MISSING, W_NUMBER = 4, 3.2, 3.0  # clauses looked at closely; nearness that all terms are worth in choosing them; logits of the numbers
-LONGEST_FORM = 6  # words
 FAR = 3.0  # nearness behind the nearest statement from which on another has no say in whether a clause denies the claim
 PLAIN_BIAS = -0.6
 CLEARLY = 0.5  # nearness by which a denial has to come nearer than what else meets the claim
@@ -106,18 +105,15 @@ def has_form(stems: Sequence[str], squeezed: str, form: tuple[str, ...]) -> bool
         n > 1 and "".join(form) in stems)
 
 
-def _runs(stems: Sequence[str]) -> frozenset[tuple[str, ...]]:
-    return frozenset(tuple(stems[i : i + n]) for n in range(1, LONGEST_FORM + 1) for i in range(len(stems) - n + 1))
-
-
 class Window:
     """A clause with its neighbours, for the terms that may stand next to it."""
 
     def __init__(self, sentences: Sequence[Clause]) -> None:
         self.sentences = sentences
-        self._runs = [_runs([stem(t.text) for t in s.tokens]) for s in sentences]
+        self._stems = [[stem(t.text) for t in s.tokens] for s in sentences]
         self._squeezed = [re.sub(r"\s", "", s.text.lower()) for s in sentences]
         self._numbers: dict[str, list[Found]] = {}
+        self._held: dict[tuple[int, tuple[str, ...]], bool] = {}
 
     def missing(self, clause: Clause, groups: tuple[tuple[tuple[str, ...], ...], ...]) -> list[int]:
         """Term groups of which no form stands in the clause's sentence or a neighbour."""
@@ -126,10 +122,10 @@ class Window:
                 if not any(self._holds(i, form) for i in near for form in forms)]
 
     def _holds(self, sentence: int, form: tuple[str, ...]) -> bool:
-        """`has_form`, looked up."""
-        if form[0].startswith("\0"):
-            return form[0][1:] in self._squeezed[sentence]
-        return form in self._runs[sentence] or (len(form) > 1 and ("".join(form),) in self._runs[sentence])
+        key = sentence, form  # the clauses of a claim share sentences
+        if key not in self._held:
+            self._held[key] = has_form(self._stems[sentence], self._squeezed[sentence], form)
+        return self._held[key]
 
     def numbers(self, clause: Clause, wanted: Sequence[Number]) -> tuple[float, bool]:
         """(share of the wanted numbers that stand near, whether another value of the same kind stands in their place)."""

@@ -54,6 +54,14 @@ class MarkedQuestion:
     answers: tuple[MarkedAnswer, ...]
 
 
+def read_all(folder: Path, bank: Path) -> list[MarkedQuestion]:
+    """Every file of a folder. Raises DataError when it holds none, or for the first bad one."""
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise DataError(f"{folder}: no marked answers")
+    return [read(path, bank) for path in paths]
+
+
 def read(path: Path, bank: Path) -> MarkedQuestion:
     """One file, checked against the rubric that the bank has today.
 
@@ -152,10 +160,11 @@ def report(questions: Sequence[MarkedQuestion], weights: Mapping[str, Weights] |
 def _compare(pairs: Sequence[_Pair]) -> dict[str, Any]:
     names = [p.question for p in pairs]
     scale = max(p.rubric.max for p in pairs)
-    a, b = (np.array([p.total(marks) / p.rubric.max for p, marks in zip(pairs, side, strict=True)]) for side in (
-        [p.true for p in pairs], [p.other for p in pairs]))
+    a = np.array([p.total(p.true) / p.rubric.max for p in pairs])
+    b = np.array([p.total(p.other) / p.rubric.max for p in pairs])
     rows = [(p.rubric.criterion(id), p.true[id], p.other[id]) for p in pairs for id in p.true]
-    x, y = (np.array([mark.points / c.points for c, mark in ((r[0], r[k]) for r in rows)]) for k in (1, 2))
+    x = np.array([true.points / c.points for c, true, _ in rows])
+    y = np.array([other.points / c.points for c, _, other in rows])
     steps = int(max(c.points for c, _, _ in rows))
     levels = Counter((p.level(p.true), p.level(p.other)) for p in pairs)
     return {

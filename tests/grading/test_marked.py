@@ -9,7 +9,7 @@ import yaml
 
 from grading import marked
 from grading.evaluate import DataError
-from grading.marked import Mark, read, report, table
+from grading.marked import Mark, read, read_all, report, table
 
 BANK = Path("interviews/bank/packs")
 SHIPPED = sorted(Path("interviews/bank/marked").glob("*.yaml"))
@@ -77,6 +77,11 @@ def test_a_bad_file_is_refused_by_name(bank: Path, spoil: Any, complaint: str) -
     spoil(data)
     with pytest.raises(DataError, match=complaint):
         read(write(bank, data), bank)
+
+
+def test_a_folder_without_marked_answers_is_told_so(bank: Path) -> None:
+    with pytest.raises(DataError, match="no marked answers"):
+        read_all(bank, bank)
 
 
 def test_what_both_passes_say_is_final_and_the_rest_is_adjudicated(bank: Path) -> None:
