@@ -117,6 +117,15 @@ def _fit(args: argparse.Namespace) -> int:
     return 0
 
 
+def _statements(args: argparse.Namespace) -> int:
+    from grading.statements import measure, read_all, table
+
+    open_, held = read_all(Path(args.folder))
+    found = measure(open_ if args.open else held)
+    print(json.dumps(found) if args.json else table(found))
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -154,6 +163,11 @@ def main(argv: list[str] | None = None) -> int:
     fitted.add_argument("--bank", default="interviews/bank/packs")
     fitted.add_argument("--write", action="store_true", help="keep the weights for the scorer")
     fitted.set_defaults(do=_fit)
+    stated = commands.add_parser("statements", help="how well signs of a contradiction tell right sentences from wrong ones, on the held-out statements")
+    stated.add_argument("folder", nargs="?", default=str(Path(__file__).with_name("data") / "statements"))
+    stated.add_argument("--open", action="store_true", help="on the others, which the rules were written with")
+    stated.add_argument("--json", action="store_true")
+    stated.set_defaults(do=_statements)
     args = parser.parse_args(argv)
     try:
         return int(args.do(args))

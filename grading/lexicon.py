@@ -84,6 +84,11 @@ greedy | sampled
 stateless | stateful
 eager | lazy
 strong stronger | weak weaker
+hot hotter warm warmer | cold colder cool cooler
+deep deeper | shallow shallower
+near nearer closer | far farther further
+old older oldest | new newer newest
+wide wider | narrow narrower
 left | right
 horizontal horizontally | vertical vertically
 public | private

@@ -1,7 +1,9 @@
 """Does a clause say what a statement says, or its opposite?
 
-Four signs of a contradiction, each explained in words: a negation that one side has and the other hasn't; a word whose opposite stands in
-its place; two pairs of opposites joined crosswise; the two sides of a directed relation swapped. Numbers are compared in `numbers_differ`.
+Signs of a contradiction, each explained in words: a negation that one side has and the other hasn't; a word whose opposite stands in its place; two pairs
+of opposites joined crosswise; the two sides of a directed relation, of a contrast or of cause and effect exchanged. Two signs may take each other
+back ("less at large sizes" is "more at small ones"). `python -m grading statements` measures how often they speak up rightly. Numbers are compared in
+`same_number`.
 """
 
 from __future__ import annotations
@@ -15,13 +17,18 @@ from grading.lexicon import AUXILIARIES, LOOSE, NEGATORS, NOT_NEGATING, poles
 from grading.text import Token
 from grading.units import Found, UnitError, quantity, registry
 
+EVEN = 0.5  # what a denial counts where a second one may take it back
+_TURNING = frozenset(["otherwise", "instead", "unless", "only", "less", "fewer", "except", "nobody", "nowhere", "lack", "lacks", "lacking", "missing",
+                      "rather"])
 SCOPE = 6  # content words that a negator reaches
 _STOPS = frozenset(["but", "because", "whereas", "while", "although", "though", "since", "so", "if", "when", "unless", "which", "that"])
 _NEGATES_TO = frozenset(["fails", "fail", "failed", "failing", "unable", "refuse", "refuses"])  # only before "to"
 _CONTRAST = {("rather", "than"): 2, ("instead", "of"): 2, ("as", "opposed"): 2}  # "rather than X": X is denied
 _WHOLE = re.compile(r"\b(?:it(?:'s| is| was) (?:not|never) (?:true|correct|right|the case|so)|it(?:'s| is| was) (?:false|wrong|incorrect|untrue)|"
                     r"(?:is|are) (?:false|wrong|incorrect|untrue)\s*[:,]|it is a (?:myth|mistake|misconception)|contrary to)\b|\bno,", re.I)
-_DIRECTED = frozenset(["than", "before", "after", "to", "into", "from", "over", "by", "onto", "via", "precedes", "follows", "exceeds"])
+_DIRECTED = frozenset(["than", "before", "after", "to", "into", "from", "over", "onto", "via", "precedes", "follows", "exceeds"])
+_CONTRASTING = frozenset(["while", "whereas", "unlike", "but"])  # what stands on one side of them belongs together
+_CAUSAL = frozenset(["because", "since"])
 _TURNED = {"before": "after", "after": "before", "from": "to", "to": "from", "into": "from"}
 
 
@@ -81,10 +88,16 @@ def oppose(clause: Sequence[Token], clause_text: str, statement: Sequence[Token]
         return Opposition(0.0)
     cover = min(1.0, sum(weights.get(w, 0.0) for w in shared) / (0.5 * sum(weights.values()) or 1.0))
     best = max((_parity(clause, clause_text, statement, statement_text, shared, weights),
-                _antonym(mine, theirs, shared),
+                _antonym(clause, clause_text, statement, shared),
                 _other_pole(clause, clause_text, statement, statement_text),
-                _crossed(clause, statement), _swapped(clause, statement, shared)), key=lambda o: o.strength)
+                _crossed(clause, statement), _swapped(clause, statement, shared),
+                _exchanged(clause, clause_text, statement, statement_text)), key=lambda o: o.strength)
     return Opposition(best.strength * cover, best.why)
+
+
+def denies(tokens: Sequence[Token], text: str) -> bool:
+    """Whether a sentence as a whole is a denial: an auxiliary with "not", or "it is not true that"."""
+    return bool(_denied_verbs(tokens)) or bool(_WHOLE.search(text))
 
 
 def pole_votes(clause: Sequence[Token], statements: Sequence[Sequence[Token]]) -> tuple[int, int]:
@@ -122,18 +135,35 @@ def _parity(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str, sh
     hit = sum((weights.get(w, 0.1) + 0.2) * abs(left.get(w, 0.0) - right.get(w, 0.0)) for w in shared)
     if not hit:
         return Opposition(0.0)
+    even = EVEN if (_turns(a) - _turns(b)) % 2 == 0 or _denies_the_opposite(a, a_text, b) else 1.0
     flat = {head for head in _denied_verbs(a) & shared if left.get(head, 0.0) >= 0.5 > right.get(head, 0.0)}
     if flat:  # "is not allocated" denies the statement that says "allocated", however much else they share
-        return Opposition(0.85, "says the opposite (negation)")
+        return Opposition(0.85 * even, "says the opposite (negation)")
     share = hit / sum(weights.get(w, 0.1) + 0.2 for w in shared)
-    return Opposition(min(1.0, 1.3 * share), "says the opposite (negation)")
+    return Opposition(min(1.0, 1.3 * share) * even, "says the opposite (negation)")
 
 
-def _antonym(mine: Sequence[Token], theirs: Sequence[Token], shared: set[str]) -> Opposition:
-    """A word of the statement that the clause lacks, while its opposite, which the statement lacks, stands in the clause."""
-    have = {place: t for t in mine if t.stem not in shared for place in poles(t.text, t.stem)}
+def _turns(tokens: Sequence[Token]) -> int:
+    """How many words of a text turn its sense round. Where two texts differ by an even number, one may well say the other: "without a belt it doesn't run"."""
+    return sum(t.text in NEGATORS or t.text in _TURNING for t in tokens)
+
+
+def _denies_the_opposite(a: Sequence[Token], a_text: str, b: Sequence[Token]) -> bool:
+    """Whether what `a` denies is the opposite of what `b` says: "does not take quadratic time", where it takes linear."""
+    said = {place for t in b if t.content for place in poles(t.text, t.stem)}
+    refused = {place for t, n in zip(a, negated(a, a_text), strict=True) if n % 2 >= 0.5 and t.content for place in poles(t.text, t.stem)}
+    return any((axis, -pole) in said and (axis, pole) not in said for axis, pole in refused)
+
+
+def _antonym(clause: Sequence[Token], clause_text: str, statement: Sequence[Token], shared: set[str]) -> Opposition:
+    """A word of the statement that the clause lacks, while its opposite, which the statement lacks, stands in the clause and is not denied there."""
+    theirs = [t for t in statement if t.content and t.text not in NEGATORS]
+    reach = negated(clause, clause_text)
+    mine = [(t, n % 2 >= 0.5) for t, n in zip(clause, reach, strict=True) if t.content and t.text not in NEGATORS]
+    have = {place: t for t, refused in mine if t.stem not in shared and not refused for place in poles(t.text, t.stem)}
     own = {place for t in theirs for place in poles(t.text, t.stem)}
-    both = {place for t in mine for place in poles(t.text, t.stem)}
+    both = {place for t, _ in mine for place in poles(t.text, t.stem)}
+    flipped = dict[str, tuple[float, str]]()
     for token in theirs:
         if token.stem in shared:
             continue
@@ -141,8 +171,23 @@ def _antonym(mine: Sequence[Token], theirs: Sequence[Token], shared: set[str]) -
             other = (axis, -pole)
             if other in have and other not in own and (axis, pole) not in both:
                 loose = token.text in LOOSE or have[other].text in LOOSE
-                return Opposition(0.5 if loose else 0.9, f"says “{have[other].text}” where “{token.text}” is right")
-    return Opposition(0.0)
+                flipped.setdefault(token.text, (0.5 if loose else 0.9, f"says “{have[other].text}” where “{token.text}” is right"))
+    if not flipped:
+        return Opposition(0.0)
+    strength, why = max(flipped.values())
+    even = len(flipped) % 2 == 0 or _turned_about(clause, statement, shared)  # "more at small sizes" is "less at large ones"
+    return Opposition(strength * (EVEN if even else 1.0), why)
+
+
+def _turned_about(a: Sequence[Token], b: Sequence[Token], shared: set[str]) -> bool:
+    """Whether what two texts compare stands on the other side of "than"."""
+    def sides(tokens: Sequence[Token]) -> tuple[set[str], set[str]]:
+        place = next((i for i, t in enumerate(tokens) if t.text == "than"), len(tokens))
+        left, right = ({t.stem for t in part if t.stem in shared} for part in (tokens[:place], tokens[place:]))
+        return left - right, right - left
+
+    (left, right), (left2, right2) = sides(a), sides(b)
+    return bool(left & right2 and right & left2)
 
 
 def _other_pole(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str) -> Opposition:
@@ -189,7 +234,12 @@ def _swapped(a: Sequence[Token], b: Sequence[Token], shared: set[str]) -> Opposi
                     out.append((token.text, set(left), set(right)))
         return out
 
+    words_a, words_b = {t.text for t in a}, {t.text for t in b}
     for word, left, right in sides(a):
+        if word in ("before", "after") and ({"before", "after"} <= words_a or {"before", "after"} <= words_b):
+            continue  # "before, not after"; "before the transfer and after it"
+        if word == "than" and pole_votes(a, [b])[0]:
+            continue  # "fewer predators than prey" is "more prey than predators"
         for other, left2, right2 in sides(b):
             turned = _TURNED.get(word) == other
             if word != other and not turned:
@@ -231,3 +281,53 @@ def _kind(unit: Any) -> tuple[tuple[str, float], ...]:
 
 def _base(value: float, unit: Any) -> float:
     return float(registry().Quantity(value, unit).to_base_units().magnitude)
+
+
+def _exchanged(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str) -> Opposition:
+    """Two halves joined by a contrast, whose subjects changed places ("a stack ... oldest, a queue ... newest"); or effect and cause that did.
+
+    Only words that stand once on each side count. In a mere change of order all of them change sides, in a repetition none; where some do
+    and some don't, the halves have exchanged a part.
+    """
+    left, right = _halves(a, a_text, _CONTRASTING), _halves(b, b_text, _CONTRASTING)
+    for one in left:
+        for other in right:
+            straight = [len(x & y) for x, y in zip(one, other, strict=True)]
+            cross = [len(x & y) for x, y in zip(one, reversed(other), strict=True)]
+            if min(*straight, *cross) >= 1:
+                return Opposition(0.85, "joins the right words the wrong way round")
+    for effect, cause in _causes(a, a_text):
+        for effect2, cause2 in _causes(b, b_text):
+            if not effect & effect2 and not cause & cause2 and len(effect & cause2) >= 2 and len(cause & effect2) >= 2:
+                return Opposition(0.85, "takes the effect for the cause")
+    return Opposition(0.0)
+
+
+def _halves(tokens: Sequence[Token], text: str, joints: Set[str]) -> list[tuple[set[str], set[str]]]:
+    """For each joint the stems that stand on one side of it alone, left and right."""
+    out = []
+    for i, token in enumerate(tokens):
+        if i and token.text in joints and i + 1 < len(tokens):
+            left, right = ({t.stem for t in part if t.content} for part in (tokens[:i], tokens[i + 1 :]))
+            if left - right and right - left:
+                out.append((left - right, right - left))
+        elif i and ";" in text[tokens[i - 1].end : token.start]:
+            left, right = ({t.stem for t in part if t.content} for part in (tokens[:i], tokens[i:]))
+            out.append((left - right, right - left))
+    return out
+
+
+def _causes(tokens: Sequence[Token], text: str) -> list[tuple[set[str], set[str]]]:
+    """(words of the effect, words of the cause) of each "because"; one at the start ends at the comma."""
+    out = []
+    for i, token in enumerate(tokens):
+        if token.text not in _CAUSAL:
+            continue
+        if i:
+            effect, cause = tokens[:i], tokens[i + 1 :]
+        else:
+            comma = next((k for k in range(1, len(tokens)) if "," in text[tokens[k - 1].end : tokens[k].start]), 0)
+            effect, cause = tokens[comma:], tokens[1:comma]
+        left, right = ({t.stem for t in part if t.content} for part in (effect, cause))
+        out.append((left - right, right - left))
+    return out

@@ -1,0 +1,89 @@
+"""Signs of a contradiction, rule by rule and on statements that no rule was written with; and the files that hold these."""
+
+from pathlib import Path
+
+import pytest
+
+from grading.encoder import encoder
+from grading.evidence import DENIED, weigh
+from grading.polarity import denies, oppose
+from grading.statements import StatementError, measure, read_all, read_file
+from grading.text import tokenise
+
+ITEM = """= A stack removes the newest element first.
++ LIFO order
+* The newest element is removed first by a stack.
+- A stack removes the oldest element first.
+! first come, first served
+/ A stack removes elements one at a time.
+~ A stack can be built on an array.
+"""
+
+
+def opposed(statement: str, line: str) -> bool:
+    tokens = tokenise(statement)
+    return oppose(tokenise(line), line, tokens, statement, weigh(encoder(), tokens, frozenset())).strength >= DENIED
+
+
+STACK = "A stack removes the newest element first, while a queue removes the oldest element first."
+WINDOW = "The window broke because the ball hit the glass."
+
+
+@pytest.mark.parametrize(("statement", "right", "wrong"), [
+    (STACK, "A queue removes the oldest element first, whereas a stack removes the newest one first.",
+     "A queue removes the newest element first, while a stack removes the oldest element first."),
+    (WINDOW, "Because the ball hit the glass, the window broke.", "The ball hit the glass because the window broke."),
+    ("Drafting gains less under high load.", "Drafting gains more under low load.", "Drafting gains more under high load."),
+    ("The motor stops without its belt.", "With no belt the motor stops.", "The motor does not stop without its belt."),
+    ("Insertion sort takes linear time on sorted input.", "Insertion sort does not take quadratic time on sorted input.",
+     "Insertion sort takes quadratic time on sorted input."),
+    ("The handshake happens before any data is sent.", "The handshake happens before, not after, any data is sent.",
+     "The handshake happens after any data is sent."),
+    ("There are fewer predators than plant eaters.", "There are more plant eaters than predators.", "There are more predators than plant eaters."),
+])  # fmt: skip
+def test_what_turns_a_statement_round_is_told_from_what_says_it_otherwise(statement: str, right: str, wrong: str) -> None:
+    assert not opposed(statement, statement)
+    assert not opposed(statement, right)
+    assert opposed(statement, wrong)
+
+
+@pytest.mark.parametrize(("text", "denial"), [
+    ("The cache is not divided into blocks.", True), ("It is not true that blocks are shared.", True), ("Blocks don't move.", True),
+    ("Not only blocks are shared.", False), ("The cache is divided into blocks.", False), ("Blocks move without a copy.", False),
+])  # fmt: skip
+def test_a_denial_is_known_by_its_verb(text: str, denial: bool) -> None:
+    assert denies(tokenise(text), text) is denial
+
+
+def test_on_statements_held_out_the_signs_speak_up_against_wrong_lines_more_than_against_right_ones() -> None:
+    report = measure(read_all()[1])
+    share = {kind: row["opposed"] for kind, row in report["kinds"].items()}
+    assert max(share["+"], share["*"]) < 0.10
+    assert share["-"] > 1.6 * max(share["+"], share["*"])
+    assert report["auc"]["other words right, same words wrong"] < 0.5  # the lines are made so that nearness misleads
+
+
+def test_the_material_is_whole_and_no_line_stands_on_both_sides_of_an_item() -> None:
+    open_, held = read_all()
+    assert (len(open_), len(held)) == (791, 87)
+    assert not {item.statement for item in open_} & {item.statement for item in held}
+    for item in (*open_, *held):
+        says, wrong = ({text for kind in kinds for text in item.lines[kind]} for kinds in ("+*", "-!"))
+        assert not says & wrong
+        assert item.statement not in wrong
+
+
+@pytest.mark.parametrize(("text", "fault"), [
+    ("+ a line without its statement\n", ":1:"), (ITEM + "? what is this\n", ":8:"), (ITEM + "-\n", ":8:"),
+    (ITEM.replace("~ A stack can be built on an array.\n", ""), "begins with ~"),
+])  # fmt: skip
+def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "bad.txt").write_text(text)
+    with pytest.raises(StatementError, match=r"bad\.txt") as raised:
+        read_file(tmp_path / "bad.txt")
+    assert fault in str(raised.value)
+
+
+def test_a_folder_without_statements_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StatementError, match="lacks statements"):
+        read_all(tmp_path)
