@@ -82,7 +82,7 @@ def header(path: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
-    lab = dataclasses.replace(labs.read(TOYS / "counter"), limits=Limits(test_s=2, call_s=1, load_s=2, output_kb=64))
+    lab = dataclasses.replace(labs.read(TOYS / "counter"), limits=Limits(test_s=4, call_s=2, load_s=4, output_kb=64))
     with pytest.MonkeyPatch.context() as patch, Pool(size=2, driver=default()) as pool:
         patch.setattr(labs, "load", lambda slug: lab)
         pool.wait(1)
