@@ -97,7 +97,14 @@ def oppose(clause: Sequence[Token], clause_text: str, statement: Sequence[Token]
 
 def denies(tokens: Sequence[Token], text: str) -> bool:
     """Whether a sentence as a whole is a denial: an auxiliary with "not", or "it is not true that"."""
-    return bool(_denied_verbs(tokens)) or bool(_WHOLE.search(text))
+    return any(_denies_at(tokens, i) for i in range(len(tokens))) or bool(_WHOLE.search(text))
+
+
+def _denies_at(tokens: Sequence[Token], i: int) -> bool:
+    """Whether an auxiliary with "not" stands there."""
+    word, after = tokens[i].text, tokens[i + 1].text if i + 1 < len(tokens) else ""
+    full = word in ("not", "never") and i > 0 and tokens[i - 1].text in AUXILIARIES
+    return (full or word.endswith("n't") or word == "cannot") and after not in NOT_NEGATING
 
 
 def pole_votes(clause: Sequence[Token], statements: Sequence[Sequence[Token]]) -> tuple[int, int]:
@@ -112,9 +119,8 @@ def pole_votes(clause: Sequence[Token], statements: Sequence[Sequence[Token]]) -
 def _denied_verbs(tokens: Sequence[Token]) -> set[str]:
     """Stems of the verbs that an auxiliary with "not" denies: "is not allocated", "does not scale", "cannot grow"."""
     out = set()
-    for i, token in enumerate(tokens[:-1]):
-        full = token.text in ("not", "never") and i and tokens[i - 1].text in AUXILIARIES
-        if (full or token.text.endswith("n't") or token.text == "cannot") and tokens[i + 1].text not in NOT_NEGATING:
+    for i in range(len(tokens) - 1):
+        if _denies_at(tokens, i):
             head = next((t for t in tokens[i + 1 : i + 3] if t.content and t.text not in NEGATORS), None)
             if head is not None:
                 out.add(head.stem)

@@ -22,10 +22,10 @@ from grading.draft import split_reference
 from grading.encoder import WIDTH, encoder
 from grading.evidence import Match, coherence, opposition, weigh
 from grading.fusion import COS, COS_0, LEX, LEX_0, Statement, lexical
-from grading.polarity import Opposition, pole_votes
+from grading.polarity import Opposition, denies, negated, pole_votes
 from grading.result import Question
 from grading.scorer import read_answer
-from grading.text import Clause, tokenise
+from grading.text import Clause, read, tokenise
 
 # Fused evidence of a statement: sentence evidence (COS, LEX of `grading.fusion`), words by meaning, words in order -> logit of its share of the marks.
 W_SENTENCE, W_WORDS, W_ORDER, SHIFT = 0.10, 3.0, 4.0, 2.4
@@ -33,6 +33,9 @@ WORDS_0, ORDER_0 = 0.55, 0.40
 FAR, NEAR = 0.6, 0.75  # how near the answer comes to the subject at all: nothing below FAR, all of it from NEAR on
 TURNED = 4, (0.6, 0.8)  # telling words that must stand the wrong way round before their share counts, and the shares that cost
 FADE = 0.94  # statements count less in order of their credit: few model answers expect each of their statements
+ABOUT = 0.2  # cosine with the question or a model answer below which a sentence is about something else and takes no part, unless all are
+DENYING = 0.6  # share of denials beyond the model answer's from which an answer turns it round
+ALL, ONE = 0.1, 0.75  # what such an answer keeps; and what one sentence does that denies nothing of which the model answer speaks
 DENIED, CLOSE = 0.7, 0.7  # an opposition of this strength counts where the clause has this share of the statement's words
 
 
@@ -92,12 +95,35 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
     open_ = [i for i, gate in enumerate(reading.gates) if gate.factor > 0]
     if reading.void or not open_:
         return 0.0, reading.flags
+    open_ = _about(reading.clauses, open_, [question, *references])
     clauses, factors = [reading.clauses[i] for i in open_], np.array([reading.gates[i].factor for i in open_], np.float32)
-    near, asked = encoder().encode([reading.document.text[:4000].replace("\u2029", " "), question])
-    read = _words(clauses, factors)
-    found = [_share(_prepare(question, reference), clauses, factors, read, near, float(near @ asked)) for reference in references]
+    sentences = [clause for clause in clauses if clause.whole]
+    near, asked = encoder().encode([" ".join(s.text for s in sentences)[:4000], question])
+    words_read = _words(clauses, factors)
+    denying = _denying(sentences)
+    found = []
+    for reference in references:
+        share, turned = _share(_prepare(question, reference), clauses, factors, words_read, near, float(near @ asked))
+        denied = denying - _denying(read(reference).sentences) > DENYING
+        kept = 1.0 if not denied else ALL if len(sentences) > 1 or _denies_words_of(sentences[0], reference) else ONE
+        found.append((share * kept, turned or denied))
     share, doubt = max(found)
     return share, (*reading.flags, "contradictory") if doubt else reading.flags
+
+
+def _about(clauses: Sequence[Clause], open_: list[int], subject: Sequence[str]) -> list[int]:
+    """Of the `open_` clauses those whose sentences are about the subject; all of them where none is."""
+    whole = [i for i in open_ if clauses[i].whole]
+    if not whole:
+        return open_
+    near = (encoder().encode([clauses[i].text for i in whole]) @ encoder().encode(list(subject)).T).max(axis=1)
+    kept = {clauses[i].sentence for i, cosine in zip(whole, near, strict=True) if cosine >= ABOUT}
+    return [i for i in open_ if clauses[i].sentence in kept] or open_
+
+
+def _denying(sentences: Sequence[Clause]) -> float:
+    """Share of sentences that are denials."""
+    return sum(denies(s.tokens, s.text) for s in sentences) / len(sentences) if sentences else 0.0
 
 
 def _words(clauses: Sequence[Clause], factors: NDArray[np.float32]) -> _Words:
@@ -107,6 +133,13 @@ def _words(clauses: Sequence[Clause], factors: NDArray[np.float32]) -> _Words:
     return _Words(tuple(t.stem for c, factor in whole if factor == 1.0 for t in c.tokens),
                   np.stack(rows) if rows else np.zeros((0, WIDTH), np.float32),
                   np.array([factor for clause, factor in whole for token in clause.tokens if token.content], np.float32))
+
+
+def _denies_words_of(sentence: Clause, reference: str) -> bool:
+    """Whether what a denial denies first stands in the model answer."""
+    said = {t.stem for t in tokenise(reference) if t.content}
+    refused = [t.stem for t, n in zip(sentence.tokens, negated(sentence.tokens, sentence.text), strict=True) if n % 2 >= 0.5 and t.content]
+    return bool(said.intersection(refused[:2]))
 
 
 def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np.float32], read: _Words, near: NDArray[np.float32],
