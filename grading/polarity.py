@@ -20,6 +20,7 @@ from grading.units import Found, UnitError, quantity, registry
 EVEN = 0.5  # what a denial counts where a second one may take it back
 _TURNING = frozenset(["otherwise", "instead", "unless", "only", "less", "fewer", "except", "nobody", "nowhere", "lack", "lacks", "lacking", "missing",
                       "rather"])
+MAIN = 24  # words in which a sentence says whether it denies
 SCOPE = 6  # content words that a negator reaches
 _STOPS = frozenset(["but", "because", "whereas", "while", "although", "though", "since", "so", "if", "when", "unless", "which", "that"])
 _NEGATES_TO = frozenset(["fails", "fail", "failed", "failing", "unable", "refuse", "refuses"])  # only before "to"
@@ -96,8 +97,9 @@ def oppose(clause: Sequence[Token], clause_text: str, statement: Sequence[Token]
 
 
 def denies(tokens: Sequence[Token], text: str) -> bool:
-    """Whether a sentence as a whole is a denial: an auxiliary with "not", or "it is not true that"."""
-    return any(_denies_at(tokens, i) for i in range(len(tokens))) or bool(_WHOLE.search(text))
+    """Whether a sentence as a whole is a denial: an auxiliary with "not" before any "but", "because", "which", or "it is not true that"."""
+    end = next((i for i, t in enumerate(tokens) if i and t.text in _STOPS), len(tokens))
+    return any(_denies_at(tokens, i) for i in range(min(end, MAIN))) or bool(_WHOLE.search(text))
 
 
 def _denies_at(tokens: Sequence[Token], i: int) -> bool:
@@ -141,7 +143,7 @@ def _parity(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str, sh
     hit = sum((weights.get(w, 0.1) + 0.2) * abs(left.get(w, 0.0) - right.get(w, 0.0)) for w in shared)
     if not hit:
         return Opposition(0.0)
-    even = EVEN if (_turns(a) - _turns(b)) % 2 == 0 or _denies_the_opposite(a, a_text, b) else 1.0
+    even = EVEN if (_turns(a, a_text) - _turns(b, b_text)) % 2 == 0 or _denies_the_opposite(a, a_text, b) else 1.0
     flat = {head for head in _denied_verbs(a) & shared if left.get(head, 0.0) >= 0.5 > right.get(head, 0.0)}
     if flat:  # "is not allocated" denies the statement that says "allocated", however much else they share
         return Opposition(0.85 * even, "says the opposite (negation)")
@@ -149,9 +151,12 @@ def _parity(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str, sh
     return Opposition(min(1.0, 1.3 * share) * even, "says the opposite (negation)")
 
 
-def _turns(tokens: Sequence[Token]) -> int:
-    """How many words of a text turn its sense round. Where two texts differ by an even number, one may well say the other: "without a belt it doesn't run"."""
-    return sum(t.text in NEGATORS or t.text in _TURNING for t in tokens)
+def _turns(tokens: Sequence[Token], text: str) -> int:
+    """How many words of a text turn its sense round. Where two texts differ by an even number, one may well say the other: "without a belt it doesn't run".
+
+    Up to four words before a colon introduce the sentence and turn nothing in it ("nothing of the kind: ...")."""
+    first = next((i for i in range(1, min(5, len(tokens))) if ":" in text[tokens[i - 1].end : tokens[i].start]), 0)
+    return sum(t.text in NEGATORS or t.text in _TURNING for t in tokens[first:])
 
 
 def _denies_the_opposite(a: Sequence[Token], a_text: str, b: Sequence[Token]) -> bool:

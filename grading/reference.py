@@ -2,7 +2,8 @@
 
 The model answer is split into its statements (`grading.draft`). Each earns by its best clause in the answer, through the same gates and the same
 test for contradictions as the rubric scorer, on a milder scale: human markers give most of the marks to a short answer that goes the right way. An
-answer that comes near none of the statements earns nothing.
+answer that comes near none of the statements earns nothing, sentences about something else take no part, and an answer made of denials where the model
+answer has none keeps little.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ TURNED = 4, (0.6, 0.8)  # telling words that must stand the wrong way round befo
 FADE = 0.94  # statements count less in order of their credit: few model answers expect each of their statements
 ABOUT = 0.2  # cosine with the question or a model answer below which a sentence is about something else and takes no part, unless all are
 DENYING = 0.6  # share of denials beyond the model answer's from which an answer turns it round
-ALL, ONE = 0.1, 0.75  # what such an answer keeps; and what one sentence does that denies nothing of which the model answer speaks
+ALL, ONE, OTHER = 0.4, 0.4, 0.85  # what several such sentences keep, one that denies what the model answer speaks of, and one that denies something else
 DENIED, CLOSE = 0.7, 0.7  # an opposition of this strength counts where the clause has this share of the statement's words
 
 
@@ -105,7 +106,7 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
     for reference in references:
         share, turned = _share(_prepare(question, reference), clauses, factors, words_read, near, float(near @ asked))
         denied = denying - _denying(read(reference).sentences) > DENYING
-        kept = 1.0 if not denied else ALL if len(sentences) > 1 or _denies_words_of(sentences[0], reference) else ONE
+        kept = 1.0 if not denied else ALL if len(sentences) > 1 else ONE if _denies_words_of(sentences[0], reference) else OTHER
         found.append((share * kept, turned or denied))
     share, doubt = max(found)
     return share, (*reading.flags, "contradictory") if doubt else reading.flags
@@ -142,7 +143,7 @@ def _denies_words_of(sentence: Clause, reference: str) -> bool:
     return bool(said.intersection(refused[:2]))
 
 
-def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np.float32], read: _Words, near: NDArray[np.float32],
+def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np.float32], told: _Words, near: NDArray[np.float32],
            asked: float) -> tuple[float, bool]:
     """(share of full marks, whether the answer turns the model answer round)."""
     cosine = encoder().encode([c.text for c in clauses]) @ reference.embeddings.T
@@ -152,8 +153,8 @@ def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np
     credit, weights, soft, matches = [], [], [], []
     for j, (statement, vectors) in enumerate(zip(reference.statements, reference.vectors, strict=True)):
         i = int(best[j])
-        words = soft_recall(statement.tokens, vectors, statement.weights, read.vectors, read.factors)
-        order = order_recall([t.stem for t in statement.tokens], read.stems)
+        words = soft_recall(statement.tokens, vectors, statement.weights, told.vectors, told.factors)
+        order = order_recall([t.stem for t in statement.tokens], told.stems)
         logit = W_SENTENCE * float(z[i, j]) + W_WORDS * (words - WORDS_0) + W_ORDER * (order - ORDER_0) + SHIFT
         share = float(factors[i]) / (1.0 + math.exp(-logit))
         against = opposition(clauses[i], z[i, j : j + 1], [statement]) if lex[i, j] >= CLOSE else Opposition(0.0)

@@ -30,7 +30,7 @@ def test_a_good_answer_earns_most_and_filler_beside_it_changes_next_to_nothing()
 @pytest.mark.parametrize("answer", [GOOD, "The page table translates virtual pages into physical frames."])
 def test_an_answer_that_denies_the_model_answer_throughout_keeps_little_and_is_flagged(answer: str) -> None:
     found, flags = grade(QUESTION, [REFERENCE], negated(answer, None))  # type: ignore[arg-type]
-    assert found < 0.3 * share(answer)
+    assert found < 0.5 * share(answer)
     assert "contradictory" in flags
 
 
