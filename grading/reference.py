@@ -36,7 +36,7 @@ TURNED = 4, (0.6, 0.8)  # telling words that must stand the wrong way round befo
 FADE = 0.94  # statements count less in order of their credit: few model answers expect each of their statements
 ABOUT = 0.2  # cosine with the question or a model answer below which a sentence is about something else and takes no part, unless all are
 DENYING = 0.6  # share of denials beyond the model answer's from which an answer turns it round
-ALL, ONE, OTHER = 0.4, 0.4, 0.85  # what several such sentences keep, one that denies what the model answer speaks of, and one that denies something else
+KEPT, OTHER = 0.4, 0.85  # what such an answer keeps, and a single sentence that denies something of which the model answer doesn't speak
 DENIED, CLOSE = 0.7, 0.7  # an opposition of this strength counts where the clause has this share of the statement's words
 
 
@@ -106,7 +106,7 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
     for reference in references:
         share, turned = _share(_prepare(question, reference), clauses, factors, words_read, near, float(near @ asked))
         denied = denying - _denying(read(reference).sentences) > DENYING
-        kept = 1.0 if not denied else ALL if len(sentences) > 1 else ONE if _denies_words_of(sentences[0], reference) else OTHER
+        kept = 1.0 if not denied else KEPT if len(sentences) > 1 or _denies_words_of(sentences[0], reference) else OTHER
         found.append((share * kept, turned or denied))
     share, doubt = max(found)
     return share, (*reading.flags, "contradictory") if doubt else reading.flags
