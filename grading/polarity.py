@@ -18,8 +18,6 @@ from grading.text import Token
 from grading.units import Found, UnitError, quantity, registry
 
 EVEN = 0.5  # what a denial counts where a second one may take it back
-_TURNING = frozenset(["otherwise", "instead", "unless", "only", "less", "fewer", "except", "nobody", "nowhere", "lack", "lacks", "lacking", "missing",
-                      "rather"])
 MAIN = 24  # words in which a sentence says whether it denies
 SCOPE = 6  # content words that a negator reaches
 _STOPS = frozenset(["but", "because", "whereas", "while", "although", "though", "since", "so", "if", "when", "unless", "which", "that"])
@@ -156,7 +154,7 @@ def _turns(tokens: Sequence[Token], text: str) -> int:
 
     Up to four words before a colon introduce the sentence and turn nothing in it ("nothing of the kind: ...")."""
     first = next((i for i in range(1, min(5, len(tokens))) if ":" in text[tokens[i - 1].end : tokens[i].start]), 0)
-    return sum(t.text in NEGATORS or t.text in _TURNING for t in tokens[first:])
+    return sum(t.text in NEGATORS for t in tokens[first:])
 
 
 def _denies_the_opposite(a: Sequence[Token], a_text: str, b: Sequence[Token]) -> bool:
