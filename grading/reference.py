@@ -36,7 +36,7 @@ TURNED = 4, (0.6, 0.8)  # telling words that must stand the wrong way round befo
 FADE = 0.94  # statements count less in order of their credit: few model answers expect each of their statements
 ABOUT = 0.2  # cosine with the question or a model answer below which a sentence is about something else and takes no part, unless all are
 DENYING = 0.6  # share of denials beyond the model answer's from which an answer turns it round
-KEPT, OTHER = 0.4, 0.85  # what such an answer keeps, and a single sentence that denies something of which the model answer doesn't speak
+KEPT, OTHER = 0.3, 0.85  # what such an answer keeps, and a single sentence that denies something of which the model answer doesn't speak
 DENIED, CLOSE = 0.7, 0.7  # an opposition of this strength counts where the clause has this share of the statement's words
 
 
