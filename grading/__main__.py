@@ -120,7 +120,7 @@ def _fit(args: argparse.Namespace) -> int:
 def _statements(args: argparse.Namespace) -> int:
     from grading.statements import measure, read_all, table
 
-    open_, held = read_all(Path(args.folder))
+    open_, held = read_all(Path(args.folder)) if args.folder else read_all()
     found = measure(open_ if args.open else held)
     print(json.dumps(found) if args.json else table(found))
     return 0
@@ -164,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
     fitted.add_argument("--write", action="store_true", help="keep the weights for the scorer")
     fitted.set_defaults(do=_fit)
     stated = commands.add_parser("statements", help="how well signs of a contradiction tell right sentences from wrong ones, on the held-out statements")
-    stated.add_argument("folder", nargs="?", default=str(Path(__file__).with_name("data") / "statements"))
+    stated.add_argument("folder", nargs="?", help="without one, the statements of this repository")
     stated.add_argument("--open", action="store_true", help="on the others, which the rules were written with")
     stated.add_argument("--json", action="store_true")
     stated.set_defaults(do=_statements)

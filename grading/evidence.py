@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from grading.alignment import order_recall
 from grading.encoder import Encoder
-from grading.fusion import COS, COS_0, LEX, LEX_0, Evidence, Statement, Weights, margin
+from grading.fusion import Evidence, Statement, Weights, margin, plain
 from grading.gates import Gate
 from grading.lexicon import NEGATORS, stem
 from grading.polarity import Opposition, oppose, pole_votes, same_number
@@ -44,6 +44,10 @@ class Target:
     first: int
     last: int
     forms: tuple[tuple[tuple[str, ...], ...], ...]  # term groups -> forms -> stems (or one raw symbol string)
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.first, self.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +180,7 @@ class Candidate:
 def candidates(target: Target, clauses: Sequence[Clause], evidence: Evidence, statements: Sequence[Statement], window: Window,
                rivals: NDArray[np.float32]) -> list[Candidate]:
     """The clauses that come nearest to a target, nearest first. `rivals` [clauses]: how near each comes to another claim."""
-    rows = slice(target.first, target.last)
-    near = evidence.nearness[:, rows]
+    near = evidence.nearness[:, target.rows]
     nearest = near.max(axis=1)
     shares = list[tuple[float, int, tuple[int, ...], float]]()
     for i in (int(i) for i in np.argsort(-nearest)[: 2 * WANTED]):
@@ -190,8 +193,7 @@ def candidates(target: Target, clauses: Sequence[Clause], evidence: Evidence, st
         order = order_recall([t.stem for t in statements[j].tokens if t.content], [t.stem for t in clauses[i].tokens if t.content])
         number, differs = window.numbers(clauses[i], target.item.numbers) if target.item.numbers else (1.0, False)
         features = (share, float(near[i].mean()), margin(float(nearest[i]), float(rivals[i])), margin(float(nearest[i]), float(evidence.wronged[i])), order)
-        plain = COS * (float(evidence.cosine[i, j]) - COS_0) + LEX * (float(evidence.lexical[i, j]) - LEX_0)
-        out.append(Candidate(i, j, features, float(nearest[i]), plain, missing, number, differs))
+        out.append(Candidate(i, j, features, float(nearest[i]), plain(float(evidence.cosine[i, j]), float(evidence.lexical[i, j])), missing, number, differs))
     return out
 
 
@@ -214,7 +216,7 @@ def match(target: Target, clauses: Sequence[Clause], gates: Sequence[Gate], evid
     """The best evidence for one target."""
     if not clauses:
         return Match(0.0, None)
-    rows = slice(target.first, target.last)
+    rows = target.rows
     best, nearest, denied = Match(0.0, None), 0.0, list[tuple[float, float, Opposition, Clause]]()
     for candidate in candidates(target, clauses, evidence, statements, window, rivals):
         i, j = candidate.clause, candidate.statement

@@ -95,6 +95,11 @@ class Words:
                    np.add.reduceat(told, begins) if len(begins) else told)
 
 
+def plain(cosine: Any, lex: Any) -> Any:
+    """Nearness by meaning and words alone, of numbers or arrays."""
+    return COS * (cosine - COS_0) + LEX * (lex - LEX_0)
+
+
 def lexical(clauses: Sequence[Clause], statements: Sequence[Statement]) -> Array:
     """[clauses, statements]: weighted share of the statement's content words that the clause has."""
     vocabulary: dict[str, int] = {}
@@ -142,7 +147,7 @@ class Evidence:
     @classmethod
     def of(cls, cosine: Array, lex: Array, soft: Array, factors: Array, is_claim: NDArray[np.bool_]) -> Evidence:
         """`soft` has a row for each clause (that of its sentence); `factors` [clauses] are those of the gates; `is_claim`: [statements]."""
-        near = COS * (cosine - COS_0) + LEX * (lex - LEX_0) + SOFT * (soft - SOFT_0) - SHUT * (1.0 - factors[:, None])
+        near = plain(cosine, lex) + SOFT * (soft - SOFT_0) - SHUT * (1.0 - factors[:, None])
         nothing = np.full(len(cosine), NO_RIVAL, np.float32)
         return cls(near, cosine, lex, near[:, is_claim].max(axis=1) if is_claim.any() else nothing,
                    near[:, ~is_claim].max(axis=1) if not is_claim.all() else nothing)

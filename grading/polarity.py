@@ -160,8 +160,12 @@ def _turns(tokens: Sequence[Token], text: str) -> int:
 def _denies_the_opposite(a: Sequence[Token], a_text: str, b: Sequence[Token]) -> bool:
     """Whether what `a` denies is the opposite of what `b` says: "does not take quadratic time", where it takes linear."""
     said = {place for t in b if t.content for place in poles(t.text, t.stem)}
-    refused = {place for t, n in zip(a, negated(a, a_text), strict=True) if n % 2 >= 0.5 and t.content for place in poles(t.text, t.stem)}
-    return any((axis, -pole) in said and (axis, pole) not in said for axis, pole in refused)
+    return any((axis, -pole) in said and (axis, pole) not in said for axis, pole in _places(a, a_text, True))
+
+
+def _places(tokens: Sequence[Token], text: str, denied: bool) -> set[tuple[int, int]]:
+    """The poles that a text names within a negation, or without one."""
+    return {place for t, n in zip(tokens, negated(tokens, text), strict=True) if (n % 2 >= 0.5) == denied and t.content for place in poles(t.text, t.stem)}
 
 
 def _antonym(clause: Sequence[Token], clause_text: str, statement: Sequence[Token], shared: set[str]) -> Opposition:
@@ -192,20 +196,15 @@ def _turned_about(a: Sequence[Token], b: Sequence[Token], shared: set[str]) -> b
     """Whether what two texts compare stands on the other side of "than"."""
     def sides(tokens: Sequence[Token]) -> tuple[set[str], set[str]]:
         place = next((i for i, t in enumerate(tokens) if t.text == "than"), len(tokens))
-        left, right = ({t.stem for t in part if t.stem in shared} for part in (tokens[:place], tokens[place:]))
-        return left - right, right - left
+        return _alone(tokens[:place], tokens[place:])
 
     (left, right), (left2, right2) = sides(a), sides(b)
-    return bool(left & right2 and right & left2)
+    return bool(shared & left & right2 and shared & right & left2)
 
 
 def _other_pole(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str) -> Opposition:
     """The statement says one pole of an axis and denies the other ("memory, not arithmetic"); the clause says only the denied one."""
-    def said(tokens: Sequence[Token], text: str, denied: bool) -> set[tuple[int, int]]:
-        reach = negated(tokens, text)
-        return {place for t, n in zip(tokens, reach, strict=True) if (n % 2 >= 0.5) == denied and t.content for place in poles(t.text, t.stem)}
-
-    affirmed, refused, mine = said(b, b_text, False), said(b, b_text, True), said(a, a_text, False)
+    affirmed, refused, mine = _places(b, b_text, False), _places(b, b_text, True), _places(a, a_text, False)
     for axis, pole in refused:
         if (axis, -pole) in affirmed and (axis, pole) not in affirmed and (axis, pole) in mine and (axis, -pole) not in mine:
             return Opposition(0.85, "says what the right answer rules out")
@@ -260,6 +259,52 @@ def _swapped(a: Sequence[Token], b: Sequence[Token], shared: set[str]) -> Opposi
     return Opposition(0.0)
 
 
+def _exchanged(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str) -> Opposition:
+    """Two halves joined by a contrast, whose subjects changed places ("a stack ... oldest, a queue ... newest"); or effect and cause that did.
+
+    Only words that stand on one side alone count. In a mere change of order all of them change sides, in a repetition none; where some do
+    and some don't, the halves have exchanged a part.
+    """
+    for one in _halves(a, a_text):
+        for other in _halves(b, b_text):
+            if all(x & y for x in one for y in other):
+                return Opposition(0.85, "joins the right words the wrong way round")
+    for effect, cause in _causes(a, a_text):
+        for effect2, cause2 in _causes(b, b_text):
+            if not effect & effect2 and not cause & cause2 and len(effect & cause2) >= 2 and len(cause & effect2) >= 2:
+                return Opposition(0.85, "takes the effect for the cause")
+    return Opposition(0.0)
+
+
+def _halves(tokens: Sequence[Token], text: str) -> list[tuple[set[str], set[str]]]:
+    """For each joint of a contrast, and each semicolon, the stems on one side of it alone."""
+    out = []
+    for i in range(1, len(tokens)):
+        if tokens[i].text in _CONTRASTING:
+            out.append(_alone(tokens[:i], tokens[i + 1 :]))
+        elif ";" in text[tokens[i - 1].end : tokens[i].start]:
+            out.append(_alone(tokens[:i], tokens[i:]))
+    return out
+
+
+def _causes(tokens: Sequence[Token], text: str) -> list[tuple[set[str], set[str]]]:
+    """(words of the effect, words of the cause) of each "because"; one at the start ends at the comma."""
+    out = []
+    for i, token in enumerate(tokens):
+        if token.text in _CAUSAL and i:
+            out.append(_alone(tokens[:i], tokens[i + 1 :]))
+        elif token.text in _CAUSAL:
+            comma = next((k for k in range(1, len(tokens)) if "," in text[tokens[k - 1].end : tokens[k].start]), 0)
+            out.append(_alone(tokens[comma:], tokens[1:comma]))
+    return out
+
+
+def _alone(left: Sequence[Token], right: Sequence[Token]) -> tuple[set[str], set[str]]:
+    """Stems of the content words that stand in one part and not in the other."""
+    a, b = ({t.stem for t in part if t.content} for part in (left, right))
+    return a - b, b - a
+
+
 def same_number(found: Found, value: float, unit: str, tolerance: float) -> str:
     """`match`, `differ` (same dimension, other value) or `apart` (another kind of number).
 
@@ -290,53 +335,3 @@ def _kind(unit: Any) -> tuple[tuple[str, float], ...]:
 
 def _base(value: float, unit: Any) -> float:
     return float(registry().Quantity(value, unit).to_base_units().magnitude)
-
-
-def _exchanged(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str) -> Opposition:
-    """Two halves joined by a contrast, whose subjects changed places ("a stack ... oldest, a queue ... newest"); or effect and cause that did.
-
-    Only words that stand once on each side count. In a mere change of order all of them change sides, in a repetition none; where some do
-    and some don't, the halves have exchanged a part.
-    """
-    left, right = _halves(a, a_text, _CONTRASTING), _halves(b, b_text, _CONTRASTING)
-    for one in left:
-        for other in right:
-            straight = [len(x & y) for x, y in zip(one, other, strict=True)]
-            cross = [len(x & y) for x, y in zip(one, reversed(other), strict=True)]
-            if min(*straight, *cross) >= 1:
-                return Opposition(0.85, "joins the right words the wrong way round")
-    for effect, cause in _causes(a, a_text):
-        for effect2, cause2 in _causes(b, b_text):
-            if not effect & effect2 and not cause & cause2 and len(effect & cause2) >= 2 and len(cause & effect2) >= 2:
-                return Opposition(0.85, "takes the effect for the cause")
-    return Opposition(0.0)
-
-
-def _halves(tokens: Sequence[Token], text: str, joints: Set[str]) -> list[tuple[set[str], set[str]]]:
-    """For each joint the stems that stand on one side of it alone, left and right."""
-    out = []
-    for i, token in enumerate(tokens):
-        if i and token.text in joints and i + 1 < len(tokens):
-            left, right = ({t.stem for t in part if t.content} for part in (tokens[:i], tokens[i + 1 :]))
-            if left - right and right - left:
-                out.append((left - right, right - left))
-        elif i and ";" in text[tokens[i - 1].end : token.start]:
-            left, right = ({t.stem for t in part if t.content} for part in (tokens[:i], tokens[i:]))
-            out.append((left - right, right - left))
-    return out
-
-
-def _causes(tokens: Sequence[Token], text: str) -> list[tuple[set[str], set[str]]]:
-    """(words of the effect, words of the cause) of each "because"; one at the start ends at the comma."""
-    out = []
-    for i, token in enumerate(tokens):
-        if token.text not in _CAUSAL:
-            continue
-        if i:
-            effect, cause = tokens[:i], tokens[i + 1 :]
-        else:
-            comma = next((k for k in range(1, len(tokens)) if "," in text[tokens[k - 1].end : tokens[k].start]), 0)
-            effect, cause = tokens[comma:], tokens[1:comma]
-        left, right = ({t.stem for t in part if t.content} for part in (effect, cause))
-        out.append((left - right, right - left))
-    return out

@@ -22,7 +22,7 @@ from grading.alignment import order_recall, soft_recall, word_vectors
 from grading.draft import split_reference
 from grading.encoder import WIDTH, encoder
 from grading.evidence import Match, coherence, opposition, weigh
-from grading.fusion import COS, COS_0, LEX, LEX_0, Statement, lexical
+from grading.fusion import Statement, lexical, plain
 from grading.polarity import Opposition, denies, negated, pole_votes
 from grading.result import Question
 from grading.scorer import read_answer
@@ -48,6 +48,8 @@ class _Reference:
     embeddings: NDArray[np.float32]
     vectors: tuple[NDArray[np.float32], ...]  # of each statement's words
     whole: NDArray[np.float32]
+    stems: frozenset[str]  # of its content words
+    denying: float  # share of its sentences that are denials
 
 
 @lru_cache(maxsize=512)
@@ -56,7 +58,8 @@ def _prepare(question: str, reference: str) -> _Reference:
     known = frozenset(t.stem for t in tokenise(question) if t.content)
     texts = split_reference(reference) or [reference.strip() or "-"]
     made = tuple(Statement(text, tokens, weigh(model, tokens, known)) for text in texts for tokens in [tokenise(text)])
-    return _Reference(made, model.encode(texts), tuple(word_vectors(model, texts, [s.tokens for s in made])), model.encode([reference])[0])
+    return _Reference(made, model.encode(texts), tuple(word_vectors(model, texts, [s.tokens for s in made])), model.encode([reference])[0],
+                      frozenset(t.stem for t in tokenise(reference) if t.content), _denying(read(reference).sentences))
 
 
 @lru_cache(maxsize=8192)
@@ -103,10 +106,10 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
     words_read = _words(clauses, factors)
     denying = _denying(sentences)
     found = []
-    for reference in references:
-        share, turned = _share(_prepare(question, reference), clauses, factors, words_read, near, float(near @ asked))
-        denied = denying - _denying(read(reference).sentences) > DENYING
-        kept = 1.0 if not denied else KEPT if len(sentences) > 1 or _denies_words_of(sentences[0], reference) else OTHER
+    for reference in (_prepare(question, text) for text in references):
+        share, turned = _share(reference, clauses, factors, words_read, near, float(near @ asked))
+        denied = denying - reference.denying > DENYING
+        kept = 1.0 if not denied else KEPT if len(sentences) > 1 or _denies_words_of(sentences[0], reference.stems) else OTHER
         found.append((share * kept, turned or denied))
     share, doubt = max(found)
     return share, (*reading.flags, "contradictory") if doubt else reading.flags
@@ -136,9 +139,8 @@ def _words(clauses: Sequence[Clause], factors: NDArray[np.float32]) -> _Words:
                   np.array([factor for clause, factor in whole for token in clause.tokens if token.content], np.float32))
 
 
-def _denies_words_of(sentence: Clause, reference: str) -> bool:
+def _denies_words_of(sentence: Clause, said: frozenset[str]) -> bool:
     """Whether what a denial denies first stands in the model answer."""
-    said = {t.stem for t in tokenise(reference) if t.content}
     refused = [t.stem for t, n in zip(sentence.tokens, negated(sentence.tokens, sentence.text), strict=True) if n % 2 >= 0.5 and t.content]
     return bool(said.intersection(refused[:2]))
 
@@ -148,7 +150,7 @@ def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np
     """(share of full marks, whether the answer turns the model answer round)."""
     cosine = encoder().encode([c.text for c in clauses]) @ reference.embeddings.T
     lex = lexical(clauses, reference.statements)
-    z = COS * (cosine - COS_0) + LEX * (lex - LEX_0)
+    z = plain(cosine, lex)
     best = (z - 9.0 * (1.0 - factors[:, None])).argmax(axis=0)
     credit, weights, soft, matches = [], [], [], []
     for j, (statement, vectors) in enumerate(zip(reference.statements, reference.vectors, strict=True)):

@@ -48,7 +48,7 @@ def _book(rubric_id: str, items: tuple[tuple[str, Claim | Misconception], ...], 
     statements = tuple(Statement(text, tokens, weigh(model, tokens, known)) for text in texts for tokens in [tokenise(text)])
     is_claim = np.zeros(len(texts), bool)
     for target in made:
-        is_claim[target.first : target.last] = isinstance(target.item, Claim)
+        is_claim[target.rows] = isinstance(target.item, Claim)
     return _Book(dict(zip(keys, made, strict=True)), statements, model.encode(texts), Words.of(model, statements), is_claim)
 
 
@@ -168,7 +168,7 @@ class Beside:
 
     def rivals(self, target: Target) -> NDArray[np.float32]:
         """[clauses]: how near each comes to a claim other than this."""
-        return self.nearness.rivals(slice(target.first, target.last), self.book.is_claim)
+        return self.nearness.rivals(target.rows, self.book.is_claim)
 
 
 def lay_beside(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, question: Question) -> Beside | None:
@@ -186,7 +186,7 @@ def lay_beside(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading,
     nearness = Nearness.of(model.encode([c.text for c in clauses]) @ book.embeddings.T, lexical(clauses, book.statements),
                            soft[[numbers[c.sentence] for c in clauses]], np.array([gate.factor for gate in gates], np.float32), book.is_claim)
     wrong = [target for target in book.targets.values() if isinstance(target.item, Misconception)]
-    said = [nearness.wrong(slice(target.first, target.last)) for target in wrong]
+    said = [nearness.wrong(target.rows) for target in wrong]
     worst = clauses[int((2.0 * nearness.wronged - nearness.claimed).argmax())] if wrong else None
     return Beside(book, clauses, gates, nearness, Window(reading.document.sentences), doubt(said), away(nearness.claimed[[c.whole for c in clauses]]), worst)
 
@@ -196,9 +196,10 @@ def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, que
     if beside is None:
         return {(c.id, name): Match(0.0, None) for c in criteria for name in (*(x.id for x in c.claims), *(f"!{x.id}" for x in c.misconceptions))}
 
-    against = weights.doubt * beside.doubt + weights.away * beside.away
+    doubted, away_off = weights.doubt * beside.doubt, weights.away * beside.away
+    against = doubted + away_off
     why = "the answer as a whole is about something else"
-    if beside.worst is not None and weights.doubt * beside.doubt >= weights.away * beside.away:
+    if beside.worst is not None and doubted >= away_off:
         why = f"it comes near, but much of the answer speaks against it, such as “{beside.worst.text}”"
 
     def found(target: Target) -> Match:

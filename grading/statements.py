@@ -21,18 +21,15 @@ from typing import Any
 import numpy as np
 
 from grading.encoder import encoder
+from grading.evaluate import DataError
 from grading.evidence import DENIED, opposition, weigh
-from grading.fusion import COS, COS_0, LEX, LEX_0, Statement, lexical
+from grading.fusion import Statement, lexical, plain
 from grading.metrics import auc
 from grading.text import read, tokenise
 
 HELD_OUT = "held-out"  # the file, with items of all fields, that nobody looks at who works on the rules
 FOLDER = Path(__file__).with_name("data") / "statements"
 KINDS = "+*-!/~"
-
-
-class StatementError(ValueError):
-    """A line that can't be used; the message names the file and the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class Item:
 
 
 def read_file(path: Path) -> list[Item]:
-    """The items of one file. Raises StatementError for the first bad line, or for an item that lacks a kind."""
+    """The items of one file. Raises DataError for the first bad line, or for an item that lacks a kind."""
     out, lines = list[Item](), dict[str, list[str]]()
     statement, at = "", 0
 
@@ -52,7 +49,7 @@ def read_file(path: Path) -> list[Item]:
         if statement:
             lacking = [kind for kind in KINDS if not lines[kind]]
             if lacking:
-                raise StatementError(f"{path.name}:{at}: “{statement}” has no line that begins with {' '.join(lacking)}")
+                raise DataError(f"{path.name}:{at}: “{statement}” has no line that begins with {' '.join(lacking)}")
             out.append(Item(statement, {kind: tuple(found) for kind, found in lines.items()}))
 
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
@@ -65,18 +62,18 @@ def read_file(path: Path) -> list[Item]:
         elif kind in KINDS and text and statement:
             lines[kind].append(text)
         else:
-            raise StatementError(f"{path.name}:{number}: a line begins with = or one of {KINDS}, then text, and an item with its statement")
+            raise DataError(f"{path.name}:{number}: a line begins with = or one of {KINDS}, then text, and an item with its statement")
     close()
     return out
 
 
 def read_all(folder: Path = FOLDER) -> tuple[list[Item], list[Item]]:
-    """(items to work on, items to measure with) of a folder. Raises StatementError when it lacks either, or for the first bad line."""
+    """(items to work on, items to measure with) of a folder. Raises DataError when it lacks either, or for the first bad line."""
     open_, held = list[Item](), list[Item]()
     for path in sorted(folder.glob("*.txt")):
         (held if path.stem == HELD_OUT else open_).extend(read_file(path))
     if not open_ or not held:
-        raise StatementError(f"{folder}: lacks statements, or {HELD_OUT}.txt")
+        raise DataError(f"{folder}: lacks statements, or {HELD_OUT}.txt")
     return open_, held
 
 
@@ -95,7 +92,7 @@ def measure(items: Sequence[Item]) -> dict[str, Any]:
             for line in lines:
                 clauses = read(line).sentences
                 cosine = model.encode([c.text for c in clauses]) @ model.encode([item.statement]).T
-                z = COS * (cosine - COS_0) + LEX * (lexical(clauses, [statement]) - LEX_0)
+                z = plain(cosine, lexical(clauses, [statement]))
                 near[kind].append(float(z.max()))
                 opposed[kind].append(float(any(opposition(c, z[i], [statement]).strength >= DENIED for i, c in enumerate(clauses))))
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from grading.encoder import encoder
+from grading.evaluate import DataError
 from grading.evidence import DENIED, weigh
 from grading.polarity import denies, oppose
-from grading.statements import StatementError, measure, read_all, read_file
+from grading.statements import measure, read_all, read_file
 from grading.text import tokenise
 
 ITEM = """= A stack removes the newest element first.
@@ -79,11 +80,11 @@ def test_the_material_is_whole_and_no_line_stands_on_both_sides_of_an_item() -> 
 ])  # fmt: skip
 def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "bad.txt").write_text(text)
-    with pytest.raises(StatementError, match=r"bad\.txt") as raised:
+    with pytest.raises(DataError, match=r"bad\.txt") as raised:
         read_file(tmp_path / "bad.txt")
     assert fault in str(raised.value)
 
 
 def test_a_folder_without_statements_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StatementError, match="lacks statements"):
+    with pytest.raises(DataError, match="lacks statements"):
         read_all(tmp_path)
