@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from grading.alignment import order_recall
 from grading.encoder import Encoder
-from grading.fusion import Evidence, Statement, Weights, margin, plain
+from grading.fusion import Evidence, Statement, Weights, margin, plain, subject
 from grading.gates import Gate
 from grading.lexicon import NEGATORS, stem
 from grading.polarity import Opposition, oppose, pole_votes, same_number
@@ -118,12 +118,22 @@ class Window:
         self._squeezed = [re.sub(r"\s", "", s.text.lower()) for s in sentences]
         self._numbers: dict[str, list[Found]] = {}
         self._held: dict[tuple[int, tuple[str, ...]], bool] = {}
+        self._words: dict[tuple[int, int], tuple[list[str], str]] = {}
 
     def missing(self, clause: Clause, groups: tuple[tuple[tuple[str, ...], ...], ...]) -> list[int]:
         """Term groups of which no form stands in the clause's sentence or a neighbour."""
         near = range(max(0, clause.sentence - 1), min(len(self.sentences), clause.sentence + 2))
         return [g for g, forms in enumerate(groups)
                 if not any(self._holds(i, form) for i in near for form in forms)]
+
+    def here(self, clause: Clause, groups: tuple[tuple[tuple[str, ...], ...], ...]) -> float:
+        """Share of the term groups of which a form stands in the clause itself."""
+        if not groups:
+            return 1.0
+        key = clause.start, clause.end
+        if key not in self._words:
+            self._words[key] = [t.stem for t in clause.tokens], re.sub(r"\s", "", clause.text.lower())
+        return sum(any(has_form(*self._words[key], form) for form in forms) for forms in groups) / len(groups)
 
     def _holds(self, sentence: int, form: tuple[str, ...]) -> bool:
         key = sentence, form  # the clauses of a claim share sentences
@@ -176,6 +186,10 @@ class Candidate:
     def terms(self) -> float:
         return self.features[0]
 
+    @property
+    def subject(self) -> float:
+        return subject(self.near, self.features[1])
+
 
 def candidates(target: Target, clauses: Sequence[Clause], evidence: Evidence, statements: Sequence[Statement], window: Window,
                rivals: NDArray[np.float32]) -> list[Candidate]:
@@ -192,7 +206,8 @@ def candidates(target: Target, clauses: Sequence[Clause], evidence: Evidence, st
         j = target.first + int(near[i].argmax())
         order = order_recall([t.stem for t in statements[j].tokens if t.content], [t.stem for t in clauses[i].tokens if t.content])
         number, differs = window.numbers(clauses[i], target.item.numbers) if target.item.numbers else (1.0, False)
-        features = (share, float(near[i].mean()), margin(float(nearest[i]), float(rivals[i])), margin(float(nearest[i]), float(evidence.wronged[i])), order)
+        features = (share, window.here(clauses[i], target.forms), float(near[i].mean()), margin(float(nearest[i]), float(rivals[i])),
+                    margin(float(nearest[i]), float(evidence.wronged[i])), order)
         out.append(Candidate(i, j, features, float(nearest[i]), plain(float(evidence.cosine[i, j]), float(evidence.lexical[i, j])), missing, number, differs))
     return out
 
@@ -200,7 +215,7 @@ def candidates(target: Target, clauses: Sequence[Clause], evidence: Evidence, st
 def logit(target: Target, candidate: Candidate, weights: Weights) -> float:
     """The log odds that the clause says what the target says, in an answer against which nothing speaks."""
     if isinstance(target.item, Misconception):
-        _, near, lead, _, _ = candidate.features
+        _, _, near, lead, _, _ = candidate.features
         return weights.wrong_bias + weights.wrong[0] * near + weights.wrong[1] * lead - MISSING * (1.0 - candidate.terms)
     if target.forms:
         z = weights.claim_bias + sum(w * f for w, f in zip(weights.claim, candidate.features, strict=True))
@@ -211,14 +226,12 @@ def logit(target: Target, candidate: Candidate, weights: Weights) -> float:
     return z
 
 
-def match(target: Target, clauses: Sequence[Clause], gates: Sequence[Gate], evidence: Evidence, statements: Sequence[Statement], window: Window,
-          rivals: NDArray[np.float32], weights: Weights, against_all: float = 0.0) -> Match:
-    """The best evidence for one target."""
-    if not clauses:
-        return Match(0.0, None)
+def match(target: Target, found: Sequence[Candidate], clauses: Sequence[Clause], gates: Sequence[Gate], evidence: Evidence, statements: Sequence[Statement],
+          weights: Weights, against_all: float = 0.0) -> Match:
+    """The best evidence for one target among its candidates."""
     rows = target.rows
     best, nearest, denied = Match(0.0, None), 0.0, list[tuple[float, float, Opposition, Clause]]()
-    for candidate in candidates(target, clauses, evidence, statements, window, rivals):
+    for candidate in found:
         i, j = candidate.clause, candidate.statement
         clause = clauses[i]
         z = logit(target, candidate, weights)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grading.encoder import encoder
-from grading.evidence import candidates
 from grading.fusion import FEATURES, Weights
 from grading.marked import MarkedAnswer, MarkedQuestion, report
 from grading.rubric import Misconception
@@ -23,13 +22,13 @@ from grading.scorer import lay_beside, read_answer
 RIDGE = 10.0
 TURNS = 4
 FOREIGN = 0.1  # trust in a claim not being met by an answer to another question
-STEPS = (3, 7)  # which other questions lend their answers
+FOURTH = 4  # of a question that shares no topic every fourth answer is taken, and its exemplar for L7
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One claim or misconception beside one answer: `features` [candidates, 5], the answer's `doubt` and `away`, and whether the markers found it. `trust` is
+    """One claim or misconception beside one answer: `features` [candidates, 6], the answer's `doubt` and `away`, and whether the markers found it. `trust` is
     less than 1 for answers to another question, of which nobody marked anything: of the same field, they say some things by the way."""
 
     question: str
@@ -41,28 +40,28 @@ class Example:
 
 
 def examples(question: MarkedQuestion, others: Sequence[MarkedQuestion] = ()) -> list[Example]:
-    """All claims and misconceptions of a question beside its answers that can earn anything, and beside every second answer to `others`, where none is met."""
+    """All claims and misconceptions of a question beside its answers that can earn anything, and beside some answers to `others`, where none is met."""
     out = list[Example]()
     for answer in question.answers:
-        out += _beside(question, answer, None)
+        out += _beside(question, answer.text, answer)
     for other in others:
-        for answer in other.answers[::2]:
-            out += [row for row in _beside(question, answer, FOREIGN) if not row.wrong]
+        for text in [*(answer.text for answer in other.answers[::FOURTH]), *(answer.text for _, level, answer in other.folder.exemplars if level == "L7")]:
+            out += [row for row in _beside(question, text) if not row.wrong]
     return out
 
 
-def _beside(question: MarkedQuestion, answer: MarkedAnswer, trust: float | None) -> Iterator[Example]:
+def _beside(question: MarkedQuestion, text: str, marked: MarkedAnswer | None = None) -> Iterator[Example]:
     rubric, asked = question.folder.rubric, question.folder.question
-    beside = lay_beside(rubric, rubric.criteria, read_answer(answer.text, asked, encoder()), asked)
+    beside = lay_beside(rubric, rubric.criteria, read_answer(text, asked, encoder()), asked)
     if beside is None:
         return
     for (criterion, name), target in beside.book.targets.items():
         if name.startswith("!~"):
             continue  # nobody marked what a claim excludes
         wrong = isinstance(target.item, Misconception)
-        found = candidates(target, beside.clauses, beside.nearness, beside.book.statements, beside.window, beside.rivals(target))
-        met = trust is None and target.item.id in (answer.final[criterion].misconceptions if wrong else answer.final[criterion].claims)
-        yield Example(question.folder.path.name, wrong, np.array([c.features for c in found]), (beside.doubt, beside.away), met, trust or 1.0)
+        met = marked is not None and target.item.id in (marked.final[criterion].misconceptions if wrong else marked.final[criterion].claims)
+        features = np.array([c.features for c in beside.candidates((criterion, name))])
+        yield Example(question.folder.path.name, wrong, features, (beside.doubt, beside.away), met, 1.0 if marked else FOREIGN)
 
 
 def logistic(x: Matrix, y: Matrix, trust: Matrix, ridge: float = RIDGE) -> Matrix:
@@ -106,7 +105,6 @@ def fit(rows: Sequence[Example]) -> Weights:
 
 def cross_validated(questions: Sequence[MarkedQuestion]) -> tuple[Weights, dict[str, Any]]:
     """(the weights by all questions, the report in which each question is scored with the weights by the others)."""
-    others = [[questions[(i + step) % len(questions)] for step in STEPS] for i in range(len(questions))]
-    rows = [row for question, foreign in zip(questions, others, strict=True) for row in examples(question, foreign)]
+    rows = [row for q in questions for row in examples(q, [other for other in questions if not q.folder.topics & other.folder.topics])]
     held = {q.folder.path.name: fit([row for row in rows if row.question != q.folder.path.name]) for q in questions}
     return fit(rows), report(questions, held)

@@ -27,6 +27,7 @@ class Folder:
     rubric: Rubric
     exemplars: tuple[tuple[str, str, Answer], ...]
     varies: bool
+    topics: frozenset[str] = frozenset()
 
     @property
     def judged(self) -> bool:
@@ -59,7 +60,7 @@ def read_folder(path: Path, seed: int = PUBLISHED) -> Folder:
     answers = [(Path(name).stem, *read_answer_file(files[name])) for name in names[2:]]
     return Folder(path, Question(files["prompt.md"], meta.get("title", ""), meta.get("kind", "written")),
                   Rubric.from_dict(yaml.safe_load(files["rubric.yaml"]), str(path / "rubric.yaml")),
-                  tuple((name, str(front.get("level", "")), answer) for name, front, answer in answers), GENERATOR in raw)
+                  tuple((name, str(front.get("level", "")), answer) for name, front, answer in answers), GENERATOR in raw, frozenset(meta.get("topics", ())))
 
 
 def folders(root: Path, seed: int = PUBLISHED) -> Iterator[Folder]:

@@ -1,7 +1,7 @@
 """From what is measured of a clause to the chance that it states a claim: evidence of three channels, its rivals, and fitted weights.
 
 For each clause and each way to say something there is one figure of nearness: meaning (cosine of sentence embeddings), words (weighted recall) and words
-by meaning (recall of BERTScore, Zhang et al. 2020). A claim is judged by five features of its best clauses, by how much the answer as a whole says what
+by meaning (recall of BERTScore, Zhang et al. 2020). A claim is judged by six features of its best clauses, by how much the answer as a whole says what
 the rubric calls wrong (`doubt`), and by how far it is from the rubric's subject (`away`). The weights are those of a logistic regression on the
 repository's own marked answers (`python -m grading fit`, `weights.json`). None is negative, and the last two are taken off, so that more evidence never
 counts against a claim.
@@ -24,14 +24,16 @@ from grading.encoder import WIDTH, Encoder
 from grading.text import Clause, Token
 
 Array = NDArray[np.float32]
-FEATURES = ("terms", "nearness", "lead", "right", "order")
+FEATURES = ("terms", "here", "nearness", "lead", "right", "order")
 COS_0, LEX_0, SOFT_0 = 0.58, 0.40, 0.60  # what two sentences of one subject have in common anyway
 COS, LEX, SOFT = 9.0, 4.0, 8.0
 SHUT = 6.0  # nearness that a closed gate takes away
 CAP = 5.0  # a margin beyond this says no more
 DOUBT_0 = 2.0  # nearness, and lead over the claims, from which on a wrong statement counts as said
 NO_RIVAL = -9.0
-NEAR, ENOUGH = -1.0, 4.0  # sentences count for the subject by how much nearer than NEAR they come to a claim; an answer needs ENOUGH of that in all
+NEAR, ENOUGH = -1.0, 0.25  # a claim speaks for the subject by how much nearer than NEAR an answer comes to it; ENOUGH of that is needed for each claim,
+FIELD = -7.0, -5.0  # or 1 for each sentence of the rubric's field, if that is less: nearness to any claim from which a sentence begins to count, and counts
+HERE = 4.0  # nearness that all of a claim's terms in one clause are worth there, against none of them
 FILE = Path(__file__).with_name("weights.json")
 
 
@@ -169,9 +171,20 @@ def doubt(wrong: Sequence[float]) -> float:
     return float((1.0 / (1.0 + np.exp(DOUBT_0 - np.clip(np.array(wrong, float), -30.0, 30.0)))).sum())
 
 
-def away(claimed: Array) -> float:
-    """0 to 4: what an answer lacks to be about the rubric's subject at all. `claimed`: [sentences], how near each comes to any claim. Filler adds nothing."""
-    return max(0.0, ENOUGH - float(np.maximum(0.0, claimed - NEAR).sum()))
+def subject(near: float, here: float) -> float:
+    """How much a clause speaks for a claim's subject: its nearness, and the share of the claim's terms that stand in it."""
+    return near + HERE * (here - 0.5)
+
+
+def away(best: Sequence[float], claimed: Array) -> float:
+    """What an answer lacks to be about the rubric's subject at all.
+
+    `best`: for each claim the most that a clause speaks for its subject; `claimed`: [sentences], how near each comes to any claim. A dense answer to another
+    question of the field always comes near to something, so near misses don't count, one claim counts once, and more sentences have to show more.
+    Sentences about nothing of the field change nothing.
+    """
+    sentences = float(np.clip((claimed - FIELD[0]) / (FIELD[1] - FIELD[0]), 0.0, 1.0).sum())
+    return max(0.0, min(ENOUGH * len(best), sentences) - sum(max(0.0, b - NEAR) for b in best))
 
 
 def margin(value: float, rival: float) -> float:

@@ -14,7 +14,7 @@ from grading import gates as g
 from grading.calibration import Calibration
 from grading.certainty import level_set, points_law
 from grading.encoder import Encoder, encoder
-from grading.evidence import CUT, SPEAKS, Coherence, Match, Target, Window, coherence, match, targets, weigh
+from grading.evidence import CUT, SPEAKS, Candidate, Coherence, Match, Target, Window, candidates, coherence, match, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
 from grading.fusion import COS, LEX, Statement, Weights, Words, away, by_meaning, doubt, lexical, shipped
 from grading.fusion import Evidence as Nearness
@@ -24,7 +24,7 @@ from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, read, tokenise
 
-SCORER = "claims-2"
+SCORER = "claims-3"
 WRONG_CUT = 0.5
 
 
@@ -162,13 +162,18 @@ class Beside:
     gates: list[g.Gate]
     nearness: Nearness
     window: Window
+    found: dict[tuple[str, str], list[Candidate]]  # of every claim
     doubt: float
     away: float
     worst: Clause | None  # what raises the doubt most
 
-    def rivals(self, target: Target) -> NDArray[np.float32]:
-        """[clauses]: how near each comes to a claim other than this."""
-        return self.nearness.rivals(target.rows, self.book.is_claim)
+    def candidates(self, key: tuple[str, str]) -> list[Candidate]:
+        """The clauses that come nearest to a target of the book."""
+        return self.found.get(key) or _candidates(self.book, self.book.targets[key], self.clauses, self.nearness, self.window)
+
+
+def _candidates(book: _Book, target: Target, clauses: Sequence[Clause], nearness: Nearness, window: Window) -> list[Candidate]:
+    return candidates(target, clauses, nearness, book.statements, window, nearness.rivals(target.rows, book.is_claim))
 
 
 def lay_beside(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, question: Question) -> Beside | None:
@@ -188,7 +193,10 @@ def lay_beside(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading,
     wrong = [target for target in book.targets.values() if isinstance(target.item, Misconception)]
     said = [nearness.wrong(target.rows) for target in wrong]
     worst = clauses[int((2.0 * nearness.wronged - nearness.claimed).argmax())] if wrong else None
-    return Beside(book, clauses, gates, nearness, Window(reading.document.sentences), doubt(said), away(nearness.claimed[[c.whole for c in clauses]]), worst)
+    window = Window(reading.document.sentences)
+    found = {key: _candidates(book, target, clauses, nearness, window) for key, target in book.targets.items() if isinstance(target.item, Claim)}
+    off = away([max(c.subject for c in close) for close in found.values()], nearness.claimed[[c.whole for c in clauses]])
+    return Beside(book, clauses, gates, nearness, window, found, doubt(said), off, worst)
 
 
 def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, question: Question, weights: Weights) -> dict[tuple[str, str], Match]:
@@ -202,14 +210,14 @@ def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, que
     if beside.worst is not None and doubted >= away_off:
         why = f"it comes near, but much of the answer speaks against it, such as “{beside.worst.text}”"
 
-    def found(target: Target) -> Match:
-        m = match(target, beside.clauses, beside.gates, beside.nearness, beside.book.statements, beside.window, beside.rivals(target), weights, against)
+    def found(key: tuple[str, str]) -> Match:
+        m = match(beside.book.targets[key], beside.candidates(key), beside.clauses, beside.gates, beside.nearness, beside.book.statements, weights, against)
         return replace(m, doubted=why) if m.score < CUT <= m.score_alone else m
 
-    out = {key: found(target) for key, target in beside.book.targets.items() if not key[1].startswith("!~")}
-    for (criterion, name), target in beside.book.targets.items():  # what a claim excludes matters only where the claim is met
+    out = {key: found(key) for key in beside.book.targets if not key[1].startswith("!~")}
+    for criterion, name in beside.book.targets:  # what a claim excludes matters only where the claim is met
         if name.startswith("!~") and out[criterion, name[2:]].score >= SPEAKS:
-            out[criterion, name] = found(target)
+            out[criterion, name] = found((criterion, name))
     return out
 
 

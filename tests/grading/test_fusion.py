@@ -2,13 +2,15 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from grading import Rubric
 from grading.fit import Example, fit, logistic
-from grading.fusion import ENOUGH, FEATURES, FILE, NEAR, Weights, away, doubt, margin, shipped
+from grading.folders import read_folder
+from grading.fusion import ENOUGH, FEATURES, FIELD, FILE, NEAR, Weights, away, doubt, margin, shipped, subject
 from grading.scorer import score
 
 BLOCKS = {
@@ -49,19 +51,28 @@ def test_the_fit_looks_at_the_clause_that_its_own_weights_choose() -> None:
     rows = []
     for i in range(400):
         met = i % 2 == 0
-        best = [1.0, 3.0 if met else -3.0, 0.0, 0.0, 0.5]
-        rows += [Example("q", False, np.array([[0.0, *rng.normal(size=4)], best]), (0.0, 0.0), met),
-                 Example("q", True, np.array([[0.0, 2.0 if met else -2.0, 0.0, 0.0, 0.0]]), (0.0, 0.0), met)]  # fmt: skip
+        best = [1.0, 1.0, 3.0 if met else -3.0, 0.0, 0.0, 0.5]
+        rows += [Example("q", False, np.array([[0.0, 0.0, *rng.normal(size=4)], best]), (0.0, 0.0), met),
+                 Example("q", True, np.array([[0.0, 0.0, 2.0 if met else -2.0, 0.0, 0.0, 0.0]]), (0.0, 0.0), met)]  # fmt: skip
     weights = fit(rows)
     assert weights.claim[FEATURES.index("nearness")] > 0.3
     assert weights.wrong[0] > 0.3
 
 
-def test_filler_brings_an_answer_no_nearer_to_the_subject() -> None:
-    near = np.array([2.0, -0.5], np.float32)
-    assert away(near) == away(np.concatenate([near, np.full(20, NEAR - 1.0, np.float32)])) == pytest.approx(ENOUGH - 3.5)
-    assert away(np.array([], np.float32)) == ENOUGH
-    assert away(np.array([5.0, 5.0], np.float32)) == 0.0
+def test_near_misses_bring_an_answer_no_nearer_to_the_subject() -> None:
+    claims, many = [NEAR - 1.0] * 20, np.full(50, FIELD[1], np.float32)
+    assert away(claims, many) == 20 * ENOUGH
+    assert away([NEAR + 1.5, *claims[1:]], many) == pytest.approx(20 * ENOUGH - 1.5)
+    assert away([NEAR + 30 * ENOUGH, *claims[1:]], many) == 0.0
+    assert away([], many) == 0.0
+    assert subject(0.0, 1.0) > subject(0.0, 0.5) == 0.0 > subject(0.0, 0.0)
+
+
+def test_a_short_answer_has_less_to_show_and_filler_changes_nothing() -> None:
+    claims, two = [NEAR + 1.5, *[NEAR - 1.0] * 19], np.full(2, 3.0, np.float32)
+    assert away(claims, two) == pytest.approx(0.5)
+    assert away(claims, np.concatenate([two, np.full(20, FIELD[0], np.float32)])) == pytest.approx(0.5)
+    assert away(claims, np.array([], np.float32)) == 0.0
 
 
 def test_each_wrong_statement_adds_to_the_doubt() -> None:
@@ -85,3 +96,14 @@ def test_a_claim_near_the_cut_falls_where_the_answer_says_wrong_things_and_the_p
     assert alone.met
     assert not beside.met
     assert "speaks against it" in beside.why or "excludes it" in beside.why
+
+
+def test_an_answer_to_another_question_earns_next_to_nothing() -> None:
+    """The L7 exemplar of a question of another topic is dense with the field's terms; a first point made well is no stranger for being alone."""
+    bank = Path(__file__).parents[2] / "interviews/bank/packs/advanced-inference"
+    asked, other = read_folder(bank / "prefix-caching"), read_folder(bank / "sampling-strategies")
+    assert not asked.topics & other.topics
+    good, foreign = (next(answer.text for _, level, answer in f.exemplars if level == "L7") for f in (asked, other))
+    assert score(asked.rubric, foreign, asked.question).total <= 0.02 * score(asked.rubric, good, asked.question).total
+    alone = "A block's key is a hash over its own tokens and over the key of the block before it, so the key stands for the whole prefix."
+    assert any(mark.met for c in score(asked.rubric, alone, asked.question).criteria for mark in c.marks)
