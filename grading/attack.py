@@ -87,7 +87,9 @@ def attacks(row: Row, other: Row, rng: random.Random) -> dict[str, str]:
     }
 
 
+RELATED = "answer to a related question"  # says true things that the rubric asks for, and is no attack
 SAME = ("padded", "three times", "as bullets", "with injection", "look-alike letters")  # these should change nothing
+NO_ATTACK = (*SAME, RELATED, "genuine good")
 
 
 def attack(rows: Sequence[dict[str, Any]], limit: int = 150, seed: int = 7,
@@ -134,8 +136,9 @@ def attack_bank(root: Path, limit: int = 150, seed: int = 7) -> dict[str, Any]:
     """The same on a bank: each prose question's best exemplar is the good answer and the model answer, its wrong ones are the bad answers.
 
     {"questions", "attacks": {name: {n, mean, of_good, reaches_l5, flagged, change_of_28}}, "tried", "reaching_l5", "share_reaching_l5",
-    "reached": [{question, attack, total, level}]}. Reaching the L5 line is to be marked with any band at all; the genuine answers and what should
-    change nothing are no attacks and stand apart from the share.
+    "reached": [{question, attack, total, level}]}. Reaching the L5 line is to be marked with any band at all. Off topic is the good answer to the last
+    question before that shares no topic with this one. The good answer to one that does share a topic, the genuine answers and what should change nothing
+    are no attacks and stand apart from the share.
     """
     from grading.scorer import score
 
@@ -146,7 +149,9 @@ def attack_bank(root: Path, limit: int = 150, seed: int = 7) -> dict[str, Any]:
     best = [next(answer.text for _, level, answer in f.exemplars if level == "L7") for f in asked]
     for i, folder in enumerate(asked[:limit]):
         row: Row = {"answer": best[i], "references": [best[i]], "question": folder.question.prompt}
-        texts = attacks(row, {"answer": best[i - 1] if len(best) > 1 else GERMAN}, rng)
+        before = [(i - step) % len(asked) for step in range(1, len(asked))]
+        foreign, kin = ([best[k] for k in before if bool(folder.topics & asked[k].topics) == related] for related in (False, True))
+        texts = attacks(row, {"answer": foreign[0] if foreign else GERMAN}, rng) | ({RELATED: kin[0]} if kin else {})
         for name, _, answer in (e for e in folder.exemplars if e[1] == BELOW):
             texts |= {f"{name}: {kind}": text for kind, text in {
                 "wrong exemplar": answer.text, "wrong exemplar, and keyword list": answer.text + " " + keywords(best[i], rng),
@@ -155,7 +160,7 @@ def attack_bank(root: Path, limit: int = 150, seed: int = 7) -> dict[str, Any]:
             marked, name = score(folder.rubric, text, folder.question), label.split(": ")[-1]
             line = marked.level not in (BELOW, "")
             found.setdefault(name, []).append((marked.total / marked.max, line, bool(marked.flags)))
-            if line and name not in (*SAME, "genuine good"):
+            if line and name not in NO_ATTACK:
                 reached.append({"question": folder.path.name, "attack": label, "total": marked.total, "level": marked.level})
     base = np.array([share for share, _, _ in found["genuine good"]])
     out = {}
@@ -164,7 +169,7 @@ def attack_bank(root: Path, limit: int = 150, seed: int = 7) -> dict[str, Any]:
         out[name] = {"n": len(v), "mean": float(v.mean()), "of_good": float(v.mean() / base.mean()) if base.mean() else None,
                      "reaches_l5": float(np.mean([line for _, line, _ in rows])), "flagged": float(np.mean([flag for _, _, flag in rows])),
                      "change_of_28": float(28 * np.abs(v - base).mean()) if name in SAME else None}
-    tried = sum(len(rows) for name, rows in found.items() if name not in (*SAME, "genuine good"))
+    tried = sum(len(rows) for name, rows in found.items() if name not in NO_ATTACK)
     return {"questions": len(base), "attacks": out, "tried": tried, "reaching_l5": len(reached), "share_reaching_l5": len(reached) / tried,
             "reached": reached}
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from grading.__main__ import main
+from grading.attack import RELATED, attack_bank
 from grading.metrics import agreement, auc, qwk
 
 LINES = [{"question_id": "q1", "question": "What is a cache?", "reference": "A cache is a small fast memory that keeps recently used data.", "answer": a,
@@ -80,3 +81,23 @@ def test_attacking_a_bank_counts_what_reaches_the_l5_line(tmp_path, capsys):
     assert f"{report['reaching_l5']} of {report['tried']} attacks reach the L5 line" in capsys.readouterr().out
     assert main(["attack", str(tmp_path / "cache/answers")]) == 2
     assert "no prose question" in capsys.readouterr().err
+
+
+def test_an_answer_to_a_related_question_is_no_attack(tmp_path):
+    for name, topics, text in (("a-stack", "stacks", "A stack gives back the item that was put in last."),
+                               ("b-stack", "stacks", "A stack returns the newest item first."),
+                               ("c-soup", "kitchen", "A soup is boiled until the carrots are soft.")):
+        folder = tmp_path / name
+        (folder / "answers").mkdir(parents=True)
+        claim = {"bands": {"L5": 1}, "criteria": [{"id": "c", "title": "C", "points": 1, "claims": [{"id": "a", "text": text}]}]}
+        (folder / "rubric.yaml").write_text(json.dumps(claim))
+        (folder / "question.yaml").write_text(f"topics: [{topics}]\n")
+        (folder / "prompt.md").write_text("What is it?\n")
+        (folder / "answers/l7.md").write_text(f"---\nlevel: L7\n---\n{text}\n")
+    report = attack_bank(tmp_path)
+    related = report["attacks"][RELATED]
+    assert related["n"] == 2  # the soup has no relation
+    assert related["reaches_l5"] > 0
+    assert report["attacks"]["off topic"]["n"] == 3
+    assert report["attacks"]["off topic"]["mean"] == 0
+    assert RELATED not in {r["attack"] for r in report["reached"]}
