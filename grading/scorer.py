@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from grading import gates as g
 from grading.calibration import Calibration
-from grading.certainty import level_set, points_law
+from grading.certainty import astray, level_set, points_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import CUT, SPEAKS, Candidate, Coherence, Match, Target, Window, candidates, coherence, match, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
@@ -304,7 +304,7 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
 
 def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading, whole: Coherence, calibration: Calibration | None) -> Score:
     points = {c.id: c.points for c in criteria}
-    levels = level_set(rubric, criteria, calibration)
+    levels = level_set(rubric, criteria, calibration, astray(rubric))
     state, reason = "scored", ""
     if "language" in reading.flags:
         state, reason = "review", reading.void

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grading.calibration import Calibration, Marked, best_cut, claim_key, fit, held_out, isotonic, labels, points_under, report, table
-from grading.certainty import level_set
+from grading.certainty import SPREAD, level_set
 from grading.result import ClaimMark, CriterionScore, Score
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from tests.grading.test_scorer import RUBRIC, TRUE
@@ -109,6 +109,16 @@ def test_a_spread_makes_the_level_set() -> None:
     assert level_set(ONE, one.criteria, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=0.5)) == ("L6",)
     assert level_set(ONE, one.criteria, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=2.0)) == ("L5", "L6")
     assert level_set(ONE, one.criteria, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=9.0)) == ("below", "L5", "L6", "L7")
+
+
+def test_a_total_that_strays_reaches_into_the_levels_beside_it() -> None:
+    one = scored(ONE, [[0.9, 0.9, 0.9, 0.1]] * 7)
+    narrow, wide = level_set(ONE, one.criteria), level_set(ONE, one.criteria, stray=6.0)
+    assert set(narrow) < set(wide)
+    assert wide == tuple(name for name in ("below", "L5", "L6", "L7") if name in wide)
+    assert level_set(ONE, one.criteria, stray=1e-6) == narrow
+    nothing = scored(ONE, [[0.02] * 4] * 7)
+    assert level_set(ONE, nothing.criteria, stray=SPREAD) == ("below",)
 
 
 def test_a_cut_follows_its_claim_and_a_score_names_its_calibration() -> None:
