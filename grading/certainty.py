@@ -8,8 +8,9 @@ from statistics import NormalDist
 
 from grading.calibration import COVER, SCALE, Calibration
 from grading.result import ClaimMark, CriterionScore, asserted
-from grading.rubric import Criterion, Rubric
+from grading.rubric import BELOW, Criterion, Rubric
 
+DOUBTFUL = "The level could be"  # how the reason for a review begins when it is this
 HALF = 0.5  # what strays is taken for continuous: a band then begins half a point under its first
 # Points of 28 (standard deviation) by which the default scorer's totals of prose stray beyond that law: claims are not independent, and their chances not
 # calibrated. With it the sets hold the level of the repository's marked answers as often as COVER says (`python -m grading fit`).
@@ -43,6 +44,12 @@ def astray(rubric: Rubric) -> float:
     return SPREAD / SCALE * sum(c.points for c in rubric.criteria if c.claims)
 
 
+def doubtful(levels: Sequence[str]) -> str:
+    """A level set of two and more as a sentence: "The level could be below L5, L5 or L6."."""
+    named = [f"below {levels[1]}" if name == BELOW else name for name in levels]
+    return f"{DOUBTFUL} {', '.join(named[:-1])} or {named[-1]}."
+
+
 def level_set(rubric: Rubric, criteria: Sequence[CriterionScore], calibration: Calibration | None = None, stray: float = 0.0) -> tuple[str, ...]:
     """The levels that can't be ruled out, lowest first. `stray`: points (standard deviation) by which the total strays beyond the law of points.
 
@@ -54,7 +61,7 @@ def level_set(rubric: Rubric, criteria: Sequence[CriterionScore], calibration: C
     if calibration is not None and calibration.spread is not None:
         total, reach = sum(c.points for c in criteria), calibration.spread * rubric.max / SCALE
         given = rubric.level({c.id: c.points for c in criteria})
-        edges = [("below", -1.0), *rubric.bands, ("", float("inf"))]
+        edges = [(BELOW, -1.0), *rubric.bands, ("", float("inf"))]
         return tuple(name for (name, least), (_, above) in pairwise(edges)
                      if name == given or (least <= total + reach + 1e-9 and above > total - reach + 1e-9))
     totals = {0.0: 1.0}
@@ -65,7 +72,7 @@ def level_set(rubric: Rubric, criteria: Sequence[CriterionScore], calibration: C
             for points, q in law.items():
                 new[total + points] = new.get(total + points, 0.0) + p * q
         totals = new
-    names = ["below", *(name for name, _ in rubric.bands)]
+    names = [BELOW, *(name for name, _ in rubric.bands)]
     normal = NormalDist(0.0, max(stray, 1e-12))
     lines = [-float("inf"), *(least - (HALF if stray else 1e-9) for _, least in rubric.bands), float("inf")]
     mass = {name: sum(p * (normal.cdf(high - total) - normal.cdf(low - total)) for total, p in totals.items())

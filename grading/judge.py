@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from grading.certainty import level_set, points_law
+from grading.certainty import doubtful, level_set, points_law
 from grading.gates import is_injection
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, State, asserted
 from grading.rubric import Claim, Criterion, Misconception, Rubric
@@ -232,7 +232,7 @@ def _score(rubric: Rubric, answer: Answer, default: Score, asked: Sequence[State
         flags["disagreement"] = None
         state, reason = "review", f"The language model gave {total:g} of {rubric.max:g} and the default scorer {default.total:g}: a person has to look."
     elif len(levels) > 1:
-        state, reason = "review", f"The level could be {' or '.join(levels)}."
+        state, reason = "review", doubtful(levels)
     return Score(total, rubric.max, rubric.level(points) if rubric.bands else "", levels, state, criteria, tuple(flags), reason, name)
 
 

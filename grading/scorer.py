@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from grading import gates as g
 from grading.calibration import Calibration
-from grading.certainty import astray, level_set, points_law
+from grading.certainty import astray, doubtful, level_set, points_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import CUT, SPEAKS, Candidate, Coherence, Match, Target, Window, candidates, coherence, match, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
@@ -313,6 +313,6 @@ def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading
     elif whole.why:
         state, reason = "review", f"{whole.why[:1].upper()}{whole.why[1:]}; a person has to read it."
     elif len(levels) > 1:
-        state, reason = "review", f"The level could be {' or '.join(levels)}."
+        state, reason = "review", doubtful(levels)
     return Score(sum(points.values()), rubric.max, rubric.level(points) if rubric.bands else "", levels, state, tuple(criteria), reading.flags,  # type: ignore[arg-type]
                  reason, f"{SCORER}+{calibration.name}" if calibration else SCORER)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
-from grading.certainty import level_set, points_law
+from grading.certainty import DOUBTFUL, doubtful, level_set, points_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import form_stems, has_form
 from grading.gates import is_injection
@@ -248,7 +248,7 @@ def _merge(criterion: Criterion, said: CriterionScore, boards: Sequence[Drawing]
 def _total(rubric: Rubric, plain: Rubric, said: Score, criteria: tuple[CriterionScore, ...], flags: set[str], trouble: str) -> Score:
     points = {c.id: c.points for c in criteria}
     levels = level_set(plain, criteria)
-    certain = said.reason.startswith("The level could be")  # the default scorer's doubt was about prose alone; the levels are weighed again here
+    certain = said.reason.startswith(DOUBTFUL)  # the default scorer's doubt was about prose alone; the levels are weighed again here
     state: State
     state, reason = (said.state, said.reason) if said.state == "review" and not certain else ("scored", "")
     if "injection" in flags:
@@ -256,7 +256,7 @@ def _total(rubric: Rubric, plain: Rubric, said: Score, criteria: tuple[Criterion
     elif trouble:
         state, reason = "review", trouble
     elif state == "scored" and len(levels) > 1:
-        state, reason = "review", f"The level could be {' or '.join(levels)}."
+        state, reason = "review", doubtful(levels)
     level = rubric.level(points) if rubric.bands else ""
     return replace(said, total=sum(points.values()), level=level, level_set=levels, state=state, criteria=criteria, reason=reason,
                    flags=tuple(dict.fromkeys((*said.flags, *sorted(flags)))))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grading.calibration import Calibration, Marked, best_cut, claim_key, fit, held_out, isotonic, labels, points_under, report, table
-from grading.certainty import SPREAD, level_set
+from grading.certainty import SPREAD, doubtful, level_set
 from grading.result import ClaimMark, CriterionScore, Score
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from tests.grading.test_scorer import RUBRIC, TRUE
@@ -119,6 +119,11 @@ def test_a_total_that_strays_reaches_into_the_levels_beside_it() -> None:
     assert level_set(ONE, one.criteria, stray=1e-6) == narrow
     nothing = scored(ONE, [[0.02] * 4] * 7)
     assert level_set(ONE, nothing.criteria, stray=SPREAD) == ("below",)
+
+
+def test_what_the_level_could_be_is_said_in_words() -> None:
+    assert doubtful(("L6", "L7")) == "The level could be L6 or L7."
+    assert doubtful(("below", "L5", "L6")) == "The level could be below L5, L5 or L6."
 
 
 def test_a_cut_follows_its_claim_and_a_score_names_its_calibration() -> None:
