@@ -142,11 +142,11 @@ def attack_bank(root: Path, limit: int = 150, seed: int = 7) -> dict[str, Any]:
     """
     from grading.scorer import score
 
-    asked = [f for f in folders(root) if all(c.claims for c in f.rubric.criteria) and f.rubric.bands and any(level == "L7" for _, level, _ in f.exemplars)]
+    prose = [(f, f.best.text) for f in folders(root) if all(c.claims for c in f.rubric.criteria) and f.rubric.bands and f.best]
+    asked, best = [f for f, _ in prose], [text for _, text in prose]
     if not asked:
         raise ValueError(f"{root}: no prose question with bands and an exemplar for L7")
     rng, found, reached = random.Random(seed), dict[str, list[tuple[float, bool, bool]]](), list[dict[str, Any]]()
-    best = [next(answer.text for _, level, answer in f.exemplars if level == "L7") for f in asked]
     for i, folder in enumerate(asked[:limit]):
         row: Row = {"answer": best[i], "references": [best[i]], "question": folder.question.prompt}
         before = [(i - step) % len(asked) for step in range(1, len(asked))]

@@ -75,15 +75,15 @@ def level_set(rubric: Rubric, criteria: Sequence[CriterionScore], calibration: C
     names = [BELOW, *(name for name, _ in rubric.bands)]
     normal = NormalDist(0.0, max(stray, 1e-12))
     lines = [-float("inf"), *(least - (HALF if stray else 1e-9) for _, least in rubric.bands), float("inf")]
-    mass = {name: sum(p * (normal.cdf(high - total) - normal.cdf(low - total)) for total, p in totals.items())
-            for name, (low, high) in zip(names, pairwise(lines), strict=True)}
+    mass = {name: sum(p * (normal.cdf(above - total) - normal.cdf(least - total)) for total, p in totals.items())
+            for name, (least, above) in zip(names, pairwise(lines), strict=True)}
     given = rubric.level({c.id: c.points for c in criteria})
-    first = last = names.index(given)
-    while sum(mass[name] for name in names[first : last + 1]) < COVER and (first > 0 or last < len(names) - 1):
-        below = mass[names[first - 1]] if first > 0 else -1.0
-        above = mass[names[last + 1]] if last < len(names) - 1 else -1.0
+    low = high = names.index(given)
+    while sum(mass[name] for name in names[low : high + 1]) < COVER and (low > 0 or high < len(names) - 1):
+        below = mass[names[low - 1]] if low > 0 else -1.0
+        above = mass[names[high + 1]] if high < len(names) - 1 else -1.0
         if below >= above:
-            first -= 1
+            low -= 1
         else:
-            last += 1
-    return tuple(names[first : last + 1])
+            high += 1
+    return tuple(names[low : high + 1])

@@ -18,7 +18,7 @@ from grading.alignment import order_recall
 from grading.encoder import Encoder
 from grading.fusion import Evidence, Statement, Weights, margin, plain, subject
 from grading.gates import Gate
-from grading.lexicon import NEGATORS, stem
+from grading.lexicon import NEGATORS
 from grading.polarity import Opposition, oppose, pole_votes, same_number
 from grading.rubric import Claim, Misconception, Number
 from grading.text import Clause, Token, tokenise
@@ -114,37 +114,34 @@ class Window:
 
     def __init__(self, sentences: Sequence[Clause]) -> None:
         self.sentences = sentences
-        self._stems = [[stem(t.text) for t in s.tokens] for s in sentences]
-        self._squeezed = [re.sub(r"\s", "", s.text.lower()) for s in sentences]
         self._numbers: dict[str, list[Found]] = {}
-        self._held: dict[tuple[int, tuple[str, ...]], bool] = {}
-        self._words: dict[tuple[int, int], tuple[list[str], str]] = {}
+        self._words: dict[str, tuple[list[str], str]] = {}
+        self._held: dict[tuple[str, tuple[str, ...]], bool] = {}
 
     def missing(self, clause: Clause, groups: tuple[tuple[tuple[str, ...], ...], ...]) -> list[int]:
         """Term groups of which no form stands in the clause's sentence or a neighbour."""
-        near = range(max(0, clause.sentence - 1), min(len(self.sentences), clause.sentence + 2))
-        return [g for g, forms in enumerate(groups)
-                if not any(self._holds(i, form) for i in near for form in forms)]
+        near = self._near(clause)
+        return [g for g, forms in enumerate(groups) if not any(self._holds(part, form) for part in near for form in forms)]
 
     def here(self, clause: Clause, groups: tuple[tuple[tuple[str, ...], ...], ...]) -> float:
         """Share of the term groups of which a form stands in the clause itself."""
-        if not groups:
-            return 1.0
-        key = clause.start, clause.end
-        if key not in self._words:
-            self._words[key] = [t.stem for t in clause.tokens], re.sub(r"\s", "", clause.text.lower())
-        return sum(any(has_form(*self._words[key], form) for form in forms) for forms in groups) / len(groups)
+        return sum(any(self._holds(clause, form) for form in forms) for forms in groups) / len(groups) if groups else 1.0
 
-    def _holds(self, sentence: int, form: tuple[str, ...]) -> bool:
-        key = sentence, form  # the clauses of a claim share sentences
+    def _near(self, clause: Clause) -> Sequence[Clause]:
+        """The clause's sentence and its neighbours."""
+        return self.sentences[max(0, clause.sentence - 1) : clause.sentence + 2]
+
+    def _holds(self, part: Clause, form: tuple[str, ...]) -> bool:
+        key = part.text, form  # the clauses of a claim share sentences, claims share clauses and forms
         if key not in self._held:
-            self._held[key] = has_form(self._stems[sentence], self._squeezed[sentence], form)
+            if part.text not in self._words:
+                self._words[part.text] = [t.stem for t in part.tokens], re.sub(r"\s", "", part.text.lower())
+            self._held[key] = has_form(*self._words[part.text], form)
         return self._held[key]
 
     def numbers(self, clause: Clause, wanted: Sequence[Number]) -> tuple[float, bool]:
         """(share of the wanted numbers that stand near, whether another value of the same kind stands in their place)."""
-        near = [f for i in range(max(0, clause.sentence - 1), min(len(self.sentences), clause.sentence + 2))
-                for f in self.found(self.sentences[i].text)]
+        near = [f for part in self._near(clause) for f in self.found(part.text)]
         here = self.found(clause.text)
         matched, differ = 0, False
         for number in wanted:

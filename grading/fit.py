@@ -45,20 +45,22 @@ def examples(question: MarkedQuestion, others: Sequence[MarkedQuestion] = ()) ->
     for answer in question.answers:
         out += _beside(question, answer.text, answer)
     for other in others:
-        for text in [*(answer.text for answer in other.answers[::FOURTH]), *(answer.text for _, level, answer in other.folder.exemplars if level == "L7")]:
-            out += [row for row in _beside(question, text) if not row.wrong]
+        best = other.folder.best
+        for text in [*(answer.text for answer in other.answers[::FOURTH]), *([best.text] if best else [])]:
+            out += _beside(question, text)
     return out
 
 
 def _beside(question: MarkedQuestion, text: str, marked: MarkedAnswer | None = None) -> Iterator[Example]:
+    """`marked`: the answer with its marks; without one it is an answer to another question."""
     rubric, asked = question.folder.rubric, question.folder.question
     beside = lay_beside(rubric, rubric.criteria, read_answer(text, asked, encoder()), asked)
     if beside is None:
         return
     for (criterion, name), target in beside.book.targets.items():
-        if name.startswith("!~"):
-            continue  # nobody marked what a claim excludes
         wrong = isinstance(target.item, Misconception)
+        if name.startswith("!~") or (wrong and marked is None):
+            continue  # nobody marked what a claim excludes, or what an answer to another question gets wrong
         met = marked is not None and target.item.id in (marked.final[criterion].misconceptions if wrong else marked.final[criterion].claims)
         features = np.array([c.features for c in beside.candidates((criterion, name))])
         yield Example(question.folder.path.name, wrong, features, (beside.doubt, beside.away), met, 1.0 if marked else FOREIGN)

@@ -30,6 +30,11 @@ class Folder:
     topics: frozenset[str] = frozenset()
 
     @property
+    def best(self) -> Answer | None:
+        """The exemplar for L7, if there is one."""
+        return next((answer for _, level, answer in self.exemplars if level == "L7"), None)
+
+    @property
     def judged(self) -> bool:
         """Whether some points come from running code."""
         return any(criterion.tests for criterion in self.rubric.criteria)

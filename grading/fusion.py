@@ -31,8 +31,9 @@ SHUT = 6.0  # nearness that a closed gate takes away
 CAP = 5.0  # a margin beyond this says no more
 DOUBT_0 = 2.0  # nearness, and lead over the claims, from which on a wrong statement counts as said
 NO_RIVAL = -9.0
-NEAR, ENOUGH = -1.0, 0.25  # a claim speaks for the subject by how much nearer than NEAR an answer comes to it; ENOUGH of that is needed for each claim,
-FIELD = -7.0, -5.0  # or 1 for each sentence of the rubric's field, if that is less: nearness to any claim from which a sentence begins to count, and counts
+NEAR = -1.0  # a claim speaks for an answer's being on the subject by how much nearer than this the answer comes to it
+ENOUGH = 0.25  # how much of that is needed for each claim of the rubric; 1 for each of the answer's sentences of the field, if that is less
+FIELD = -7.0, -5.0  # nearness to any claim from which a sentence begins to count as one of the field, and from which it does
 HERE = 4.0  # nearness that all of a claim's terms in one clause are worth there, against none of them
 FILE = Path(__file__).with_name("weights.json")
 

@@ -74,6 +74,11 @@ def negated(tokens: Sequence[Token], text: str, known: Set[str] | None = None) -
     return reach
 
 
+def refused(tokens: Sequence[Token], text: str) -> list[bool]:
+    """Whether each word stands denied: within one negation, or an odd number of them."""
+    return [n % 2 >= 0.5 for n in negated(tokens, text)]
+
+
 def oppose(clause: Sequence[Token], clause_text: str, statement: Sequence[Token], statement_text: str,
            weights: Mapping[str, float]) -> Opposition:
     """How `clause` stands against `statement`; both are token lists with the text that they came from.
@@ -165,15 +170,14 @@ def _denies_the_opposite(a: Sequence[Token], a_text: str, b: Sequence[Token]) ->
 
 def _places(tokens: Sequence[Token], text: str, denied: bool) -> set[tuple[int, int]]:
     """The poles that a text names within a negation, or without one."""
-    return {place for t, n in zip(tokens, negated(tokens, text), strict=True) if (n % 2 >= 0.5) == denied and t.content for place in poles(t.text, t.stem)}
+    return {place for t, no in zip(tokens, refused(tokens, text), strict=True) if no == denied and t.content for place in poles(t.text, t.stem)}
 
 
 def _antonym(clause: Sequence[Token], clause_text: str, statement: Sequence[Token], shared: set[str]) -> Opposition:
     """A word of the statement that the clause lacks, while its opposite, which the statement lacks, stands in the clause and is not denied there."""
     theirs = [t for t in statement if t.content and t.text not in NEGATORS]
-    reach = negated(clause, clause_text)
-    mine = [(t, n % 2 >= 0.5) for t, n in zip(clause, reach, strict=True) if t.content and t.text not in NEGATORS]
-    have = {place: t for t, refused in mine if t.stem not in shared and not refused for place in poles(t.text, t.stem)}
+    mine = [(t, no) for t, no in zip(clause, refused(clause, clause_text), strict=True) if t.content and t.text not in NEGATORS]
+    have = {place: t for t, no in mine if t.stem not in shared and not no for place in poles(t.text, t.stem)}
     own = {place for t in theirs for place in poles(t.text, t.stem)}
     both = {place for t, _ in mine for place in poles(t.text, t.stem)}
     flipped = dict[str, tuple[float, str]]()
@@ -204,8 +208,8 @@ def _turned_about(a: Sequence[Token], b: Sequence[Token], shared: set[str]) -> b
 
 def _other_pole(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str) -> Opposition:
     """The statement says one pole of an axis and denies the other ("memory, not arithmetic"); the clause says only the denied one."""
-    affirmed, refused, mine = _places(b, b_text, False), _places(b, b_text, True), _places(a, a_text, False)
-    for axis, pole in refused:
+    affirmed, ruled_out, mine = _places(b, b_text, False), _places(b, b_text, True), _places(a, a_text, False)
+    for axis, pole in ruled_out:
         if (axis, -pole) in affirmed and (axis, pole) not in affirmed and (axis, pole) in mine and (axis, -pole) not in mine:
             return Opposition(0.85, "says what the right answer rules out")
     return Opposition(0.0)

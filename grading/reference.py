@@ -23,7 +23,7 @@ from grading.draft import split_reference
 from grading.encoder import WIDTH, encoder
 from grading.evidence import Match, coherence, opposition, weigh
 from grading.fusion import Statement, lexical, plain
-from grading.polarity import Opposition, denies, negated, pole_votes
+from grading.polarity import Opposition, denies, pole_votes, refused
 from grading.result import Question
 from grading.scorer import read_answer
 from grading.text import Clause, read, tokenise
@@ -141,8 +141,8 @@ def _words(clauses: Sequence[Clause], factors: NDArray[np.float32]) -> _Words:
 
 def _denies_words_of(sentence: Clause, said: frozenset[str]) -> bool:
     """Whether what a denial denies first stands in the model answer."""
-    refused = [t.stem for t, n in zip(sentence.tokens, negated(sentence.tokens, sentence.text), strict=True) if n % 2 >= 0.5 and t.content]
-    return bool(said.intersection(refused[:2]))
+    denied = [t.stem for t, no in zip(sentence.tokens, refused(sentence.tokens, sentence.text), strict=True) if no and t.content]
+    return bool(said.intersection(denied[:2]))
 
 
 def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np.float32], told: _Words, near: NDArray[np.float32],

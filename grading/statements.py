@@ -87,11 +87,11 @@ def measure(items: Sequence[Item]) -> dict[str, Any]:
     opposed, near = ({kind: list[float]() for kind in KINDS} for _ in range(2))
     for item in items:
         tokens = tokenise(item.statement)
-        statement = Statement(item.statement, tokens, weigh(model, tokens, frozenset()))
+        statement, embedding = Statement(item.statement, tokens, weigh(model, tokens, frozenset())), model.encode([item.statement])
         for kind, lines in item.lines.items():
             for line in lines:
                 clauses = read(line).sentences
-                cosine = model.encode([c.text for c in clauses]) @ model.encode([item.statement]).T
+                cosine = model.encode([c.text for c in clauses]) @ embedding.T
                 z = plain(cosine, lexical(clauses, [statement]))
                 near[kind].append(float(z.max()))
                 opposed[kind].append(float(any(opposition(c, z[i], [statement]).strength >= DENIED for i, c in enumerate(clauses))))
