@@ -1,20 +1,25 @@
-"""How sure a mark is: a law over the points of each criterion, and the set of levels that can't be ruled out."""
+"""How sure a mark is: a law over the points of each criterion and of the answer, and the set of levels that can't be ruled out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
-from statistics import NormalDist
+
+import numpy as np
 
 from grading.calibration import COVER, SCALE, Calibration
 from grading.result import ClaimMark, CriterionScore, asserted
 from grading.rubric import BELOW, Criterion, Rubric
 
 DOUBTFUL = "The level could be"  # how the reason for a review begins when it is this
-HALF = 0.5  # what strays is taken for continuous: a band then begins half a point under its first
-# Points of 28 (standard deviation) by which the default scorer's totals of prose stray beyond that law: claims are not independent, and their chances not
-# calibrated. With it the sets hold the level of the repository's marked answers as often as COVER says (`python -m grading fit`).
-SPREAD = 3.0
+# The claims of one answer err together: who puts things in unforeseen words does so throughout. COMMON is the standard deviation, in logits, by which the
+# chances of all claims of an answer are too low or too high; with it the level sets hold the level of the repository's marked answers as often as COVER
+# says (`python -m grading fit`).
+COMMON = 0.6
+NODES = 7  # of the Gauss-Hermite quadrature over it
+SLIGHT = 1e-6  # a probability that is not told
 
 
 def chance(mark: ClaimMark, calibration: Calibration | None = None) -> float:
@@ -24,24 +29,56 @@ def chance(mark: ClaimMark, calibration: Calibration | None = None) -> float:
     return min(0.98, max(0.02, mark.score if mark.met or mark.score < mark.cut else mark.cut - 0.01))
 
 
-def points_law(criterion: Criterion, marks: Sequence[ClaimMark], calibration: Calibration | None = None) -> dict[float, float]:
-    """Points -> probability, claims taken as independent; misconceptions as decided."""
-    claims = [mark for mark in marks if mark.kind != "misconception"]
-    deduct = criterion.deduction(asserted(marks))
+@lru_cache(maxsize=8)
+def _shifts(common: float) -> tuple[tuple[float, float], ...]:
+    """(logits, weight): a normal law of this standard deviation as a few points."""
+    if not common:
+        return ((0.0, 1.0),)
+    at, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    return tuple((common * float(x), float(w)) for x, w in zip(at, weights / weights.sum(), strict=True))
+
+
+def _moved(p: float, logits: float) -> float:
+    return 1.0 / (1.0 + (1.0 - p) / p * math.exp(-logits)) if logits else p
+
+
+def points_law(criterion: Criterion, marks: Sequence[ClaimMark], calibration: Calibration | None = None, shift: float = 0.0) -> dict[float, float]:
+    """Points -> probability, with the chance of every claim moved by `shift` logits; given that, claims are independent. Misconceptions as decided."""
     counts = [1.0]
-    for mark in claims:
-        p = chance(mark, calibration)
+    for mark in (mark for mark in marks if mark.kind != "misconception"):
+        p = _moved(chance(mark, calibration), shift)
         counts = [(counts[k] if k < len(counts) else 0.0) * (1 - p) + (counts[k - 1] * p if k else 0.0) for k in range(len(counts) + 1)]
-    law: dict[float, float] = {}
+    deduct, law = criterion.deduction(asserted(marks)), dict[float, float]()
     for met, p in enumerate(counts):
         points = criterion.points_for(met, deduct)
         law[points] = law.get(points, 0.0) + p
     return law
 
 
-def astray(rubric: Rubric) -> float:
-    """SPREAD for the points of this rubric that claims give."""
-    return SPREAD / SCALE * sum(c.points for c in rubric.criteria if c.claims)
+def confidence(criterion: Criterion, points: float, marks: Sequence[ClaimMark], calibration: Calibration | None = None, common: float = 0.0) -> float:
+    """P(a careful reader would give the criterion these points). `common`: as COMMON."""
+    return sum(weight * points_law(criterion, marks, calibration, shift).get(points, 0.0) for shift, weight in _shifts(common))
+
+
+def add(one: Mapping[float, float], other: Mapping[float, float]) -> dict[float, float]:
+    """The law of the sum of two independent counts of points."""
+    out = dict[float, float]()
+    for a, p in one.items():
+        for b, q in other.items():
+            out[a + b] = out.get(a + b, 0.0) + p * q
+    return out
+
+
+def total_law(rubric: Rubric, criteria: Sequence[CriterionScore], calibration: Calibration | None = None, common: float = 0.0) -> dict[float, float]:
+    """Points of the whole answer -> probability, by rising points. `common`: as COMMON."""
+    out = dict[float, float]()
+    for shift, weight in _shifts(common):
+        law = {0.0: weight}
+        for criterion, scored in zip(rubric.criteria, criteria, strict=True):
+            law = add(law, points_law(criterion, scored.marks, calibration, shift) if scored.marks and criterion.claims else {scored.points: 1.0})
+        for points, p in law.items():
+            out[points] = out.get(points, 0.0) + p
+    return {points: p for points, p in sorted(out.items()) if p >= SLIGHT}
 
 
 def doubtful(levels: Sequence[str]) -> str:
@@ -50,36 +87,12 @@ def doubtful(levels: Sequence[str]) -> str:
     return f"{DOUBTFUL} {', '.join(named[:-1])} or {named[-1]}."
 
 
-def level_set(rubric: Rubric, criteria: Sequence[CriterionScore], calibration: Calibration | None = None, stray: float = 0.0) -> tuple[str, ...]:
-    """The levels that can't be ruled out, lowest first. `stray`: points (standard deviation) by which the total strays beyond the law of points.
-
-    With enough marks from people: those that a total within the conformal spread would give. Otherwise the smallest run of levels around the one
-    given whose probability under that law reaches COVER.
-    """
-    if not rubric.bands:
-        return ()
-    if calibration is not None and calibration.spread is not None:
-        total, reach = sum(c.points for c in criteria), calibration.spread * rubric.max / SCALE
-        given = rubric.level({c.id: c.points for c in criteria})
-        edges = [(BELOW, -1.0), *rubric.bands, ("", float("inf"))]
-        return tuple(name for (name, least), (_, above) in pairwise(edges)
-                     if name == given or (least <= total + reach + 1e-9 and above > total - reach + 1e-9))
-    totals = {0.0: 1.0}
-    for criterion, scored in zip(rubric.criteria, criteria, strict=True):
-        law = points_law(criterion, scored.marks) if scored.marks and criterion.claims else {scored.points: 1.0}
-        new: dict[float, float] = {}
-        for total, p in totals.items():
-            for points, q in law.items():
-                new[total + points] = new.get(total + points, 0.0) + p * q
-        totals = new
-    names = [BELOW, *(name for name, _ in rubric.bands)]
-    normal = NormalDist(0.0, max(stray, 1e-12))
-    lines = [-float("inf"), *(least - (HALF if stray else 1e-9) for _, least in rubric.bands), float("inf")]
-    mass = {name: sum(p * (normal.cdf(above - total) - normal.cdf(least - total)) for total, p in totals.items())
-            for name, (least, above) in zip(names, pairwise(lines), strict=True)}
-    given = rubric.level({c.id: c.points for c in criteria})
+def run_of_levels(law: Mapping[float, float], bands: Sequence[tuple[str, float]], given: str) -> tuple[str, ...]:
+    """The smallest run of levels around the one `given` whose probability reaches COVER, lowest first. `bands`: (name, least points), rising."""
+    names, lines = [BELOW, *(name for name, _ in bands)], [-math.inf, *(least - 1e-9 for _, least in bands), math.inf]
+    mass = {name: sum(p for points, p in law.items() if least <= points < above) for name, (least, above) in zip(names, pairwise(lines), strict=True)}
     low = high = names.index(given)
-    while sum(mass[name] for name in names[low : high + 1]) < COVER and (low > 0 or high < len(names) - 1):
+    while sum(mass[name] for name in names[low : high + 1]) < COVER * sum(mass.values()) and (low > 0 or high < len(names) - 1):
         below = mass[names[low - 1]] if low > 0 else -1.0
         above = mass[names[high + 1]] if high < len(names) - 1 else -1.0
         if below >= above:
@@ -87,3 +100,19 @@ def level_set(rubric: Rubric, criteria: Sequence[CriterionScore], calibration: C
         else:
             high += 1
     return tuple(names[low : high + 1])
+
+
+def level_set(rubric: Rubric, criteria: Sequence[CriterionScore], law: Mapping[float, float], calibration: Calibration | None = None) -> tuple[str, ...]:
+    """The levels that can't be ruled out, lowest first. `law`: that of the answer's points.
+
+    With enough marks from people: those that a total within the conformal spread would give. Otherwise a run of levels with COVER of the law.
+    """
+    if not rubric.bands:
+        return ()
+    given = rubric.level({c.id: c.points for c in criteria})
+    if calibration is None or calibration.spread is None:
+        return run_of_levels(law, rubric.bands, given)
+    total, reach = sum(c.points for c in criteria), calibration.spread * rubric.max / SCALE
+    edges = [(BELOW, -1.0), *rubric.bands, ("", float("inf"))]
+    return tuple(name for (name, least), (_, above) in pairwise(edges)
+                 if name == given or (least <= total + reach + 1e-9 and above > total - reach + 1e-9))

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from grading.certainty import doubtful, level_set, points_law
+from grading.certainty import confidence, doubtful, level_set, total_law
 from grading.gates import is_injection
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, State, asserted
 from grading.rubric import Claim, Criterion, Misconception, Rubric
@@ -222,7 +222,8 @@ def _score(rubric: Rubric, answer: Answer, default: Score, asked: Sequence[State
         marks.setdefault(criterion, []).append(_mark(item, [run[i] for run in runs], answer.text))
     criteria = tuple(_criterion(c, marks[c.id]) if c.id in marks else kept for c, kept in zip(rubric.criteria, default.criteria, strict=True))
     points = {c.id: c.points for c in criteria}
-    total, levels = sum(points.values()), level_set(rubric, criteria)
+    total, law = sum(points.values()), total_law(rubric, criteria)
+    levels = level_set(rubric, criteria, law)
     flags = dict.fromkeys(default.flags)
     state: State = "scored"
     reason = ""
@@ -233,7 +234,7 @@ def _score(rubric: Rubric, answer: Answer, default: Score, asked: Sequence[State
         state, reason = "review", f"The language model gave {total:g} of {rubric.max:g} and the default scorer {default.total:g}: a person has to look."
     elif len(levels) > 1:
         state, reason = "review", doubtful(levels)
-    return Score(total, rubric.max, rubric.level(points) if rubric.bands else "", levels, state, criteria, tuple(flags), reason, name)
+    return Score(total, rubric.max, rubric.level(points) if rubric.bands else "", levels, state, criteria, tuple(flags), reason, name, law)
 
 
 def _mark(item: Claim | Misconception, verdicts: Sequence[Verdict], answer: str) -> ClaimMark:
@@ -260,6 +261,7 @@ def _criterion(criterion: Criterion, marks: list[ClaimMark]) -> CriterionScore:
     missed = [f"{claim.text} — {by_id[claim.id].why}." for claim in criterion.claims if claim.id not in met]
     missed += [m.feedback or f"Wrong: {m.text}" for m in criterion.misconceptions if m.id in wrong]
     reason = f"{len(met)} of {len(criterion.claims)} claims stated" + (f"; {deduct:g} off for a wrong statement" if deduct else "") + "."
-    return CriterionScore(criterion.id, criterion.title, criterion.points_for(len(met), deduct), criterion.points,
+    points = criterion.points_for(len(met), deduct)
+    return CriterionScore(criterion.id, criterion.title, points, criterion.points,
                           tuple(dict.fromkeys(span for mark in marks if mark.met for span in mark.evidence)), reason, tuple(missed),
-                          max(points_law(criterion, marks).values(), default=1.0), tuple(marks))
+                          confidence(criterion, points, marks), tuple(marks))

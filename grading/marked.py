@@ -137,7 +137,7 @@ def scored(result: Score) -> dict[str, Mark]:
 
 def report(questions: Sequence[MarkedQuestion], weights: Mapping[str, Weights] | None = None) -> dict[str, Any]:
     """Agreement of the passes, and of the scorer with the adjudicated marks. `weights`: those for each question's folder name, instead of the shipped ones."""
-    passes, ours, inside, review = list[_Pair](), list[_Pair](), list[bool](), 0
+    passes, ours, inside, sure, review = list[_Pair](), list[_Pair](), list[bool](), list[float](), 0
     for question in questions:
         rubric, name = question.folder.rubric, question.folder.path.name
         for answer in question.answers:
@@ -145,6 +145,7 @@ def report(questions: Sequence[MarkedQuestion], weights: Mapping[str, Weights] |
             passes.append(_Pair(name, answer.kind, rubric, answer.first, answer.second))
             ours.append(_Pair(name, answer.kind, rubric, answer.final, scored(result)))
             inside.append(ours[-1].level(answer.final) in (result.level_set or (result.level,)))
+            sure += [c.confidence for c in result.criteria]
             review += result.state == "review"
     return {
         "n": len(ours),
@@ -153,6 +154,7 @@ def report(questions: Sequence[MarkedQuestion], weights: Mapping[str, Weights] |
         "scorer": _compare(ours),
         "level_set_holds": float(np.mean(inside)),
         "sent_to_review": review / len(ours),
+        "sure_of_criteria": float(np.mean(sure)),
         "kinds": _kinds(ours),
     }
 
@@ -219,6 +221,7 @@ def table(found: dict[str, Any]) -> str:
     for side, interval in ((side, found[side]["qwk_interval"]) for side in ("passes", "scorer")):
         out.append(f"95 % interval of the {side}' QWK: {interval[0]:.3f} to {interval[1]:.3f}" if interval else "")
     out.append(f"the level set holds the level: {found['level_set_holds']:.2f}; sent to a person: {found['sent_to_review']:.2f}")
+    out.append(f"criteria: {found['sure_of_criteria']:.2f} sure on average that the points are right, {found['scorer']['criterion_exact']:.2f} are")
     out.append("levels, final -> scorer: " + ", ".join(f"{name}: {n}" for name, n in found["scorer"]["levels"].items()))
     out += [f"{kind:<30}{true:>14.1f}{given:>14.1f}" for kind, (true, given) in found["kinds"].items()]
     return "\n".join(line for line in out if line)

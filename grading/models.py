@@ -36,7 +36,8 @@ class Score(InsertOnly):
     """One grading of one answer against one rubric version.
 
     `subject` is the id of the answer, which another room owns. `scorer` names what graded, with its version. A score in state
-    `not_scored` has no total: the grader could not do its work and says why.
+    `not_scored` has no total: the grader could not do its work and says why. `law` holds [points, probability] pairs: how likely a careful
+    reader would give that many in all; null where there is none, or the score is older than this.
     """
 
     class State(models.TextChoices):
@@ -53,6 +54,7 @@ class Score(InsertOnly):
     max = models.FloatField()
     level = models.CharField(max_length=8, blank=True)
     level_set = models.JSONField(default=list)
+    law = models.JSONField(null=True)
     flags = models.JSONField(default=list)
     reason = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -78,6 +78,7 @@ class Score:
 
     `level` is a band of the rubric, "below", or "" for a rubric without bands; `level_set` the levels that can't be ruled out, lowest
     first. `state`: "review" asks for a person, with `reason` saying why; "not_scored" has no points (the total is 0 and means nothing).
+    `law`: points -> probability that a careful reader would give them in all, by rising points.
     """
 
     total: float
@@ -89,6 +90,7 @@ class Score:
     flags: tuple[str, ...] = ()
     reason: str = ""
     scorer: str = ""
+    law: Mapping[float, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""

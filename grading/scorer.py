@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from grading import gates as g
 from grading.calibration import Calibration
-from grading.certainty import astray, doubtful, level_set, points_law
+from grading.certainty import COMMON, confidence, doubtful, level_set, total_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import CUT, SPEAKS, Candidate, Coherence, Match, Target, Window, candidates, coherence, match, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
@@ -299,12 +299,13 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
     if deduct:
         reason += f"; {deduct:g} off for a wrong statement"
     return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason + ".",
-                          (*missed, *wrong), max(points_law(criterion, marks, calibration).values(), default=1.0), tuple(marks))
+                          (*missed, *wrong), confidence(criterion, points, marks, calibration, COMMON), tuple(marks))
 
 
 def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading, whole: Coherence, calibration: Calibration | None) -> Score:
     points = {c.id: c.points for c in criteria}
-    levels = level_set(rubric, criteria, calibration, astray(rubric))
+    law = total_law(rubric, criteria, calibration, COMMON)
+    levels = level_set(rubric, criteria, law, calibration)
     state, reason = "scored", ""
     if "language" in reading.flags:
         state, reason = "review", reading.void
@@ -315,4 +316,4 @@ def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading
     elif len(levels) > 1:
         state, reason = "review", doubtful(levels)
     return Score(sum(points.values()), rubric.max, rubric.level(points) if rubric.bands else "", levels, state, tuple(criteria), reading.flags,  # type: ignore[arg-type]
-                 reason, f"{SCORER}+{calibration.name}" if calibration else SCORER)
+                 reason, f"{SCORER}+{calibration.name}" if calibration else SCORER, law)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
-from grading.certainty import DOUBTFUL, doubtful, level_set, points_law
+from grading.certainty import COMMON, DOUBTFUL, confidence, doubtful, level_set, total_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import form_stems, has_form
 from grading.gates import is_injection
@@ -240,14 +240,15 @@ def _merge(criterion: Criterion, said: CriterionScore, boards: Sequence[Drawing]
     feedback = [m.feedback or f"Wrong: {m.text}" for m in criterion.misconceptions if m.id in asserted(wrong)]
     points = criterion.points_for(met_count, deduct)
     reason = f"{met_count} of {len(marks)} things shown" + (f"; {deduct:g} off for a wrong statement" if deduct else "") + "."
-    law = points_law(criterion, [*marks, *wrong])
+    marks += wrong
     return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason, (*missed, *feedback),
-                          max(law.values(), default=1.0), (*marks, *wrong))
+                          confidence(criterion, points, marks, common=COMMON), tuple(marks))
 
 
 def _total(rubric: Rubric, plain: Rubric, said: Score, criteria: tuple[CriterionScore, ...], flags: set[str], trouble: str) -> Score:
     points = {c.id: c.points for c in criteria}
-    levels = level_set(plain, criteria)
+    law = total_law(plain, criteria, common=COMMON)
+    levels = level_set(plain, criteria, law)
     certain = said.reason.startswith(DOUBTFUL)  # the default scorer's doubt was about prose alone; the levels are weighed again here
     state: State
     state, reason = (said.state, said.reason) if said.state == "review" and not certain else ("scored", "")
@@ -258,5 +259,5 @@ def _total(rubric: Rubric, plain: Rubric, said: Score, criteria: tuple[Criterion
     elif state == "scored" and len(levels) > 1:
         state, reason = "review", doubtful(levels)
     level = rubric.level(points) if rubric.bands else ""
-    return replace(said, total=sum(points.values()), level=level, level_set=levels, state=state, criteria=criteria, reason=reason,
+    return replace(said, total=sum(points.values()), level=level, level_set=levels, state=state, criteria=criteria, reason=reason, law=law,
                    flags=tuple(dict.fromkeys((*said.flags, *sorted(flags)))))

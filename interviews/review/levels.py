@@ -1,24 +1,29 @@
 """From points to a level, for a whole interview. Pure.
 
 An interview's points are scaled to 28, the size of one rubric, and compared with the same bands. Answers that are not scored yet
-count neither way; the levels that they could still lead to are the level set.
+count neither way. The level set holds the levels that they could still lead to, and those that can't be ruled out because the scorer is not sure
+of its marks: how sure it is of each answer adds up as the laws of independent sums do.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+
+from grading import BELOW, add, doubtful, run_of_levels
 
 SCALE = 28
 BANDS = {"L5": 14, "L6": 20, "L7": 25}
-BELOW = "below"
+SLIGHT = 1e-6  # a probability that makes no difference to a level
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One answer's points, or None while it has none, and whether a person should look at it."""
+    """One answer's points, or None while it has none, whether a person should look at it, and how likely other points are (`law`; empty: settled)."""
 
     points: float | None
     max: float
     review: bool = False
+    law: Mapping[float, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,19 @@ def _scaled(points: float, maximum: float) -> float:
     return round(points / maximum * SCALE, 6) if maximum else 0.0
 
 
+def _sum(one: Mapping[float, float], other: Mapping[float, float]) -> dict[float, float]:
+    return {points: p for points, p in add(one, other).items() if p >= SLIGHT}
+
+
+def _likely(law: Mapping[float, float], total: float, more: float, maximum: float) -> tuple[str, ...]:
+    """The levels that can't be ruled out if the answers without a score earn `more` points."""
+    scaled: dict[float, float] = {}
+    for points, p in law.items():
+        at = _scaled(points + more, maximum)
+        scaled[at] = scaled.get(at, 0.0) + p
+    return run_of_levels(scaled, tuple(BANDS.items()), level_of(_scaled(total + more, maximum)))
+
+
 def _number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
@@ -72,8 +90,8 @@ def standing(marks: Sequence[Mark]) -> Standing:
     scaled = _scaled(total, maximum)
     level = level_of(scaled)
     everything = sum(mark.max for mark in marks)
-    open_points = everything - maximum
-    level_set = _between(level_of(_scaled(total, everything)), level_of(_scaled(total + open_points, everything)))
+    law = reduce(_sum, (mark.law or {mark.points or 0.0: 1.0} for mark in scored), {0.0: 1.0})
+    level_set = _between(_likely(law, total, 0.0, everything)[0], _likely(law, total, everything - maximum, everything)[-1])
     review = sum(mark.review for mark in scored)
     sentences = [f"{_number(total)} of {_number(maximum)} points are {_number(scaled)} of {SCALE}: {label(level)}."]
     above = next(((name, least) for name, least in BANDS.items() if scaled < least), None)
@@ -83,4 +101,6 @@ def standing(marks: Sequence[Mark]) -> Standing:
         sentences.append(f"{_answers(missing)} not scored and counted neither way.")
     if review:
         sentences.append(f"{_answers(review)} marked for review: the scorer is not sure, an interviewer should look.")
+        if not missing and len(level_set) > 1:
+            sentences.append(doubtful(level_set))
     return Standing(total, maximum, round(scaled, 1), level, level_set, bool(missing or review), " ".join(sentences))

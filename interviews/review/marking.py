@@ -85,6 +85,7 @@ def store(subject: UUID, rubric: RubricVersion, marked: grading.Score) -> Score:
         max=marked.max,
         level=marked.level,
         level_set=list(marked.level_set),
+        law=[[points, round(p, 6)] for points, p in marked.law.items()],
         flags=list(marked.flags),
         reason=marked.reason,
     )

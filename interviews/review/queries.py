@@ -1,5 +1,6 @@
 """Reads of scores: which one counts, and the report."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,8 @@ from interviews.live.queries import content_of, run_state, sees_review
 from interviews.review import levels
 from interviews.review.models import Override
 from sandbox.models import Run
+
+LOOKED = "An interviewer has looked at this answer. The scorer had left it to a person:"
 
 
 def review_queue() -> QuerySet[Interview]:
@@ -85,7 +88,8 @@ def _before_json(score: Score | None) -> dict[str, Any] | None:
     return {"total": sum(points.values()), "scorer": score.scorer, "at": score.created_at.isoformat(), "points": points}
 
 
-def _score_json(score: Score, version_hash: str, before: Score | None) -> dict[str, Any]:
+def _score_json(score: Score, version_hash: str, before: Score | None, published_at: datetime | None) -> dict[str, Any]:
+    """A score is settled when an interviewer changed it, or published the interview with it."""
     rubric = grading.Rubric.from_dict(score.rubric.body)
     overrides = {override.criterion: override for override in score.overrides.all()}
     points: dict[str, float] = {}
@@ -110,6 +114,7 @@ def _score_json(score: Score, version_hash: str, before: Score | None) -> dict[s
             }
         )
     scored = score.state != Score.State.NOT_SCORED
+    settled = scored and (bool(overrides) or (published_at is not None and score.created_at <= published_at))
     level = rubric.level(points) if scored else ""
     return {
         "id": str(score.pk),
@@ -117,10 +122,11 @@ def _score_json(score: Score, version_hash: str, before: Score | None) -> dict[s
         "auto_total": score.total,
         "max": score.max,
         "level": level,
-        "level_set": [level] if overrides else score.level_set,
-        "state": "scored" if overrides and score.state == Score.State.REVIEW else score.state,
+        "level_set": [level] if settled else score.level_set,
+        "state": Score.State.SCORED if settled else score.state,
+        "settled": settled,
         "flags": score.flags,
-        "reason": score.reason,
+        "reason": f"{LOOKED} {score.reason}" if settled and score.state == Score.State.REVIEW else score.reason,
         "scorer": score.scorer,
         "before": _before_json(before),
         "bands": dict(rubric.bands),
@@ -140,7 +146,7 @@ def _model_answer(question: InterviewQuestion) -> str:
     return ""
 
 
-def _question_json(question: InterviewQuestion, content: Content, scores: list[Score]) -> dict[str, Any]:
+def _question_json(question: InterviewQuestion, content: Content, scores: list[Score], published_at: datetime | None) -> dict[str, Any]:
     """`scores`: those of the answer, the newest first."""
     version = question.version
     run = final_run(question, content.code) if version.kind == "code" else None
@@ -156,7 +162,7 @@ def _question_json(question: InterviewQuestion, content: Content, scores: list[S
         "field_labels": labels,
         "model_answer_html": _model_answer(question),
         "run": run_state(run, question.pk, flight=True) if run else None,
-        "score": _score_json(scores[0], version.hash, scores[1] if len(scores) > 1 else None) if scores else None,
+        "score": _score_json(scores[0], version.hash, scores[1] if len(scores) > 1 else None, published_at) if scores else None,
     }
 
 
@@ -175,13 +181,14 @@ def report(interview: Interview, user: User) -> dict[str, Any]:
     reviewed = sees_review(interview, user)
     questions = list(interview.questions.select_related("version", "answer"))
     scores = _scores(questions, reviewed)
-    body = [_question_json(question, content_of(question), scores.get(question.answer.pk, [])) for question in questions]
+    body = [_question_json(question, content_of(question), scores.get(question.answer.pk, []), interview.published_at) for question in questions]
     marks = []
-    for item in body:
-        score = item["score"]
-        total = score["total"] if score else None
-        maximum = score["max"] if score else float(levels.SCALE)
-        marks.append(levels.Mark(total, maximum, bool(score) and score["state"] == "review"))
+    for question, item in zip(questions, body, strict=True):
+        if (score := item["score"]) is None:
+            marks.append(levels.Mark(None, float(levels.SCALE)))
+        else:
+            law = {} if score["settled"] else dict(scores[question.answer.pk][0].law or [])
+            marks.append(levels.Mark(score["total"], score["max"], score["state"] == "review", law))
     where = levels.standing(marks)
     notes = interview.notes.select_related("by") if reviewed else []
     return {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grading.calibration import Calibration, Marked, best_cut, claim_key, fit, held_out, isotonic, labels, points_under, report, table
-from grading.certainty import SPREAD, doubtful, level_set
+from grading.certainty import COMMON, chance, confidence, doubtful, level_set, total_law
 from grading.result import ClaimMark, CriterionScore, Score
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from tests.grading.test_scorer import RUBRIC, TRUE
@@ -104,21 +104,55 @@ def test_nobody_is_judged_by_a_fit_that_saw_their_answer() -> None:
         assert calibration.answers == 16, n
 
 
+def levels(score: Score, calibration: Calibration | None = None, common: float = 0.0) -> tuple[str, ...]:
+    return level_set(ONE, score.criteria, total_law(ONE, score.criteria, calibration, common), calibration)
+
+
 def test_a_spread_makes_the_level_set() -> None:
     one = scored(ONE, [[0.9, 0.9, 0.9, 0.1]] * 7)
-    assert level_set(ONE, one.criteria, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=0.5)) == ("L6",)
-    assert level_set(ONE, one.criteria, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=2.0)) == ("L5", "L6")
-    assert level_set(ONE, one.criteria, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=9.0)) == ("below", "L5", "L6", "L7")
+    assert levels(one, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=0.5)) == ("L6",)
+    assert levels(one, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=2.0)) == ("L5", "L6")
+    assert levels(one, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=9.0)) == ("below", "L5", "L6", "L7")
 
 
-def test_a_total_that_strays_reaches_into_the_levels_beside_it() -> None:
+def test_what_people_took_for_met_decides_how_sure_it_is() -> None:
     one = scored(ONE, [[0.9, 0.9, 0.9, 0.1]] * 7)
-    narrow, wide = level_set(ONE, one.criteria), level_set(ONE, one.criteria, stray=6.0)
+    assert levels(one, Calibration(curve=((0.0, 0.0), (0.2, 0.0), (0.8, 1.0), (1.0, 1.0)))) == ("L6",)
+    assert len(levels(one, Calibration(curve=((0.0, 0.4), (1.0, 0.6))))) > 1
+
+
+def test_claims_that_err_together_reach_into_the_levels_beside() -> None:
+    one = scored(ONE, [[0.9, 0.9, 0.9, 0.1]] * 7)
+    narrow, wide = levels(one), levels(one, common=2.0)
     assert set(narrow) < set(wide)
     assert wide == tuple(name for name in ("below", "L5", "L6", "L7") if name in wide)
-    assert level_set(ONE, one.criteria, stray=1e-6) == narrow
-    nothing = scored(ONE, [[0.02] * 4] * 7)
-    assert level_set(ONE, nothing.criteria, stray=SPREAD) == ("below",)
+    assert levels(scored(ONE, [[0.02] * 4] * 7), common=COMMON) == ("below",)
+    assert levels(scored(ONE, [[0.999] * 4] * 7), common=COMMON) == ("L7",)
+
+
+@given(st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), min_size=7, max_size=7), st.sampled_from([0.0, COMMON, 2.0]))
+def test_the_law_of_an_answer_is_one_of_points_that_it_can_get(values: list[list[float]], common: float) -> None:
+    one = scored(ONE, values)
+    law = total_law(ONE, one.criteria, common=common)
+    assert sum(law.values()) == pytest.approx(1.0, abs=1e-4)
+    assert list(law) == sorted(law)
+    assert all(0 <= points <= ONE.max for points in law)
+    mean = sum(points * p for points, p in law.items())
+    expected = sum(chance(mark) for c in one.criteria for mark in c.marks)  # every claim is worth a point here
+    assert mean == pytest.approx(expected, abs=1e-3 if not common else 2.0)
+
+
+def test_a_criterion_is_as_sure_as_its_points_are_likely() -> None:
+    criterion = ONE.criteria[0]
+
+    def sure(*values: float, common: float = 0.0) -> float:
+        marks = scored(ONE, [list(values)] * 7).criteria[0]
+        return confidence(criterion, marks.points, marks.marks, common=common)
+
+    assert sure(0.9, 0.9, 0.1, 0.1) == pytest.approx(0.9**4 + 4 * 0.9**2 * 0.1**2 + 0.1**4)
+    # Four claims that are each a bit likelier to be met than not are together likelier to be fewer: it says how likely the points are that it gave.
+    assert sure(0.55, 0.55, 0.55, 0.55) == pytest.approx(0.55**4)
+    assert sure(0.9, 0.9, 0.1, 0.1, common=COMMON) < sure(0.9, 0.9, 0.1, 0.1)
 
 
 def test_what_the_level_could_be_is_said_in_words() -> None:

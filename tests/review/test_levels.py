@@ -30,6 +30,29 @@ def test_a_third_of_a_point_does_not_fall_between_the_cracks() -> None:
     assert standing([Mark(60, 84)]).level == "L6"
 
 
+def sure(points: float, doubt: float, max: float = 28) -> Mark:
+    """An answer that a careful reader would give two points more or less, each with probability `doubt`."""
+    return Mark(points, max, True, {points - 2: doubt, points: 1 - 2 * doubt, points + 2: doubt})
+
+
+def test_what_the_scorer_is_not_sure_of_widens_the_set_and_is_said() -> None:
+    where = standing([sure(21, 0.2)])
+    assert (where.level, where.level_set, where.provisional) == ("L6", ("L5", "L6"), True)
+    assert where.why.endswith("The level could be L5 or L6.")
+    assert standing([sure(22, 0.2)]).level_set == ("L6",)
+    assert standing([sure(21, 0.04)]).level_set == ("L6",)
+
+
+def test_doubts_of_several_answers_add_up_and_partly_cancel() -> None:
+    assert standing([sure(20.5, 0.2)] * 4).level_set == ("L5", "L6")
+    assert standing([sure(21, 0.2)] * 4).level_set == ("L6",)  # that all four are two points lower is unlikely
+
+
+def test_an_answer_without_doubt_leaves_those_of_the_others() -> None:
+    assert standing([sure(21, 0.2), Mark(21, 28)]).level_set == ("L6",)
+    assert standing([sure(20.5, 0.2), Mark(20, 28)]).level_set == ("L5", "L6")
+
+
 marks = st.lists(st.builds(Mark, st.one_of(st.none(), st.floats(0, 28)), st.just(28.0), st.booleans()), min_size=1, max_size=6)
 
 

@@ -6,7 +6,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from grading.models import Score
 from interviews.live.models import Interview
+from interviews.review import actions
 from tests.conftest import People
 from tests.review.helpers import finish, grade_all, scored
 
@@ -56,6 +58,43 @@ def test_while_answers_are_graded_it_shows_what_there_is(people: People, make: M
     by_kind = {question["kind"]: question["score"] for question in report["questions"]}
     assert by_kind["code"] is None
     assert by_kind["written"]["total"] == 28
+
+
+HALF_SURE = "Decode reads all the weights for each token, so it waits for memory. Prefill is different, since it has many tokens to work on at once."
+
+
+def test_a_score_keeps_how_likely_other_points_are(people: People, make: Make) -> None:
+    interview = scored(make(), text=HALF_SURE)
+    kept = {s.rubric_id: s.law for s in Score.objects.all()}
+    assert all(sum(p for _, p in law) == pytest.approx(1.0, abs=1e-3) for law in kept.values())
+    report = people.candidate.client.get(url(interview)).json()
+    written = next(q["score"] for q in report["questions"] if q["kind"] == "written")
+    assert written["state"] == "review"
+    assert not written["settled"]
+    assert any(c["confidence"] < 0.9 for c in written["criteria"])
+
+
+def test_a_published_report_is_no_longer_provisional(people: People, make: Make) -> None:
+    interview = scored(make(), text=HALF_SURE)
+    before = people.interviewer.client.get(url(interview)).json()
+    actions.publish(interview=interview, actor=people.interviewer.user)
+    after = people.candidate.client.get(url(interview)).json()
+    assert before["provisional"] is True
+    assert (after["provisional"], after["level"], after["level_set"]) == (False, before["level"], [before["level"]])
+    assert "should look" not in after["why"]
+    written = next(q["score"] for q in after["questions"] if q["kind"] == "written")
+    assert (written["state"], written["settled"]) == ("scored", True)
+    assert written["reason"].startswith("An interviewer has looked")
+
+
+def test_a_rescore_after_the_review_is_nobodys_yet(people: People, make: Make) -> None:
+    interview = scored(make(), text=HALF_SURE)
+    actions.publish(interview=interview, actor=people.interviewer.user)
+    actions.rescore(interview=interview, actor=people.interviewer.user)
+    grade_all(interview)
+    report = people.candidate.client.get(url(interview)).json()
+    assert report["provisional"] is True
+    assert not any(question["score"]["settled"] for question in report["questions"] if question["kind"] == "written")
 
 
 def test_the_number_of_queries_is_bounded(people: People, make: Make) -> None:

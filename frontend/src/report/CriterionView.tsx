@@ -15,13 +15,27 @@ export function Meter({ points, max }: { points: number; max: number }) {
 interface Props {
   criterion: Criterion;
   active: boolean;
+  /** Whether a person has decided, so that the scorer's doubts no longer matter. */
+  settled: boolean;
   /** The points before a rescore, when there was one. */
   before?: number | undefined;
   onPick: () => void;
   children?: ReactNode;
 }
 
-export function CriterionView({ criterion, active, before, onPick, children }: Props) {
+/** "41 % sure": nothing where no doubt is left. */
+function Sureness({ confidence }: { confidence: number }) {
+  const percent = Math.round(100 * confidence);
+  if (percent >= 100) return null;
+  return (
+    <span className="soft" title="The scorer's own chance that a careful reader would give exactly these points">
+      {" "}
+      {percent} % sure of these points.
+    </span>
+  );
+}
+
+export function CriterionView({ criterion, active, settled, before, onPick, children }: Props) {
   const level = criterion.levels[Math.floor(criterion.points)];
   const drawn = [...new Set(criterion.evidence.filter(({ channel }) => channel === "scene").map(({ text }) => text))];
   return (
@@ -46,7 +60,12 @@ export function CriterionView({ criterion, active, before, onPick, children }: P
         </p>
       )}
       {level && <p className="soft small" style={{ margin: "var(--s1) 0" }}>{level}</p>}
-      {criterion.reason && <p className="small" style={{ margin: "var(--s1) 0" }}>{criterion.reason}</p>}
+      {criterion.reason && (
+        <p className="small" style={{ margin: "var(--s1) 0" }}>
+          {criterion.reason}
+          {!settled && criterion.confidence !== null && <Sureness confidence={criterion.confidence} />}
+        </p>
+      )}
       {drawn.length > 0 && (
         <details className="small">
           <summary>Drawn ({drawn.length})</summary>

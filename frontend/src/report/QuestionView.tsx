@@ -70,7 +70,7 @@ export function QuestionView({ question, controls, children }: Props) {
         </section>
         <section aria-label="Criteria">
           {score?.criteria.map((criterion) => (
-            <CriterionView key={criterion.id} criterion={criterion} before={score.before?.points[criterion.id]} active={criterion.id === active} onPick={() => pick(criterion.id)}>
+            <CriterionView key={criterion.id} criterion={criterion} settled={score.settled} before={score.before?.points[criterion.id]} active={criterion.id === active} onPick={() => pick(criterion.id)}>
               {controls?.(criterion)}
             </CriterionView>
           ))}

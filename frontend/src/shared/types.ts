@@ -94,6 +94,7 @@ export interface Criterion {
   evidence: { channel: Channel; start: number; end: number; text: string }[];
   reason: string;
   missed: string[];
+  /** The scorer's own chance that a careful reader would give these points; 1 where nothing is left open. */
   confidence: number | null;
   override: null | { points: number; reason: string; by: string; at: string };
 }
@@ -106,6 +107,8 @@ export interface Score {
   level: string;
   level_set: string[];
   state: "scored" | "review" | "not_scored";
+  /** An interviewer changed it or published it: the scorer's doubts are over. */
+  settled: boolean;
   flags: string[];
   reason: string;
   scorer: string;
