@@ -126,6 +126,14 @@ def _statements(args: argparse.Namespace) -> int:
     return 0
 
 
+def _speed(args: argparse.Namespace) -> int:
+    from grading.speed import measure, told
+
+    found = measure(read_folder(Path(args.folder)), args.words, args.rounds)
+    print(json.dumps(found) if args.json else told(found))
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -168,6 +176,12 @@ def main(argv: list[str] | None = None) -> int:
     stated.add_argument("--open", action="store_true", help="on the others, which the rules were written with")
     stated.add_argument("--json", action="store_true")
     stated.set_defaults(do=_statements)
+    speed = commands.add_parser("speed", help="how long a long answer takes, beside the encoder alone")
+    speed.add_argument("folder", nargs="?", default="interviews/bank/packs/advanced-inference/high-performance-serving", help="a question of the bank")
+    speed.add_argument("--words", type=int, default=800)
+    speed.add_argument("--rounds", type=int, default=9)
+    speed.add_argument("--json", action="store_true")
+    speed.set_defaults(do=_speed)
     args = parser.parse_args(argv)
     try:
         return int(args.do(args))

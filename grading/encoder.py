@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -45,25 +45,37 @@ class Encoder:
     def encode(self, texts: Sequence[str]) -> Array:
         with self._lock:
             missing = [text for text in dict.fromkeys(texts) if text not in self._cache]
-            for text, row in zip(missing, self._embed(missing), strict=True):
-                self._cache[text] = row
+            self._keep(zip(missing, self._embed(missing), strict=True))
             for text in texts:
                 self._cache.move_to_end(text)
             out = np.stack([self._cache[text] for text in texts]) if texts else np.zeros((0, WIDTH), np.float32)
-            while len(self._cache) > CACHE:
-                self._cache.popitem(last=False)
+            self._trim()
         return out
 
     def states(self, texts: Sequence[str]) -> list[tuple[list[tuple[int, int]], Array]]:
-        """For each text the places of its word pieces and their last hidden states, float32 [pieces, 384], rows of norm 1. Not cached."""
+        """For each text the places of its word pieces and their last hidden states, float32 [pieces, 384], rows of norm 1.
+
+        The states are not cached; the embeddings, which the same pass gives, are."""
         encoded = self._tokenizer.encode_batch(list(texts))
         out: list[tuple[list[tuple[int, int]], Array]] = [([], np.zeros((0, WIDTH), np.float32))] * len(texts)
         for batch in _batches([e.ids for e in encoded]):
-            hidden, _ = self._hidden([encoded[i].ids for i in batch])
+            hidden, mask = self._hidden([encoded[i].ids for i in batch])
             rows = F.normalize(hidden, dim=-1).numpy()
             for i, row in zip(batch, rows, strict=True):
                 out[i] = (encoded[i].offsets[1:-1], row[1 : len(encoded[i].ids) - 1])
+            with self._lock:
+                self._keep(zip((texts[i] for i in batch), _pooled(hidden, mask), strict=True))
+        with self._lock:
+            self._trim()
         return out
+
+    def _keep(self, found: Iterable[tuple[str, Array]]) -> None:
+        for text, row in found:
+            self._cache.setdefault(text, row)
+
+    def _trim(self) -> None:
+        while len(self._cache) > CACHE:
+            self._cache.popitem(last=False)
 
     def pieces(self, word: str) -> int:
         """Word pieces of a word: an English word has one to three, a mash of keys about one for each two letters."""
@@ -78,16 +90,9 @@ class Encoder:
         ids = [e.ids for e in self._tokenizer.encode_batch(list(texts))]
         out: list[Array] = [np.zeros(0, np.float32)] * len(ids)
         for batch in _batches(ids):
-            for i, row in zip(batch, self._forward([ids[i] for i in batch]), strict=True):
+            for i, row in zip(batch, _pooled(*self._hidden([ids[i] for i in batch])), strict=True):
                 out[i] = row
         return out
-
-    def _forward(self, batch: list[list[int]]) -> Array:
-        """Token ids of one batch -> [batch, 384]."""
-        x, mask = self._hidden(batch)
-        pooled = (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        rows: Array = F.normalize(pooled, dim=-1).numpy()
-        return rows
 
     @torch.inference_mode()
     def _hidden(self, batch: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -113,6 +118,12 @@ class Encoder:
 
     def _norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return F.layer_norm(x, (WIDTH,), self._w[name + ".weight"], self._w[name + ".bias"], EPS)
+
+
+def _pooled(hidden: torch.Tensor, mask: torch.Tensor) -> Array:
+    """Hidden states [batch, length, 384] and mask [batch, length] -> embeddings [batch, 384], rows of norm 1."""
+    rows: Array = F.normalize((hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True), dim=-1).numpy()
+    return rows
 
 
 def _batches(ids: Sequence[Sequence[int]]) -> Iterator[list[int]]:

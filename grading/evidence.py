@@ -105,8 +105,9 @@ def has_form(stems: Sequence[str], squeezed: str, form: tuple[str, ...]) -> bool
     if form[0].startswith("\0"):
         return form[0][1:] in squeezed
     n = len(form)
-    return any(tuple(stems[i : i + n]) == form for i in range(len(stems) - n + 1)) or (
-        n > 1 and "".join(form) in stems)
+    if n == 1:
+        return form[0] in stems
+    return "".join(form) in stems or (form[0] in stems and any(tuple(stems[i : i + n]) == form for i in range(len(stems) - n + 1)))
 
 
 class Window:

@@ -131,7 +131,7 @@ def by_meaning(encoder: Encoder, sentences: Sequence[Clause], words: Words) -> A
     for i, (sentence, rows) in enumerate(zip(sentences, word_vectors(encoder, [s.text for s in sentences], [s.tokens for s in sentences]), strict=True)):
         kept = [k for k, token in enumerate(sentence.tokens) if token.content]
         if kept:
-            best[i] = (words.vectors @ rows[kept].T).max(axis=1)
+            best[i] = (rows[kept] @ words.vectors.T).max(axis=0)
     out: Array = (np.add.reduceat(best * words.weights, words.starts, axis=1) / words.totals).astype(np.float32)
     return out
 

@@ -63,6 +63,12 @@ class _Reading:
     void: str = ""  # why nothing in it can earn points
 
 
+@lru_cache(maxsize=256)
+def _asked(prompt: str) -> tuple[frozenset[tuple[str, ...]], frozenset[str]]:
+    """(word 4-grams, stems) of a question."""
+    return g.ngrams(tokenise(read(prompt).text.replace("\u2029", " "))), frozenset(t.stem for t in tokenise(prompt))
+
+
 def read_answer(text: str, question: Question | None, model: Encoder) -> _Reading:
     """Split and gate an answer. Flags: injection, gibberish, language, echo, wordlist, retraction, hidden-characters, truncated.
 
@@ -81,8 +87,7 @@ def read_answer(text: str, question: Question | None, model: Encoder) -> _Readin
     elif g.gibberish(document, model.pieces):
         flags["gibberish"] = None
         void = "the answer holds no words that can be read"
-    prompt = g.ngrams(tokenise(read(question.prompt).text.replace("\u2029", " "))) if question and question.prompt else frozenset()
-    asked = {t.stem for t in tokenise(question.prompt)} if question else set()
+    prompt, asked = _asked(question.prompt if question else "")
     by_sentence: dict[int, g.Gate] = {}
     seen: list[frozenset[str]] = []
     sentences = document.sentences
