@@ -16,14 +16,14 @@ export function Bands({ scaled, bands, level, set }: { scaled: number | null; ba
   const words = scaled === null ? "No score yet." : `${scaled} of 28 points: ${label(level)}. ${order.map(([name, least]) => `${name} from ${least}`).join(", ")}.`;
   const possible = set.length > 1 ? ` Possible levels: ${set.map(label).join(", ")}.` : "";
   return (
-    <svg className="chart" viewBox={`0 0 ${W} ${H}`} role="img" aria-label={words + possible}>
+    <svg className="chart bands" viewBox={`0 0 ${W} ${H}`} role="img" aria-label={words + possible}>
       {order.map(([name, least], i) => {
         const end = order[i + 1]?.[1] ?? 28;
         return (
           <g key={name}>
             <rect x={x(least)} y={14} width={x(end) - x(least)} height={FLOOR - 14} fill={set.includes(name) ? "var(--accent-wash)" : "var(--sunken)"} />
             <path d={`M${x(least)},14V${FLOOR}`} stroke="var(--line)" />
-            <text x={x(least) + 6} y={27} className={name === level ? "strong" : ""}>
+            <text x={x(least) + 6} y={30} className={name === level ? "strong" : ""}>
               {name} · {least}
             </text>
           </g>
