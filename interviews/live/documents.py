@@ -49,22 +49,33 @@ def merged(answer: Answer, upto: int) -> bytes:
     return bytes(merge_updates(*(bytes(data) for data in answer.updates.filter(seq__lte=upto).values_list("data", flat=True))))
 
 
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def _element(id: str, value: object) -> tuple[str, str, str] | None:
+    """An entry of a whiteboard as (index, id, JSON), or None for one that is no element or nested too deeply to be one."""
+    try:
+        element = json.loads(str(value), parse_constant=_refuse)
+        if not isinstance(element, dict) or element.get("id") != id:
+            return None
+        return str(element.get("index") or ""), id, json.dumps(element, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _scene(elements: Map) -> str:
     """The JSON of a whiteboard from its elements, back to front; "" for an empty one. An entry that is no element is passed over."""
+    found = sorted(element for id, value in elements.items() if (element := _element(id, value)))
+    return f'{{"type": "excalidraw", "version": 2, "elements": [{", ".join(text for _, _, text in found)}]}}' if found else ""
 
-    def refuse(name: str) -> None:
-        raise ValueError(name)
 
-    found = []
-    for id, value in elements.items():
-        try:
-            element = json.loads(str(value), parse_constant=refuse)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(element, dict) and element.get("id") == id:
-            found.append(element)
-    found.sort(key=lambda element: (str(element.get("index") or ""), element["id"]))
-    return json.dumps({"type": "excalidraw", "version": 2, "elements": found}, ensure_ascii=False) if found else ""
+def _field(value: object) -> str:
+    """A field's value as text; "" for a list that is nested too deeply to be written."""
+    try:
+        return _storable(str(value))
+    except RecursionError:
+        return ""
 
 
 def read(document: Doc) -> Content:
@@ -73,7 +84,7 @@ def read(document: Doc) -> Content:
     return Content(
         text=_storable(str(document.get("text", type=Text))),
         code=_storable(str(document.get("code", type=Text))),
-        fields={_storable(str(key)): _storable(str(value)) for key, value in fields.items()},
+        fields={_storable(str(key)): _field(value) for key, value in fields.items()},
         scene=_storable(_scene(document.get("scene", type=Map))),
     )
 
