@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 BELOW = "below"  # the level of an answer that reaches no band
+LEVELS = ("L5", "L6", "L7")  # band names whose order is known; others rank by their points alone
 EVIDENCE = ("claims", "tests", "quantities", "accepted", "diagram")  # a criterion has exactly one of these
 
 
@@ -192,7 +193,8 @@ class Rubric:
             raise RubricError(_place(error), _problem(error), path)
         criteria = tuple(_criterion(item, f"criteria[{i}]", path) for i, item in enumerate(data["criteria"]))
         _unique((c.id for c in criteria), "criteria", path)
-        rubric = cls(criteria, tuple(data.get("bands", {}).items()),
+        # Sorted, because JSON as PostgreSQL keeps it has an order of keys of its own.
+        rubric = cls(criteria, tuple(sorted(data.get("bands", {}).items(), key=lambda band: band[1])),
                      {k: tuple(v) for k, v in data.get("must_have", {}).items()}, data.get("language", "en"))
         _check_bands(rubric, path)
         return rubric
@@ -358,7 +360,8 @@ def _check_rule(criterion: Criterion, place: str, path: str) -> None:
 
 def _check_bands(rubric: Rubric, path: str) -> None:
     least = [points for _, points in rubric.bands]
-    if any(a >= b for a, b in pairwise(least)):
+    named = [name for name, _ in rubric.bands if name in LEVELS]
+    if any(a >= b for a, b in pairwise(least)) or named != sorted(named):
         raise RubricError("bands", "must rise", path)
     if least and least[-1] > rubric.max:
         raise RubricError("bands", f"asks for {least[-1]:g} of {rubric.max:g} points", path)

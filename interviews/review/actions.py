@@ -1,6 +1,7 @@
 """Every write of grading and review."""
 
 import logging
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -93,8 +94,9 @@ def store_no_grade(*, job: GradeJob, reason: str) -> Score:
     """Ends a job without a score, saying why."""
     question = job.question
     interview = events.lock(question.interview_id)
-    rubric = rubric_of(question.version, question.seed)
-    maximum = grading.Rubric.from_dict(rubric.body).max
+    # As the version has it and as it stands there: to make a variant's numbers, or to read it, may be what failed.
+    rubric = question.version.rubric
+    maximum = sum(criterion["points"] for criterion in rubric.body["criteria"])
     score = marking.store_not_scored(question.answer.pk, rubric, maximum, reason)
     _end_job(job, interview, score)
     return score
@@ -155,7 +157,7 @@ def _queue_next(question: InterviewQuestion) -> bool:
 @transaction.atomic
 def regrade_judged(*, question: InterviewQuestion) -> None:
     """Grades code that was given up and is judged after all."""
-    score = queries.latest_score(question)
+    score = queries.gradings(question).first()
     if score is not None and score.state == Score.State.NOT_SCORED:
         _queue_next(question)
 
@@ -232,16 +234,23 @@ def add_note(*, interview: Interview, actor: User, text: str, question_id: UUID 
 
 
 @transaction.atomic
-def publish(*, interview: Interview, actor: User) -> Interview:
-    """Shows the candidate the reviewed report, notes included. A second publish changes nothing.
+def publish(*, interview: Interview, actor: User, scores: Collection[UUID] | None = None) -> Interview:
+    """Shows the candidate the reviewed report, notes included. A second publish changes nothing, unless there are scores since the first.
+
+    `scores`: the scores that the interviewer looked at.
 
     Raises:
-        Problem: not a reviewer, or not scored yet.
+        Problem: not a reviewer, not scored yet, an answer is being scored again, or other scores count than those that were looked at.
     """
     check_reviewer(interview, actor)
     interview = events.lock(interview.pk)
     _check_scored(interview)
-    if interview.status == Interview.Status.SCORED:
+    if GradeJob.objects.filter(question__interview=interview).exclude(state=GradeJob.State.DONE).exists():
+        raise Problem("grading", "An answer is being scored again. Publish when that is done.", 409)
+    latest = [score for question in interview.questions.select_related("answer") if (score := queries.latest_score(question))]
+    if scores is not None and set(scores) != {score.pk for score in latest}:
+        raise Problem("old_score", "An answer was scored again meanwhile. Reload and look at the new score.", 409)
+    if interview.published_at is None or any(score.created_at > interview.published_at for score in latest):
         interview.status = Interview.Status.PUBLISHED
         interview.published_at = timezone.now()
         interview.save(update_fields=["status", "published_at"])
@@ -276,8 +285,8 @@ def grade(job: GradeJob) -> None:
     """
     question = InterviewQuestion.objects.select_related("version__rubric", "answer").get(pk=job.question_id)
     job.question = question
-    content = content_of(question)
     try:
+        content = content_of(question)
         rubric = rubric_of(question.version, question.seed)
         run = queries.final_run(question, content.code) if question.version.kind == "code" else None
         marked = marking.mark(question, rubric.body, content, run)

@@ -24,6 +24,10 @@ class NewOverride(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=actions.MAX_NOTE, allow_blank=True)
 
 
+class NewPublication(serializers.Serializer[Any]):
+    scores = serializers.ListField(child=serializers.UUIDField(), required=False)
+
+
 class NewNote(serializers.Serializer[Any]):
     text = serializers.CharField(max_length=actions.MAX_NOTE)
     question_id = serializers.UUIDField(required=False, allow_null=True)
@@ -70,9 +74,12 @@ class Notes(APIView):
 
 
 class Publish(APIView):
-    @extend_schema(request=None, responses=dict)
+    @extend_schema(request=NewPublication, responses=dict)
     def post(self, request: Request, pk: UUID) -> Response:
-        interview = actions.publish(interview=_over(request, pk), actor=request.user)
+        interview = _over(request, pk)
+        form = NewPublication(data=request.data)
+        form.is_valid(raise_exception=True)
+        interview = actions.publish(interview=interview, actor=request.user, **form.validated_data)
         return Response(queries.report(interview, request.user))
 
 

@@ -18,12 +18,26 @@ SLIGHT = 1e-6  # a probability that makes no difference to a level
 
 @dataclass(frozen=True)
 class Mark:
-    """One answer's points, or None while it has none, whether a person should look at it, and how likely other points are (`law`; empty: settled)."""
+    """One answer's points, or None while it has none, whether a person should look at it, and how likely other points are.
+
+    `law`: points -> probability; without one, `level_set` holds the levels that the answer could have. Neither: it is settled.
+    """
 
     points: float | None
     max: float
     review: bool = False
     law: Mapping[float, float] = field(default_factory=dict)
+    level_set: Sequence[str] = ()
+
+    @property
+    def likely(self) -> Mapping[float, float]:
+        """The law, or one that knows nothing but the levels: even over the points that give them."""
+        if self.law or len(self.level_set) < 2:
+            return self.law or {self.points or 0.0: 1.0}
+        edges = [0, *BANDS.values(), SCALE + 1]
+        at = [[BELOW, *BANDS].index(name) for name in self.level_set if name in (BELOW, *BANDS)] or [0, len(BANDS)]
+        points = [n * self.max / SCALE for n in range(edges[min(at)], edges[max(at) + 1])]
+        return dict.fromkeys(points, 1 / len(points))
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ def standing(marks: Sequence[Mark]) -> Standing:
     scaled = _scaled(total, maximum)
     level = level_of(scaled)
     everything = sum(mark.max for mark in marks)
-    law = reduce(_sum, (mark.law or {mark.points or 0.0: 1.0} for mark in scored), {0.0: 1.0})
+    law = reduce(_sum, (mark.likely for mark in scored), {0.0: 1.0})
     level_set = _between(_likely(law, total, 0.0, everything)[0], _likely(law, total, everything - maximum, everything)[-1])
     review = sum(mark.review for mark in scored)
     sentences = [f"{_number(total)} of {_number(maximum)} points are {_number(scaled)} of {SCALE}: {label(level)}."]
@@ -101,6 +115,6 @@ def standing(marks: Sequence[Mark]) -> Standing:
         sentences.append(f"{_answers(missing)} not scored and counted neither way.")
     if review:
         sentences.append(f"{_answers(review)} marked for review: the scorer is not sure, an interviewer should look.")
-        if not missing and len(level_set) > 1:
-            sentences.append(doubtful(level_set))
-    return Standing(total, maximum, round(scaled, 1), level, level_set, bool(missing or review), " ".join(sentences))
+    if len(level_set) > 1:
+        sentences.append(doubtful(level_set))
+    return Standing(total, maximum, round(scaled, 1), level, level_set, bool(missing or review or len(level_set) > 1), " ".join(sentences))

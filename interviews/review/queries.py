@@ -1,5 +1,6 @@
 """Reads of scores: which one counts, and the report."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,8 @@ from django.db.models import Prefetch, QuerySet
 
 import grading
 from grading.calibration import Marked
-from grading.models import Score
+from grading.models import CriterionScore, Score
+from grading.rubric import Criterion
 from interviews.accounts.models import User
 from interviews.bank.files import in_words, parse_answer
 from interviews.bank.markdown import render, render_prompt
@@ -44,21 +46,43 @@ def final_run(question: InterviewQuestion, code: str) -> Run | None:
     return judged or runs.order_by("-finished_at").first()
 
 
+def gradings(question: InterviewQuestion) -> QuerySet[Score]:
+    """Every grading of an answer, the newest first, those that failed included."""
+    return Score.objects.filter(subject=question.answer.pk).order_by("-created_at")
+
+
+def counting(scores: Sequence[Score]) -> Sequence[Score]:
+    """Of an answer's scores, the newest first, those that count: while an earlier score stands, a rescore that failed does not."""
+    return [score for score in scores if score.state != Score.State.NOT_SCORED] or scores[:1]
+
+
 def latest_score(question: InterviewQuestion) -> Score | None:
-    """The score that counts: the newest."""
-    return Score.objects.filter(subject=question.answer.pk).order_by("-created_at").first()
+    """The score that counts: the newest, or the newest before rescores that failed."""
+    return next(iter(counting(list(gradings(question)))), None)
+
+
+def settled(score: Score, overrides: Iterable[Override], published_at: datetime | None) -> bool:
+    """Whether a person stands behind this very score: an interviewer changed it, or published the interview with it.
+
+    Changes that were taken over from the score before are older than the score and settle nothing: nobody has looked at the rest of it.
+    """
+    if score.state == Score.State.NOT_SCORED:
+        return False
+    published = published_at is not None and score.created_at <= published_at
+    return published or any(override.at >= score.created_at for override in overrides)
 
 
 def marked_by_people() -> list[Marked]:
-    """Every prose answer of a published review, scored anew without calibration, beside the points that it was published with."""
+    """Every prose answer of a published review, scored anew without calibration, beside the points of the newest score that a person stands behind."""
     found = []
-    published = InterviewQuestion.objects.filter(interview__status=Interview.Status.PUBLISHED).select_related("version", "answer")
+    published = InterviewQuestion.objects.filter(interview__status=Interview.Status.PUBLISHED).select_related("interview", "version", "answer")
     for question in published.exclude(version__kind="code"):
-        score = latest_score(question)
-        if score is None or score.total is None:
+        scores = gradings(question).prefetch_related("overrides")
+        score = next((s for s in scores if settled(s, s.overrides.all(), question.interview.published_at)), None)
+        if score is None:
             continue
         rubric = grading.Rubric.from_dict(score.rubric.body)
-        points = {row.criterion: row.points for row in score.criteria.all()} | {o.criterion: o.points for o in score.overrides.order_by("id")}
+        points = {row.criterion: row.points for row in score.criteria.all()} | {o.criterion: o.points for o in score.overrides.all()}
         content = content_of(question)
         answer = grading.Answer(text=content.text, code=content.code, fields=content.fields, scene=content.scene)
         asked = grading.Question(prompt=question.prompt, title=question.version.title, kind=question.version.kind)
@@ -81,57 +105,60 @@ def _override_json(override: Override) -> dict[str, Any]:
 
 def _before_json(score: Score | None) -> dict[str, Any] | None:
     """What the score before this one said, changes by people included, so that the difference can be shown."""
-    if score is None or score.state == Score.State.NOT_SCORED:
+    if score is None:
         return None
     overrides = {override.criterion: override.points for override in score.overrides.all()}
     points = {row.criterion: overrides.get(row.criterion, row.points) for row in score.criteria.all()}
     return {"total": sum(points.values()), "scorer": score.scorer, "at": score.created_at.isoformat(), "points": points}
 
 
-def _score_json(score: Score, version_hash: str, before: Score | None, published_at: datetime | None) -> dict[str, Any]:
-    """A score is settled when an interviewer changed it, or published the interview with it."""
+def _criterion_json(row: CriterionScore, criterion: Criterion, changed: Override | None) -> dict[str, Any]:
+    return {
+        "id": row.criterion,
+        "title": criterion.title,
+        "points": changed.points if changed else row.points,
+        "auto_points": row.points,
+        "max": row.max,
+        "levels": list(criterion.levels),
+        "evidence": row.evidence,
+        "reason": row.reason,
+        "missed": row.missed,
+        "confidence": row.confidence,
+        "override": _override_json(changed) if changed else None,
+    }
+
+
+def _marks_json(score: Score, sure: bool) -> dict[str, Any]:
+    """The points of a score and what follows from them."""
+    if score.state == Score.State.NOT_SCORED:
+        # Not read as a rubric: that it can't be may be why there is no score.
+        return {"total": None, "level": "", "level_set": [], "bands": score.rubric.body.get("bands", {}), "criteria": []}
     rubric = grading.Rubric.from_dict(score.rubric.body)
-    overrides = {override.criterion: override for override in score.overrides.all()}
-    points: dict[str, float] = {}
-    criteria = []
-    for row in score.criteria.all():
-        criterion = rubric.criterion(row.criterion)
-        changed = overrides.get(row.criterion)
-        points[row.criterion] = changed.points if changed else row.points
-        criteria.append(
-            {
-                "id": row.criterion,
-                "title": criterion.title,
-                "points": points[row.criterion],
-                "auto_points": row.points,
-                "max": row.max,
-                "levels": list(criterion.levels),
-                "evidence": row.evidence,
-                "reason": row.reason,
-                "missed": row.missed,
-                "confidence": row.confidence,
-                "override": _override_json(changed) if changed else None,
-            }
-        )
-    scored = score.state != Score.State.NOT_SCORED
-    settled = scored and (bool(overrides) or (published_at is not None and score.created_at <= published_at))
-    level = rubric.level(points) if scored else ""
+    changes = {override.criterion: override for override in score.overrides.all()}
+    criteria = [_criterion_json(row, rubric.criterion(row.criterion), changes.get(row.criterion)) for row in score.criteria.all()]
+    points = {row["id"]: row["points"] for row in criteria}
+    level = rubric.level(points) if rubric.bands else ""
+    level_set = [level] if sure and level else score.level_set
+    return {"total": sum(points.values()), "level": level, "level_set": level_set, "bands": dict(rubric.bands), "criteria": criteria}
+
+
+def _score_json(scores: Sequence[Score], version_hash: str, published_at: datetime | None) -> dict[str, Any]:
+    """The score that counts of an answer's, which come the newest first."""
+    score, *earlier = counting(scores)
+    sure = settled(score, score.overrides.all(), published_at)
     return {
         "id": str(score.pk),
-        "total": sum(points.values()) if scored else None,
         "auto_total": score.total,
         "max": score.max,
-        "level": level,
-        "level_set": [level] if settled else score.level_set,
-        "state": Score.State.SCORED if settled else score.state,
-        "settled": settled,
+        "state": Score.State.SCORED if sure else score.state,
+        "settled": sure,
         "flags": score.flags,
-        "reason": f"{LOOKED} {score.reason}" if settled and score.state == Score.State.REVIEW else score.reason,
+        "reason": f"{LOOKED} {score.reason}" if sure and score.state == Score.State.REVIEW else score.reason,
+        "rescore_failed": None if score is scores[0] else scores[0].reason,
         "scorer": score.scorer,
-        "before": _before_json(before),
-        "bands": dict(rubric.bands),
+        "before": _before_json(earlier[0] if earlier else None),
         "version": {"question": version_hash, "rubric": score.rubric_id},
-        "criteria": criteria,
+        **_marks_json(score, sure),
     }
 
 
@@ -162,7 +189,7 @@ def _question_json(question: InterviewQuestion, content: Content, scores: list[S
         "field_labels": labels,
         "model_answer_html": _model_answer(question),
         "run": run_state(run, question.pk, flight=True) if run else None,
-        "score": _score_json(scores[0], version.hash, scores[1] if len(scores) > 1 else None, published_at) if scores else None,
+        "score": _score_json(scores, version.hash, published_at) if scores else None,
     }
 
 
@@ -187,9 +214,10 @@ def report(interview: Interview, user: User) -> dict[str, Any]:
         if (score := item["score"]) is None:
             marks.append(levels.Mark(None, float(levels.SCALE)))
         else:
-            law = {} if score["settled"] else dict(scores[question.answer.pk][0].law or [])
-            marks.append(levels.Mark(score["total"], score["max"], score["state"] == "review", law))
+            law = {} if score["settled"] else dict(counting(scores[question.answer.pk])[0].law or [])
+            marks.append(levels.Mark(score["total"], score["max"], score["state"] == "review", law, score["level_set"]))
     where = levels.standing(marks)
+    unsettled = any(score["total"] is not None and not score["settled"] for item in body if (score := item["score"]))
     notes = interview.notes.select_related("by") if reviewed else []
     return {
         "interview": {
@@ -208,6 +236,7 @@ def report(interview: Interview, user: User) -> dict[str, Any]:
         "provisional": where.provisional,
         "why": where.why,
         "bands": levels.BANDS,
+        "publish_again": interview.status == Interview.Status.PUBLISHED and unsettled,
         "can_review": user.reviews and interview.candidate_id != user.pk,
         "notes": [
             {

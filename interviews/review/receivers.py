@@ -16,7 +16,9 @@ def queue_all(sender: Any, interview: Interview, **_: Any) -> None:
 
 @receiver(hidden_run_finished)
 def queue_judged(sender: Any, question: InterviewQuestion, **_: Any) -> None:
+    if question.interview.finished_at is None:
+        return
     if question.interview.status == Interview.Status.GRADING:
         actions.queue_ready_answers(interview=question.interview)
-    elif question.interview.finished_at is not None:
-        actions.regrade_judged(question=question)
+    # Code may be given up while other answers are still being graded.
+    actions.regrade_judged(question=question)

@@ -1,5 +1,8 @@
 """Celery's side of grading."""
 
+import logging
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 from uuid import UUID
 
 from celery import shared_task
@@ -9,6 +12,9 @@ from interviews.live.models import Interview
 from interviews.review import actions
 from interviews.review.models import GradeJob
 from sandbox.leases import LEASE, Lost
+
+log = logging.getLogger(__name__)
+Row = TypeVar("Row", GradeJob, Interview)
 
 
 @shared_task
@@ -24,18 +30,24 @@ def grade_answer(job_id: str) -> None:
         pass
 
 
+def _each(rows: Iterable[Row], mend: Callable[[Row], None]) -> None:
+    for row in rows:
+        try:
+            mend(row)
+        except Lost:
+            continue
+        except Exception:
+            # One that can't be mended must not keep the others waiting; the next round tries it again.
+            log.exception("%s %s could not be mended", type(row).__name__, row.pk)
+
+
 @shared_task
 def reap() -> None:
     """Queues again what dead workers held or the broker lost, ends what is out of attempts, and mends interviews that wait."""
     requeued, exhausted = GradeJob.requeue_expired()
-    for job in GradeJob.objects.filter(pk__in=exhausted, state__in=GradeJob.ACTIVE).select_related("question__version__rubric"):
-        try:
-            actions.give_up(job=job)
-        except Lost:
-            continue
+    ended = GradeJob.objects.filter(pk__in=exhausted, state__in=GradeJob.ACTIVE).select_related("question__version__rubric")
+    _each(ended, lambda job: actions.give_up(job=job))
     forgotten = GradeJob.objects.filter(state=GradeJob.State.QUEUED, queued_at__lt=timezone.now() - 2 * LEASE)
-    for job in [*GradeJob.objects.filter(pk__in=requeued), *forgotten.order_by("queued_at")[:50]]:
-        actions.wake(job)
+    _each([*GradeJob.objects.filter(pk__in=requeued), *forgotten.order_by("queued_at")[:50]], actions.wake)
     waiting = Interview.objects.filter(status=Interview.Status.GRADING, finished_at__lt=timezone.now() - LEASE)
-    for interview in waiting:
-        actions.mend_stuck(interview=interview)
+    _each(waiting, lambda interview: actions.mend_stuck(interview=interview))

@@ -7,10 +7,11 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+import grading.scorer
 from grading.models import CriterionScore, FittedCalibration, Score
 from interviews.live.models import Interview
 from interviews.review import actions
-from interviews.review.queries import latest_score
+from interviews.review.queries import latest_score, marked_by_people
 from tests.conftest import People
 from tests.live.helpers import question
 from tests.review.helpers import finish, grade_all, scored
@@ -44,6 +45,18 @@ def test_too_few_reviews_are_told(make: Make, people: People) -> None:
     published(make, people, 1)
     with pytest.raises(CommandError, match="2 answers of published reviews can be used; 10 are needed"):
         run()
+
+
+def test_a_rescore_that_nobody_looked_at_teaches_nothing(make: Make, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    (interview,) = published(make, people, 1)
+    before = [one.points for one in marked_by_people()]
+    monkeypatch.setattr(grading.scorer, "CUT", 1.1)  # a scorer that finds nothing stated
+    actions.rescore(interview=interview, actor=people.interviewer.user)
+    grade_all(interview)
+    assert [one.points for one in marked_by_people()] == before
+    actions.publish(interview=interview, actor=people.interviewer.user)
+    after = [one.points for one in marked_by_people()]
+    assert after != before and len(after) == len(before)
 
 
 def test_overrides_are_reported_used_and_change_no_old_score(make: Make, people: People) -> None:

@@ -9,10 +9,11 @@ from django.db import connection, transaction
 from django.db.utils import DatabaseError
 from django.utils import timezone
 
+import grading
 import grading.scorer
 from grading.models import CriterionScore, Score
 from interviews.accounts.models import User
-from interviews.live.models import Event, Interview
+from interviews.live.models import Event, Interview, InterviewQuestion
 from interviews.review import actions, queries
 from interviews.review.models import GradeJob
 from interviews.review.tasks import grade_answer, reap
@@ -106,6 +107,26 @@ def test_a_scorer_that_recovers_scores(make: Make, monkeypatch: pytest.MonkeyPat
     assert score_of(interview, "written").total == 28
 
 
+def test_an_answer_that_can_not_be_read_means_not_scored(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    interview = finish(make())
+    monkeypatch.setattr(actions, "content_of", lambda asked: 1 / 0)
+    job = GradeJob.objects.get(question=question(interview, "written"))
+    for _ in range(MAX_ATTEMPTS):
+        grade_answer(str(job.pk))
+    assert score_of(interview, "written").state == "not_scored"
+
+
+def test_rubrics_that_can_not_be_read_end_in_a_report_that_says_so(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    interview = finish(make())
+    judged(interview, points={"admission": (4, 4)})
+    monkeypatch.setattr(grading.Rubric, "from_dict", lambda *a: 1 / 0)
+    for _ in range(MAX_ATTEMPTS):
+        grade_all(interview)
+    assert interview.status == "scored"
+    scores = [item["score"] for item in queries.report(interview, interview.candidate)["questions"]]
+    assert {(score["state"], score["max"], score["reason"]) for score in scores} == {("not_scored", 28, actions.SCORER_FAILED)}
+
+
 def test_a_job_delivered_twice_makes_one_score(make: Make) -> None:
     interview = finish(make())
     job = GradeJob.objects.get(question=question(interview, "written"))
@@ -124,6 +145,24 @@ def test_the_reaper_takes_a_job_from_a_dead_worker(make: Make) -> None:
     assert score_of(interview, "written").total == 28
     job.refresh_from_db()
     assert job.attempt == 2
+
+
+def test_what_can_not_be_ended_keeps_nothing_else_waiting(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, other = finish(make()), finish(make())
+    for interview, attempt in ((broken, MAX_ATTEMPTS), (other, 1)):
+        job = GradeJob.claim(GradeJob.objects.get(question=question(interview, "written")).pk)
+        assert job is not None
+        GradeJob.objects.filter(pk=job.pk).update(attempt=attempt, lease_until=timezone.now() - timedelta(seconds=1))
+    Interview.objects.update(finished_at=timezone.now() - timedelta(minutes=11))
+    give_up, mend = actions.give_up, actions.mend_stuck
+    woken: list[InterviewQuestion] = []
+    monkeypatch.setattr(actions, "give_up", lambda *, job: 1 / 0 if job.question.interview_id == broken.pk else give_up(job=job))
+    monkeypatch.setattr(actions, "mend_stuck", lambda *, interview: 1 / 0 if interview == broken else mend(interview=interview))
+    monkeypatch.setattr(actions, "wake", lambda job: woken.append(job.question))
+    reap()
+    assert question(other, "written") in woken
+    assert score_of(other, "code").state == "not_scored"  # no judge was there
+    assert question(broken, "written").grade_jobs.get().state == "PR"
 
 
 def test_without_any_judge_code_is_given_up_after_a_while_and_says_so(make: Make) -> None:
@@ -168,6 +207,36 @@ def test_a_rescore_is_shown_beside_the_score_before_and_keeps_what_a_person_deci
     assert [(c["points"], c["auto_points"], bool(c["override"])) for c in reviewer["criteria"]][:2] == [(0, 0, True), (0, 0, False)]
     assert candidate["before"]["points"][first.criterion] == first.points  # the review is not published
     assert second.points > 0
+
+
+def test_a_rescore_that_fails_hides_nothing_and_loses_no_decision(make: Make, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    interview, actor = scored(make()), people.interviewer.user
+    before = score_of(interview, "written")
+    changed = before.criteria.first().criterion
+    actions.override(interview=interview, actor=actor, score_id=before.pk, criterion_id=changed, points=0, reason="Not shown.")
+    actions.publish(interview=interview, actor=actor)
+
+    def told() -> tuple[dict[str, Any], dict[str, Any]]:
+        interview.refresh_from_db()
+        report = queries.report(interview, interview.candidate)
+        return report, next(q["score"] for q in report["questions"] if q["kind"] == "written")
+
+    report, shown = told()
+    assert shown["rescore_failed"] is None
+    with monkeypatch.context() as broken:
+        broken.setattr(grading, "score", lambda *a, **k: 1 / 0)
+        actions.rescore(interview=interview, actor=actor)
+        for _ in range(MAX_ATTEMPTS):
+            grade_all(interview)
+    after, stands = told()
+    assert stands == shown | {"rescore_failed": actions.SCORER_FAILED}
+    assert (after["level"], after["level_set"], after["why"]) == (report["level"], report["level_set"], report["why"])
+    # The score that stands can still be changed, and a rescore that succeeds takes over what was decided.
+    actions.override(interview=interview, actor=actor, score_id=before.pk, criterion_id=changed, points=1, reason="A little.")
+    actions.rescore(interview=interview, actor=actor)
+    grade_all(interview)
+    now = told()[1]
+    assert (now["id"] != shown["id"], now["total"], now["before"]["total"], now["rescore_failed"]) == (True, 25, 25, None)
 
 
 def test_a_score_points_at_the_rubric_that_it_was_made_with(make: Make) -> None:
@@ -224,6 +293,16 @@ def test_code_that_was_given_up_is_graded_when_a_judge_comes_back(make: Make) ->
     judged(interview, points={"admission": (4, 4), "budget": (0, 4)})
     grade_all(interview)
     assert score_of(interview, "code").total == 4
+
+
+def test_code_that_was_given_up_while_others_wait_to_be_graded_is_graded_all_the_same(make: Make) -> None:
+    interview = finish(make())
+    Interview.objects.filter(pk=interview.pk).update(finished_at=timezone.now() - timedelta(minutes=11))
+    reap()
+    assert score_of(interview, "code").state == "not_scored"
+    judged(interview, points={"admission": (4, 4), "budget": (4, 4)})
+    assert grade_all(interview).status == "scored"
+    assert score_of(interview, "code").total == 8
 
 
 def test_code_that_the_judge_does_not_take_earns_nothing_of_the_tests(make: Make) -> None:

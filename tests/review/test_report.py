@@ -1,12 +1,17 @@
 """GET /api/interviews/<id>/report/."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from grading.models import Score
+from interviews.bank.actions import edit_question
+from interviews.bank.models import Question
 from interviews.live.models import Interview
 from interviews.review import actions
 from tests.conftest import People
@@ -95,6 +100,56 @@ def test_a_rescore_after_the_review_is_nobodys_yet(people: People, make: Make) -
     report = people.candidate.client.get(url(interview)).json()
     assert report["provisional"] is True
     assert not any(question["score"]["settled"] for question in report["questions"] if question["kind"] == "written")
+
+
+def test_a_change_that_a_rescore_takes_over_settles_nothing(people: People, make: Make) -> None:
+    interview, actor = scored(make(), text=HALF_SURE), people.interviewer.user
+
+    def written() -> dict[str, Any]:
+        report = people.interviewer.client.get(url(interview)).json()
+        return next(q["score"] for q in report["questions"] if q["kind"] == "written")
+
+    def change() -> None:
+        actions.override(interview=interview, actor=actor, score_id=UUID(written()["id"]), criterion_id="c0", points=1, reason="No.")
+
+    change()
+    assert written()["settled"]
+    actions.rescore(interview=interview, actor=actor)
+    grade_all(interview)
+    again = written()
+    assert again["criteria"][0]["override"]["points"] == 1
+    assert (again["settled"], again["state"]) == (False, "review")
+    assert not again["reason"].startswith("An interviewer has looked")
+    change()
+    assert written()["settled"]
+
+
+def test_it_says_when_a_published_review_is_behind(people: People, make: Make) -> None:
+    interview, client = scored(make(), text=HALF_SURE), people.interviewer.client
+
+    def behind() -> bool:
+        return client.get(url(interview)).json()["publish_again"]
+
+    found = [behind()]
+    actions.publish(interview=interview, actor=people.interviewer.user)
+    found.append(behind())
+    actions.rescore(interview=interview, actor=people.interviewer.user)
+    grade_all(interview)
+    found.append(behind())
+    actions.publish(interview=interview, actor=people.interviewer.user)
+    assert [*found, behind()] == [False, False, True, False]
+
+
+def test_a_rubric_without_bands_gives_no_level(people: People, bank: Path, make: Make) -> None:
+    for asked in Question.objects.filter(current__kind="written"):
+        files = asked.current.files
+        edit_question(question=asked, files=files | {"rubric.yaml": files["rubric.yaml"].split("\n", 1)[1]}, by=None)
+    interview = scored(make())
+    for _ in range(2):
+        report = people.interviewer.client.get(url(interview)).json()
+        written = next(q["score"] for q in report["questions"] if q["kind"] == "written")
+        assert (written["total"], written["level"], written["level_set"], written["bands"]) == (28, "", [], {})
+        actions.publish(interview=interview, actor=people.interviewer.user)
 
 
 def test_the_number_of_queries_is_bounded(people: People, make: Make) -> None:

@@ -10,7 +10,7 @@ from grading.models import CriterionScore
 from interviews.live.models import Event, Interview
 from interviews.review.models import Note, Override
 from tests.conftest import People, Person
-from tests.review.helpers import finish, scored
+from tests.review.helpers import finish, grade_all, scored
 
 pytestmark = pytest.mark.django_db
 Make = Callable[..., Interview]
@@ -152,6 +152,47 @@ def test_publishing_twice_is_publishing_once(people: People, make: Make) -> None
     for _ in range(2):
         assert post(people.interviewer, interview, "publish").json()["interview"]["status"] == "published"
     assert interview.events.filter(kind=Event.Kind.PUBLISHED).count() == 1
+
+
+def test_what_is_being_scored_again_can_not_be_published(people: People, make: Make) -> None:
+    interview = scored(make())
+    post(people.interviewer, interview, "rescore")
+    answer = post(people.interviewer, interview, "publish")
+    assert (answer.status_code, answer.json()["code"]) == (409, "grading")
+    grade_all(interview)
+    assert post(people.interviewer, interview, "publish").status_code == 200
+
+
+def test_only_the_scores_that_were_looked_at_are_published(people: People, make: Make) -> None:
+    interview = scored(make())
+
+    def shown() -> list[str]:
+        report = people.interviewer.client.get(f"/api/interviews/{interview.pk}/report/").json()
+        return [question["score"]["id"] for question in report["questions"]]
+
+    seen = shown()
+    post(people.admin, interview, "rescore")
+    grade_all(interview)
+    for scores in (seen, shown()[1:], []):
+        answer = post(people.interviewer, interview, "publish", {"scores": scores})
+        assert (answer.status_code, answer.json()["code"]) == (409, "old_score")
+    assert post(people.interviewer, interview, "publish", {"scores": ["x"]}).status_code == 400
+    assert post(people.interviewer, interview, "publish", {"scores": shown()}).json()["interview"]["status"] == "published"
+
+
+def test_publishing_again_settles_what_was_scored_since(people: People, make: Make) -> None:
+    interview = scored(make())
+    post(people.interviewer, interview, "publish")
+    post(people.interviewer, interview, "rescore")
+    grade_all(interview)
+    first = interview.published_at
+    assert not written(people, interview)["settled"]
+    for _ in range(2):
+        post(people.interviewer, interview, "publish")
+    interview.refresh_from_db()
+    assert interview.published_at > first
+    assert written(people, interview)["settled"]
+    assert interview.events.filter(kind=Event.Kind.PUBLISHED).count() == 2
 
 
 def test_what_is_not_scored_yet_can_not_be_published(people: People, make: Make) -> None:
