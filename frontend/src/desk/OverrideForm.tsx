@@ -12,6 +12,9 @@ export function OverrideForm({ criterion, onSave }: Props) {
   const [reason, setReason] = useState("");
   const [busy, setBusy] = useState(false);
   const id = useId();
+  const same = points === criterion.points;
+  // Choosing the points that stand is a choice, too: it confirms them. A radio that is checked already says so by a click only.
+  const choose = (value: number): void => setPoints(value);
   const choices = Array.from({ length: Math.floor(criterion.max) + 1 }, (_, i) => i);
   return (
     <form
@@ -34,7 +37,7 @@ export function OverrideForm({ criterion, onSave }: Props) {
         <legend className="hidden-text">Points for {criterion.title}</legend>
         {choices.map((value) => (
           <label key={value} title={criterion.levels[value]}>
-            <input type="radio" name={id} checked={(points ?? criterion.points) === value} onChange={() => setPoints(value)} /> {value}
+            <input type="radio" name={id} checked={(points ?? criterion.points) === value} onChange={() => choose(value)} onClick={() => choose(value)} /> {value}
           </label>
         ))}
       </fieldset>
@@ -46,10 +49,10 @@ export function OverrideForm({ criterion, onSave }: Props) {
           </div>
           <div className="row">
             <button type="submit" className="primary compact" disabled={busy || !reason.trim()}>
-              Set to {points}
+              {same ? "Confirm" : "Set to"} {points}
             </button>
             <button type="button" className="compact quiet" onClick={() => setPoints(null)}>
-              Keep {criterion.points}
+              {same ? "Cancel" : `Keep ${criterion.points}`}
             </button>
           </div>
         </div>

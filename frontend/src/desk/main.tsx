@@ -57,20 +57,32 @@ function Notes({ report, onNote }: { report: Report; onNote: (text: string) => P
 
 function Publish({ report, act }: { report: Report; act: (call: () => Promise<Report>) => Promise<boolean> }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const { id, status } = report.interview;
-  if (status === "published") return <span className="badge good">published</span>;
-  if (status !== "scored") return <span className="badge info">being graded</span>;
+  // As they were when the dialog opened: behind it the report goes on being refreshed.
+  const scores = useRef<string[]>([]);
+  const { id, status, candidate } = report.interview;
+  const again = status === "published";
+  if (status !== "scored" && !again) return <span className="badge info">being graded</span>;
+  if (again && !report.publish_again) return <span className="badge good">published</span>;
+  const open = (): void => {
+    scores.current = report.questions.flatMap(({ score }) => (score ? [score.id] : []));
+    dialog.current?.showModal();
+  };
   return (
     <>
-      <button type="button" className="primary" onClick={() => dialog.current?.showModal()}>
-        Publish
+      {again && <span className="badge good">published</span>}
+      <button type="button" className="primary" onClick={open}>
+        {again ? "Publish again" : "Publish"}
       </button>
       <dialog ref={dialog} aria-labelledby="publish-title">
-        <h2 id="publish-title">Publish this review?</h2>
-        <p>
-          {report.interview.candidate} then reads your notes and sees the scores as reviewed by a person. You can still change points afterwards; every
-          change is kept with its reason.
-        </p>
+        <h2 id="publish-title">{again ? "Publish this review again?" : "Publish this review?"}</h2>
+        {again ? (
+          <p>Some scores are newer than what was published. {candidate} then sees these, too, as reviewed by a person.</p>
+        ) : (
+          <p>
+            {candidate} then reads your notes and sees the scores as reviewed by a person. You can still change points afterwards; every change is kept with
+            its reason.
+          </p>
+        )}
         <div className="row" style={{ justifyContent: "flex-end" }}>
           <button type="button" onClick={() => dialog.current?.close()}>
             Not yet
@@ -80,7 +92,7 @@ function Publish({ report, act }: { report: Report; act: (call: () => Promise<Re
             className="primary"
             onClick={() => {
               dialog.current?.close();
-              void act(() => api.publish(id));
+              void act(() => api.publish(id, scores.current));
             }}
           >
             Publish now

@@ -5,16 +5,23 @@ const LEFT = 12;
 const RIGHT = 708;
 const FLOOR = 98;
 
-export function label(level: string): string {
-  return level === "below" ? "below L5" : level || "no level";
+function rising(bands: Record<string, number>): [string, number][] {
+  return Object.entries(bands).sort((a, b) => a[1] - b[1]);
+}
+
+/** A level in words; `bands` are those that it is one of. Without bands there is no level. */
+export function label(level: string, bands: Record<string, number>): string {
+  if (level !== "below") return level || "no level";
+  const lowest = rising(bands)[0];
+  return lowest ? `below ${lowest[0]}` : "no level";
 }
 
 export function Bands({ scaled, bands, level, set }: { scaled: number | null; bands: Record<string, number>; level: string; set: string[] }) {
   const x = (points: number): number => LEFT + (points / 28) * (RIGHT - LEFT);
   const y = (points: number): number => FLOOR - Math.min(1, points / 25) * 62;
-  const order = Object.entries(bands).sort((a, b) => a[1] - b[1]);
-  const words = scaled === null ? "No score yet." : `${scaled} of 28 points: ${label(level)}. ${order.map(([name, least]) => `${name} from ${least}`).join(", ")}.`;
-  const possible = set.length > 1 ? ` Possible levels: ${set.map(label).join(", ")}.` : "";
+  const order = rising(bands);
+  const words = scaled === null ? "No score yet." : `${scaled} of 28 points: ${label(level, bands)}. ${order.map(([name, least]) => `${name} from ${least}`).join(", ")}.`;
+  const possible = set.length > 1 ? ` Possible levels: ${set.map((name) => label(name, bands)).join(", ")}.` : "";
   return (
     <svg className="chart bands" viewBox={`0 0 ${W} ${H}`} role="img" aria-label={words + possible}>
       {order.map(([name, least], i) => {

@@ -13,6 +13,8 @@ export function Meter({ points, max }: { points: number; max: number }) {
 }
 
 interface Props {
+  /** Of the element; the criterion's own id is not the only one of its name on the page. */
+  id: string;
   criterion: Criterion;
   active: boolean;
   /** Whether a person has decided, so that the scorer's doubts no longer matter. */
@@ -35,11 +37,11 @@ function Sureness({ confidence }: { confidence: number }) {
   );
 }
 
-export function CriterionView({ criterion, active, settled, before, onPick, children }: Props) {
+export function CriterionView({ id, criterion, active, settled, before, onPick, children }: Props) {
   const level = criterion.levels[Math.floor(criterion.points)];
   const drawn = [...new Set(criterion.evidence.filter(({ channel }) => channel === "scene").map(({ text }) => text))];
   return (
-    <article className={`criterion ${active ? "active" : ""}`} id={`criterion-${criterion.id}`}>
+    <article className={`criterion ${active ? "active" : ""}`} id={id}>
       <div className="row between">
         <h4 style={{ margin: 0, flex: 1 }}>
           <button type="button" className="quiet compact" style={{ padding: 0, color: "inherit", whiteSpace: "normal", textAlign: "left" }} aria-pressed={active} onClick={onPick}>
@@ -88,7 +90,8 @@ export function CriterionView({ criterion, active, settled, before, onPick, chil
       )}
       {criterion.override && (
         <p className="banner small" style={{ margin: "var(--s2) 0 0" }}>
-          <strong>{criterion.override.by}</strong> changed {criterion.auto_points} to {criterion.override.points}: {criterion.override.reason}
+          <strong>{criterion.override.by}</strong>{" "}
+          {criterion.override.points === criterion.auto_points ? "confirmed" : `changed ${criterion.auto_points} to`} {criterion.override.points}: {criterion.override.reason}
         </p>
       )}
       {children}

@@ -20,7 +20,7 @@ function ScoreLine({ question }: { question: ReportQuestion }) {
   return (
     <span className="row">
       {score.state === "review" && <span className="badge warn">for review</span>}
-      <span className="badge accent">{label(score.level)}</span>
+      <span className="badge accent">{label(score.level, score.bands)}</span>
       <strong className="num">
         {score.total} of {score.max}
       </strong>
@@ -37,9 +37,11 @@ interface Props {
 export function QuestionView({ question, controls, children }: Props) {
   const [active, setActive] = useState<string | null>(null);
   const score = question.score;
+  // Questions share criterion ids, so the page's ids name the question too.
+  const place = (criterion: string): string => `criterion-${question.id}-${criterion}`;
   const pick = (id: string): void => {
     setActive(id === active ? null : id);
-    document.getElementById(`criterion-${id}`)?.scrollIntoView({ block: "nearest" });
+    document.getElementById(place(id))?.scrollIntoView({ block: "nearest" });
   };
   return (
     <section className="stack" aria-labelledby={`q-${question.id}`} style={{ marginTop: "var(--s7)" }}>
@@ -50,6 +52,7 @@ export function QuestionView({ question, controls, children }: Props) {
         <ScoreLine question={question} />
       </div>
       {score?.reason && <p className={`banner ${score.state === "scored" ? "" : "warn"}`}>{score.reason}</p>}
+      {score?.rescore_failed && <p className="banner">Scoring it again failed, so this score stands: {score.rescore_failed}</p>}
       {score?.before && score.total !== null && (
         <p className="banner">
           Scored again: {score.before.total === score.total ? `${score.total}, as before` : `${score.before.total} before, ${score.total} now`}
@@ -70,7 +73,15 @@ export function QuestionView({ question, controls, children }: Props) {
         </section>
         <section aria-label="Criteria">
           {score?.criteria.map((criterion) => (
-            <CriterionView key={criterion.id} criterion={criterion} settled={score.settled} before={score.before?.points[criterion.id]} active={criterion.id === active} onPick={() => pick(criterion.id)}>
+            <CriterionView
+              key={criterion.id}
+              id={place(criterion.id)}
+              criterion={criterion}
+              settled={score.settled}
+              before={score.before?.points[criterion.id]}
+              active={criterion.id === active}
+              onPick={() => pick(criterion.id)}
+            >
               {controls?.(criterion)}
             </CriterionView>
           ))}

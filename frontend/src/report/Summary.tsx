@@ -17,7 +17,7 @@ export function Summary({ report }: { report: Report }) {
       </div>
       <div className="card">
         <p style={{ fontSize: "var(--hero)", fontWeight: 680, lineHeight: 1, margin: "0 0 var(--s2)", letterSpacing: "-0.03em" }}>
-          {report.scaled_28 === null ? "Not scored yet" : label(report.level)}
+          {report.scaled_28 === null ? "Not scored yet" : label(report.level, report.bands)}
           {report.provisional && report.scaled_28 !== null && <span className="badge warn" style={{ marginLeft: "var(--s3)", verticalAlign: "middle" }}>provisional</span>}
         </p>
         <p>{report.why}</p>
@@ -51,7 +51,7 @@ export function Summary({ report }: { report: Report }) {
                   </span>
                 </td>
                 <td className="num">{question.score?.total ?? "—"}{question.score?.total != null && ` / ${question.score.max}`}</td>
-                <td>{question.score ? (question.score.state === "not_scored" ? "not scored" : label(question.score.level)) : "being graded"}</td>
+                <td>{question.score ? (question.score.state === "not_scored" ? "not scored" : label(question.score.level, question.score.bands)) : "being graded"}</td>
               </tr>
             ))}
           </tbody>

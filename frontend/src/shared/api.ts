@@ -48,6 +48,7 @@ export const api = {
   override: (id: string, body: { score_id: string; criterion_id: string; points: number; reason: string }) =>
     call<Report>("POST", `${base(id)}overrides/`, body),
   note: (id: string, body: { text: string; question_id: string | null }) => call<Report>("POST", `${base(id)}notes/`, body),
-  publish: (id: string) => call<Report>("POST", `${base(id)}publish/`, {}),
+  /** `scores`: the ids of those that the interviewer looked at; the server refuses when there are others by now. */
+  publish: (id: string, scores: string[]) => call<Report>("POST", `${base(id)}publish/`, { scores }),
   rescore: (id: string) => call<Report>("POST", `${base(id)}rescore/`, {}),
 };

@@ -112,6 +112,8 @@ export interface Score {
   flags: string[];
   reason: string;
   scorer: string;
+  /** Why a later rescore failed, when one did and this score stands. */
+  rescore_failed: string | null;
   /** What the score before a rescore said, changes by people included. */
   before: null | { total: number; scorer: string; at: string; points: Record<string, number> };
   bands: Record<string, number>;
@@ -144,6 +146,8 @@ export interface Report {
   why: string;
   bands: Record<string, number>;
   can_review: boolean;
+  /** Published, but not with all of these scores. */
+  publish_again: boolean;
   notes: { id: number; by: string; text: string; at: string; question_id: string | null }[];
   questions: ReportQuestion[];
 }

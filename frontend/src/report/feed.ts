@@ -1,0 +1,98 @@
+/** What is shown of a report, and how it stays fresh. */
+import { Doorbell } from "../room/doorbell";
+import type { Report } from "../shared/types";
+
+const MINUTE_MS = 60_000;
+
+export interface Shown {
+  report: Report | null;
+  /** Why the reader's last action failed. It stands until their next one, whatever is loaded meanwhile. */
+  failedAction: string | null;
+  /** Why the report could not be loaded. */
+  failedLoad: string | null;
+}
+
+function words(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The report as the latest call brought it: one that an earlier call brings afterwards is not shown. */
+export class Feed {
+  private shown: Shown = { report: null, failedAction: null, failedLoad: null };
+  private calls = 0;
+  private latest = 0;
+  private rung: number | null = null;
+
+  constructor(
+    private readonly load: () => Promise<Report>,
+    private readonly onChange: (shown: Shown) => void,
+  ) {}
+
+  refresh = async (): Promise<void> => {
+    const call = ++this.calls;
+    try {
+      this.take(call, await this.load());
+    } catch (error) {
+      if (call > this.latest) this.show({ failedLoad: words(error) });
+    }
+  };
+
+  /** Does what the reader asked for. True when it worked. */
+  act = async (action: () => Promise<Report>): Promise<boolean> => {
+    const call = ++this.calls;
+    this.show({ failedAction: null });
+    try {
+      // A load that began later may have come back earlier, without what this did.
+      if (!this.take(call, await action())) void this.refresh();
+      return true;
+    } catch (error) {
+      this.show({ failedAction: words(error) });
+      return false;
+    }
+  };
+
+  /** Event `seq` exists. The first ring counts too: the event may have come after the report was loaded. */
+  ring(seq: number): void {
+    if (seq === this.rung) return;
+    this.rung = seq;
+    void this.refresh();
+  }
+
+  private take(call: number, report: Report): boolean {
+    if (call < this.latest) return false;
+    this.latest = call;
+    this.show({ report, failedLoad: null });
+    return true;
+  }
+
+  private show(change: Partial<Shown>): void {
+    this.shown = { ...this.shown, ...change };
+    this.onChange(this.shown);
+  }
+}
+
+/** Loads the report, and again when the doorbell rings, when the page comes into view and by the minute while it is in view. Returns what ends this. */
+export function keepFresh(feed: Feed, url: string): () => void {
+  void feed.refresh();
+  const bell = new Doorbell(
+    url,
+    (message) => {
+      if ("seq" in message) feed.ring(message.seq);
+    },
+    () => undefined,
+  );
+  const look = (): void => {
+    if (document.visibilityState === "hidden") return;
+    bell.retry();
+    void feed.refresh();
+  };
+  const minute = setInterval(look, MINUTE_MS);
+  document.addEventListener("visibilitychange", look);
+  window.addEventListener("focus", look);
+  return () => {
+    bell.close();
+    clearInterval(minute);
+    document.removeEventListener("visibilitychange", look);
+    window.removeEventListener("focus", look);
+  };
+}

@@ -1,0 +1,51 @@
+import { createElement } from "react";
+import { renderToStaticMarkup } from "react-dom/server";
+import { describe, expect, it } from "vitest";
+import type { Criterion, ReportQuestion, Score } from "../shared/types";
+import { label } from "./Bands";
+import { QuestionView } from "./QuestionView";
+
+const criterion: Criterion = { id: "limits", title: "Limits", points: 2, auto_points: 2, max: 4, levels: [], evidence: [], reason: "", missed: [], confidence: null, override: null };
+
+function markup(id: string, score: Partial<Score> = {}): string {
+  const whole = { state: "scored", total: 2, max: 4, level: "below", bands: { L6: 3 }, reason: "", before: null, rescore_failed: null, version: { question: "", rubric: "" }, criteria: [criterion], ...score };
+  const answer = { text: "", code: "", fields: {}, scene: "" };
+  const question = { id, position: 0, title: "A question", prompt_html: "", model_answer_html: "", answer, field_labels: {}, run: null, score: whole };
+  return renderToStaticMarkup(createElement(QuestionView, { question: question as unknown as ReportQuestion }));
+}
+
+describe("a level in words", () => {
+  it("is below the first band of its own rubric", () => {
+    expect(label("below", { L5: 14, L6: 20 })).toBe("below L5");
+    expect(label("below", { L7: 25, L6: 20 })).toBe("below L6");
+    expect(label("L6", { L6: 20 })).toBe("L6");
+  });
+
+  it("is none where there are no bands", () => {
+    expect(label("", { L5: 14 })).toBe("no level");
+    expect(label("below", {})).toBe("no level");
+  });
+});
+
+describe("a question of the report", () => {
+  it("gives the criteria ids of its own: questions share theirs", () => {
+    expect(markup("q1")).toContain('id="criterion-q1-limits"');
+    expect(markup("q2")).toContain('id="criterion-q2-limits"');
+  });
+
+  it("names its level by its own bands", () => {
+    expect(markup("q1")).toContain("below L6");
+  });
+
+  it("says that a rescore failed and which score stands", () => {
+    const words = "Scoring it again failed, so this score stands: ";
+    expect(markup("q1", { rescore_failed: "The judge was away." })).toContain(`${words}The judge was away.`);
+    expect(markup("q1")).not.toContain(words);
+  });
+
+  it("tells points that a person confirmed from points that they changed", () => {
+    const override = (points: number): Partial<Score> => ({ criteria: [{ ...criterion, points, override: { points, reason: "I looked.", by: "Ines", at: "" } }] });
+    expect(markup("q1", override(2))).toContain("confirmed 2: I looked.");
+    expect(markup("q1", override(3))).toContain("changed 2 to 3: I looked.");
+  });
+});
