@@ -14,7 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 MAX_ELEMENTS, MAX_CHARS, MAX_BYTES, MAX_POINTS = 2000, 2000, 4 * 1024 * 1024, 500
+MAX_ALL_POINTS = 20_000  # of all arrows together
 SNAP = 60.0  # scene units (CSS pixels at zoom 1) from an arrow's loose end to the box that it means
 REACH = 30.0  # and from there to a box inside another, which goes before the one around it
 NEAR = 40.0  # from a loose text to the arrow that it labels
@@ -137,13 +141,16 @@ def parse_scene(scene: str | Mapping[str, Any]) -> Graph:
     ids = [e.id for e in elements]
     if len(set(ids)) != len(ids):
         raise SceneError("elements", f"the id {next(id for id in ids if ids.count(id) > 1)!r} stands twice")
+    if sum(len(e.points) for e in elements) > MAX_ALL_POINTS:
+        raise SceneError("elements", f"the arrows have more than {MAX_ALL_POINTS:,} points in all")
     return _graph(elements)
 
 
 def _number(raw: Mapping[str, Any], key: str, place: str) -> float:
     value = raw.get(key, 0.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > 1e9:
-        raise SceneError(f"{place}.{key}", f"{value!r} is no finite number")
+    # The size comes first: an integer of hundreds of digits is no float, and neither tested as one nor written out.
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e9 or not math.isfinite(value):
+        raise SceneError(f"{place}.{key}", "is no finite number up to 1e9")
     return float(value)
 
 
@@ -196,9 +203,10 @@ def _graph(elements: Sequence[_Element]) -> Graph:
             stands_for[text.id] = owner.id
         else:
             alone.append(text)
+    lines = _Lines(arrows)
     for text in sorted(alone, key=lambda e: (e.box.y0, e.box.x0)):
         home = _home(text, shapes, labels)
-        if home is None and (arrow := _labelled(text, arrows, labels)) is not None:
+        if home is None and (arrow := _labelled(text, lines, labels)) is not None:
             labels.setdefault(arrow.id, []).append(text.text)
         elif home is not None:
             labels.setdefault(home.id, []).append(text.text)
@@ -224,26 +232,38 @@ def _home(text: _Element, shapes: Mapping[str, _Element], labels: Mapping[str, l
     return None
 
 
-def _segment(p: Point, a: Point, b: Point) -> float:
-    dx, dy = b[0] - a[0], b[1] - a[1]
-    t = max(0.0, min(1.0, ((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / (dx * dx + dy * dy))) if dx or dy else 0.0
-    return math.hypot(p[0] - a[0] - t * dx, p[1] - a[1] - t * dy)
+class _Lines:
+    """All arrows as one array of segments: a scene may have a thousand texts beside twenty thousand points."""
+
+    def __init__(self, arrows: Sequence[_Element]) -> None:
+        self.arrows = arrows
+        self._first = np.cumsum([0, *(len(a.points) - 1 for a in arrows)])[:-1]  # segment of each arrow
+        self._x, self._y = np.array([p for a in arrows for p in a.points[:-1]], float).reshape(-1, 2).T.copy()
+        x, y = np.array([p for a in arrows for p in a.points[1:]], float).reshape(-1, 2).T
+        self._dx, self._dy = x - self._x, y - self._y
+        squares = self._dx**2 + self._dy**2
+        self._squares = np.where(squares > 0, squares, 1.0)
+
+    def distances(self, p: Point) -> NDArray[np.float64]:
+        """From a point to each arrow."""
+        x, y = p[0] - self._x, p[1] - self._y
+        along = np.clip((x * self._dx + y * self._dy) / self._squares, 0.0, 1.0)
+        return np.minimum.reduceat(np.hypot(x - along * self._dx, y - along * self._dy), self._first)
 
 
-def _labelled(text: _Element, arrows: Sequence[_Element], labels: Mapping[str, list[str]]) -> _Element | None:
+def _labelled(text: _Element, lines: _Lines, labels: Mapping[str, list[str]]) -> _Element | None:
     """The arrow that runs by a loose text. An arrow that begins or ends at it is an arrow of its own and not labelled by it."""
-    middle = ((text.box.x0 + text.box.x1) / 2, (text.box.y0 + text.box.y1) / 2)
-    if any(text.box.distance(end) <= NEAR / 2 for a in arrows for end in (a.points[0], a.points[-1])):
+    if not lines.arrows or any(text.box.distance(end) <= NEAR / 2 for a in lines.arrows for end in (a.points[0], a.points[-1])):
         return None
-    near = [(min(_segment(middle, p, q) for p, q in zip(a.points, a.points[1:], strict=False)) - (text.box.y1 - text.box.y0) / 2, a)
-            for a in arrows if a.id not in labels]
-    distance, arrow = min(near, key=lambda pair: pair[0], default=(math.inf, None))
-    return arrow if distance <= NEAR else None
+    middle = ((text.box.x0 + text.box.x1) / 2, (text.box.y0 + text.box.y1) / 2)
+    near = [(distance - (text.box.y1 - text.box.y0) / 2, i)
+            for i, (distance, arrow) in enumerate(zip(lines.distances(middle).tolist(), lines.arrows, strict=True)) if arrow.id not in labels]
+    distance, i = min(near, default=(math.inf, 0))
+    return lines.arrows[i] if distance <= NEAR else None
 
 
 def _parent(node: Node, nodes: Sequence[Node], by_id: Mapping[str, _Element]) -> str | None:
-    around = [n for n in nodes if n.id != node.id and n.box is not None and node.box is not None and n.box.holds(node.box)
-              and by_id[n.id].type != "text"]
+    around = [n for n in nodes if n.id != node.id and by_id[n.id].type != "text" and n.box is not None and node.box is not None and n.box.holds(node.box)]
     if around:
         return min(around, key=lambda n: n.box.area if n.box else 0.0).id
     frame = by_id[node.id].raw.get("frameId")

@@ -1,7 +1,7 @@
 """Marks for a whiteboard: checks on the graph that was drawn, on the graph that a text alternative spells out, and on prose.
 
 A check is met by whichever shows it. Drawings are matched by structure: the box by its text, the arrow by its ends and its direction. Prose is
-matched by the default scorer, with the check's words as a claim.
+matched by the default scorer, with the check's words as a claim, and has to name both ends itself, in the arrow's direction and not in a list.
 """
 
 from __future__ import annotations
@@ -16,16 +16,26 @@ from grading.certainty import COMMON, DOUBTFUL, confidence, doubtful, level_set,
 from grading.encoder import Encoder, encoder
 from grading.evidence import form_stems, has_form
 from grading.gates import is_injection
-from grading.lexicon import NEGATORS, poles, stem
+from grading.lexicon import AUXILIARIES, DETERMINERS, NEGATORS, poles, stem
+from grading.polarity import refused
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, State, asserted
 from grading.rubric import Check, Criterion, Rubric
 from grading.scene import Edge, Graph, Node, SceneError, parse_scene, parse_text
-from grading.text import tokenise
+from grading.text import Clause, Token, read, tokenise
 
 MEANS = 0.78  # cosine from which a short label means what a name of the rubric says
 MAX_ROLES = 3  # a box that answers to more names than this is a list of words and stands for nothing
 MAX_WORDS = 25  # of a box's text
 TANGLE = 0.6  # share of pairs joined both ways from which arrows say nothing
+MAX_SAID = 4  # a sentence that holds more names than this is a list
+NOTES = 40  # words in a sentence from which its lines may be statements of their own
+MAX_PASSAGE = 150  # words of a passage, and lines of a sentence, that are read
+_LISTING = DETERMINERS | {"and", "or", "plus"}  # between two names these say nothing of how they belong together
+_BACK = frozenset(["it", "they", "its", "their", "this", "that", "these", "those", "which"])  # a sentence that begins so goes on about an earlier one
+_ORDER = frozenset(["after", "behind", "before", "from"])
+_TAKES = frozenset(stem(word) for word in ["takes", "took", "receives", "gets", "pulls", "pops", "polls", "drains", "reads", "fetches", "consumes", "accepts",
+                                           "draws", "picks", "dequeues"])  # with these the arrow may run to what is named first
+Span = tuple[int, int]
 Default = Callable[[Rubric, Answer, Question | None], Score]
 
 
@@ -189,6 +199,99 @@ def _shortest(sources: set[str], targets: set[str], out: Mapping[str, Sequence[E
     return None
 
 
+def _places(tokens: Sequence[Token], text: str, forms: Iterable[str]) -> list[Span]:
+    """Where one of these names stands, as [first, last) of the words."""
+    before, after, found = [0, *(t.end for t in tokens)], [*(t.start for t in tokens), len(text)], list[Span]()
+    for form in forms:
+        stems, longest = form_stems(form), max(1, len(tokenise(form)))
+        for i in range(len(tokens)):
+            for last in range(i + 1, min(i + longest, len(tokens)) + 1):
+                around = text[before[i] : after[last]]  # with the signs beside the words, which belong to a name such as C++
+                if has_form([t.stem for t in tokens[i:last]], "".join(around.lower().split()), stems):
+                    found.append((i, last))
+                    break
+    return found
+
+
+def _leads(tokens: Sequence[Token], a: Span, b: Span) -> bool:
+    """Whether the words may lead from the name at `a` to the one at `b`: in their order, against it in a passive, either way where one takes from the
+    other."""
+    first, second = sorted((a, b))
+    between = tokens[first[1] : second[0]]
+    words, near = {t.text for t in between}, {t.text for t in between[-3:]}
+    if near & {"after", "behind"} or ("by" in near and words & AUXILIARIES):
+        return first == b
+    return first == a or bool(near & {"from", "by", "when"} or _TAKES & {t.stem for t in between}) or tokens[0].text == "before"
+
+
+def _joined(check: Check, tokens: Sequence[Token], text: str, a: Span, b: Span, named: set[int]) -> bool:
+    """Whether two names stand in a statement that joins them, and not beside each other in a list."""
+    first, second = sorted((a, b))
+    if first[1] > second[0]:
+        return False
+    told = any(i not in named and tokens[i].text not in _LISTING for i in range(first[1], second[0]))
+    told |= any(t.text in _ORDER for t in tokens[max(0, first[0] - 2) : first[0]])  # "after the model the sampler"
+    if check.kind == "inside":
+        return told or any(sign in text[tokens[first[1] - 1].end : tokens[second[0]].start] for sign in ":(=")
+    return told and _leads(tokens, a, b)
+
+
+def _asked(check: Check, clause: str, model: Encoder) -> list[tuple[str, ...]]:
+    """The names that prose has to hold: all of the check's, or those of the author's own words that it repeats, which may leave out one."""
+    for form in (check.text, *check.paraphrases):
+        held = [part for part in check.parts if _places(tokenise(form), form, part)]
+        if len(held) < len(check.parts):
+            one, other = model.encode([clause, form])
+            if one @ other >= MEANS:
+                return held
+    return list(check.parts)
+
+
+def _unsaid(check: Check, clause: str, passage: str, names: Sequence[Sequence[str]], model: Encoder) -> str:
+    """Why a passage whose clause comes near a check does not say it, or ""."""
+    tokens, asked = tokenise(passage)[:MAX_PASSAGE], _asked(check, clause, model)
+    places = [_places(tokens, passage, part) for part in asked]
+    for part, found in zip(asked, places, strict=True):
+        if not found:
+            return f"the sentence does not name “{part[0]}”"
+    if not _words(check.text)[2] & NEGATORS:
+        no = refused(tokens, passage)
+        places = [[(i, j) for i, j in found if not any(no[i:j])] for found in places]
+        if not all(places):
+            return "the sentence denies it"
+    roles = [_places(tokens, passage, forms) for forms in names]
+    if sum(map(bool, roles)) > MAX_SAID:
+        return "a list of names says nothing of how they belong together"
+    named = {k for found in roles for i, j in found for k in range(i, j)}
+    for k, (left, right) in enumerate(pairwise(places)):
+        if not any(_joined(check, tokens, passage, a, b, named) for a in left for b in right):
+            said = f"“{asked[k][0]}” lies in “{asked[k + 1][0]}”" if check.kind == "inside" else f"it leads from “{asked[k][0]}” to “{asked[k + 1][0]}”"
+            return f"the sentence does not say that {said}"
+    return ""
+
+
+def _passages(sentences: Sequence[Clause], at: int, raw: str) -> list[str]:
+    """The sentence at a place of the answer, after the one that it goes on about if it begins with “it” or the like. Notes without full stops are
+    one long sentence: there each line may say something too."""
+    here = max(i for i, sentence in enumerate(sentences) if sentence.start <= at)
+    about = next((i for i in range(here, -1, -1) if sentences[i].tokens[0].text not in _BACK), here)
+    found, passage = sentences[here], ". ".join(sentences[i].text for i in sorted({about, here}))
+    lines = [line for line in raw[found.start : found.end].splitlines() if line.strip()][:MAX_PASSAGE]
+    return [passage, *lines] if len(lines) > 1 and len(found.tokens) >= NOTES else [passage]
+
+
+def _prose(criterion: Criterion, said: CriterionScore, names: Sequence[Sequence[str]], sentences: Sequence[Clause], raw: str, model: Encoder) -> CriterionScore:
+    """What the default scorer said of a criterion's checks as claims, without those that no sentence says."""
+    checks, marks = {check.id: check for check in criterion.diagram}, list[ClaimMark]()
+    for mark in said.marks:
+        if mark.kind == "claim" and mark.met:
+            clause = mark.evidence[0]
+            against = [_unsaid(checks[mark.id], clause.text, passage, names, model) for passage in _passages(sentences, clause.start, raw)]
+            mark = replace(mark, met=False, score=0.0, why=against[0]) if all(against) else mark
+        marks.append(mark)
+    return replace(said, marks=tuple(marks))
+
+
 def score(rubric: Rubric, answer: Answer, question: Question | None, default: Default) -> Score:
     """Mark an answer whose rubric has diagram criteria. `default` marks prose: it gets the rubric with every check as a claim.
 
@@ -211,7 +314,9 @@ def score(rubric: Rubric, answer: Answer, question: Question | None, default: De
     said = default(plain, replace(answer, text=prose), question)
     if said.state == "not_scored":
         return said
-    criteria = tuple(_merge(c, shown, boards, answer) if c.diagram else shown for c, shown in zip(rubric.criteria, said.criteria, strict=True))
+    names, sentences = _roles(part for check in checks for part in check.parts), read(prose).sentences
+    criteria = tuple(_merge(c, _prose(c, shown, names, sentences, prose, model), boards, answer) if c.diagram else shown
+                     for c, shown in zip(rubric.criteria, said.criteria, strict=True))
     return _total(rubric, plain, said, criteria, flags, trouble)
 
 

@@ -112,11 +112,23 @@ def test_a_line_without_a_head_has_no_direction() -> None:
     ('{"elements": [{"id": "a", "type": "arrow", "points": [[0, 0], [1]]}]}', "points[1]"),
     ('{"elements": [{"id": "a", "type": "ellipse"}, {"id": "a", "type": "ellipse"}]}', "stands twice"),
     (json.dumps({"elements": [{"id": str(i), "type": "ellipse"} for i in range(2001)]}), "more than 2000"), ("[" * 100000, "not JSON"),
+    ('{"elements": [{"id": "a", "type": "ellipse", "x": 1' + "0" * 400 + "}]}", "elements[0].x"),
+    (json.dumps({"elements": [{"id": str(i), "type": "arrow", "points": [[0, 0]] * 500} for i in range(41)]}), "more than 20,000 points"),
 ])
 def test_a_scene_that_is_none_is_refused_with_its_place(scene: str, place: str) -> None:
     with pytest.raises(SceneError) as refusal:
         parse_scene(scene)
     assert place in str(refusal.value)
+
+
+def test_a_text_labels_the_nearest_arrow_that_has_no_label_yet() -> None:
+    b = Board()
+    boxes = [b.box(name, x, y) for name, x, y in (("A", 0, 0), ("B", 800, 0), ("C", 0, 200), ("D", 800, 200))]
+    b.arrow(boxes[0], boxes[1])
+    b._add("arrow", 160, 230, 640, 0, points=[[0, 0], [320, -100], [640, 0]])  # bends up to within reach of both texts
+    b.text("near", 460, 40)
+    b.text("next", 460, 75)
+    assert names(parse_scene(b.json())) == {("A", "B", "near"), ("C", "D", "next")}
 
 
 VALUE = st.recursive(st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.sampled_from(["a", "b", "rectangle", "arrow", "text", "frame"]),
@@ -202,6 +214,63 @@ def test_the_text_alternative_earns_what_the_drawing_earns() -> None:
     for span in mark(text=lines).criteria[0].evidence:
         assert lines[span.start : span.end] == span.text
     assert mark(text="KV pool -> Block table: maps\nBatcher -> Admission").total == 1
+
+
+PLACES = Rubric.from_dict({"criteria": [{"id": "c", "title": "C", "points": 5, "diagram": [
+    {"id": "asks", "text": "The scheduler asks the block allocator for blocks.", "edge": {"from": ["scheduler"], "to": ["allocator", "block manager"]}},
+    {"id": "feeds", "text": "The waiting queue feeds the scheduler.", "edge": {"from": ["waiting", "queue"], "to": ["scheduler"]}},
+    {"id": "fills", "text": "The allocator fills the block tables.", "edge": {"from": ["allocator", "block manager"], "to": ["block table", "page table"]}},
+    {"id": "loop", "text": "From the sampler the token goes to the client.", "paraphrases": ["Each new word is streamed to whoever asked."],
+     "path": [["sampler"], ["client"]]},
+    {"id": "card", "text": "The weights lie in the memory of the GPU.", "paraphrases": ["HBM holds the parameters of the model."],
+     "inside": {"node": ["weights", "parameters"], "of": ["GPU", "HBM"]}}]}]})
+
+
+def said(text: str) -> set[str]:
+    return {m.id for m in grading.score(PLACES, Answer(text), ASKED).criteria[0].marks if m.met}
+
+
+@pytest.mark.parametrize("text", [
+    "- scheduler\n- block allocator\n- waiting queue\n- block table\n- sampler\n- client\n- weights\n- GPU",
+    "scheduler\nblock allocator\nwaiting queue\nblock table\nsampler\nclient\nweights\nGPU",
+    "The system contains the weights, the GPU, the waiting queue and the scheduler.\nThe system contains a sampler, a client, an allocator and a block table.",
+    "The engine has a waiting queue that works with a scheduler beside an allocator next to a block table, a sampler for a client, weights on a GPU.",
+])
+def test_names_in_a_list_join_nothing(text: str) -> None:
+    assert said(text) == set()
+
+
+@pytest.mark.parametrize("text", [
+    "The scheduler never asks the block allocator. The allocator does not fill the block tables.",
+    "The weights lie in the memory of the host and not on the GPU.",
+    "The block allocator asks the scheduler for blocks. The block tables fill the allocator. The scheduler feeds the waiting queue.",
+    "The scheduler is asked by the block allocator for blocks. The allocator is filled by the block tables.",
+])
+def test_a_sentence_that_denies_or_turns_the_arrow_round_does_not_meet_its_check(text: str) -> None:
+    assert said(text) == set()
+
+
+@pytest.mark.parametrize(("text", "met"), [
+    ("The block allocator is asked by the scheduler for blocks.", "asks"), ("The allocator gives out blocks when the scheduler asks for blocks.", "asks"),
+    ("The scheduler plans each step. It asks the block manager for blocks.", "asks"), ("The scheduler takes requests from the waiting queue.", "feeds"),
+    ("The block tables are filled by the allocator.", "fills"), ("After the sampler the client gets the token.", "loop"),
+    ("Each new word is streamed to whoever has asked.", "loop"), ("GPU memory: weights and activations.", "card"), ("HBM holds the parameters.", "card"),
+])
+def test_a_sentence_in_other_words_or_in_the_passive_meets_its_check(text: str, met: str) -> None:
+    assert said(text) == {met}
+
+
+def test_notes_without_full_stops_are_read_line_by_line() -> None:
+    lines = ["the waiting queue feeds the scheduler", "the scheduler asks the block allocator for blocks", "the allocator fills the block tables",
+             "from the sampler the token goes to the client", "the weights lie in the memory of the gpu"]
+    assert len(said("\n".join([*lines, "which all happens again and again until the whole answer has been written out"]))) >= 4
+
+
+def test_words_beside_a_drawing_do_not_turn_its_arrow_round() -> None:
+    b = Board()
+    b.arrow(b.box("Block allocator", 0, 0), b.box("Scheduler", 400, 0))
+    score = grading.score(PLACES, Answer("Scheduler\nAllocator", scene=b.json()), ASKED)
+    assert (score.total, {m.id: m.why for m in score.criteria[0].marks}["asks"]) == (0, "the arrow runs the other way")
 
 
 def test_words_in_one_box_arrows_everywhere_and_denied_names_earn_nothing() -> None:
