@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from grading.lexicon import NEGATORS
 from grading.rubric import Claim, Criterion, Rubric
 from grading.text import Clause, read, tokenise
 
 MAX_CLAIMS = 24
 _META = re.compile(r"\b(?:one|two|three|some|any|all|either) of the following\b|\bshould be (?:given|mentioned|named|stated)\b|\bconsidered (?:fully )?correct\b"
                    r"|\bpossible (?:answers?|differences|challenges|solutions)\b|\bfor example\s*:?$|\balternatively\b.{0,30}$|\banswer may\b|\bit is also (?:sufficient|valid)\b", re.I)
-_POINTS = re.compile(r"\(\s*\d*\.?\d+\s*(?:p|pt|pts|points?|marks?)?\s*\)")
+# A bare number in brackets counts points only at the end of a line: "Flow control (2)", but "softmax(0)" and "O(1) time".
+_POINTS = re.compile(r"\(\s*\d*\.?\d+\s*(?:p|pt|pts|points?|marks?)\s*\)|(?<=\s)\(\s*\d*\.?\d+\s*\)(?=[ \t]*\r?$)", re.I | re.M)
+_FALSE = re.compile(r"\b(?:false|untrue|wrong|incorrect|myth|misconception) that\b", re.I)
+_GOES_ON = frozenset(["and", "or", "nor", "that"])
 LONG = 20  # a sentence of more words is taken apart
+MAX_POINTS = 1000  # as in rubric.schema.json
 
 
 def split_reference(text: str) -> list[str]:
@@ -26,7 +32,7 @@ def split_reference(text: str) -> list[str]:
         content = sum(t.content for t in whole.tokens)
         if (_META.search(whole.text) and content < 12) or not content:
             continue
-        if len(whole.tokens) > LONG and len(parts) > 1:
+        if len(whole.tokens) > LONG and len(parts) > 1 and not _denies_on(parts):
             for part in parts:
                 if sum(t.content for t in part.tokens) >= 2:
                     out[_tidy(part.text)] = None
@@ -37,6 +43,12 @@ def split_reference(text: str) -> list[str]:
     return (solid or lines)[:MAX_CLAIMS]
 
 
+def _denies_on(parts: Sequence[Clause]) -> bool:
+    """Whether a later part may stand within the denial of an earlier one: "it is false that ..., and that ..."."""
+    denying = next((i for i, part in enumerate(parts) if _FALSE.search(part.text) or any(t.text in NEGATORS for t in part.tokens)), len(parts))
+    return any(part.tokens[0].text in _GOES_ON for part in parts[denying + 1 :])
+
+
 def _tidy(text: str) -> str:
     return " ".join(text.split()).strip(" .;,:([{-–→")
 
@@ -45,8 +57,10 @@ def draft_rubric(question: str, model_answer: str, points: float = 4) -> Rubric:
     """A rubric of one criterion whose claims are the statements of `model_answer`, worth `points` in proportion to the claims met.
 
     `question` keeps claims out that only say the question back. Terms are not guessed (a term is a demand, and a demand is the author's to
-    make). Raises ValueError when the model answer states nothing.
+    make). Raises ValueError when the model answer states nothing, and for points that no criterion can have.
     """
+    if isinstance(points, bool) or not 0 < points <= MAX_POINTS:
+        raise ValueError(f"a criterion is worth more than 0 and at most {MAX_POINTS} points, not {points}")
     asked = {t.stem for t in tokenise(question) if t.content}
     statements = split_reference(model_answer)
     new = [s for s in statements if {t.stem for t in tokenise(s) if t.content} - asked] or statements

@@ -27,6 +27,7 @@ RUNS = 3
 APART = 4 / 28  # of full marks: from here on the two graders disagree
 GOOD_CANARY = 0.8  # share of the claims that the answer which states them all has to be given
 MAX_ANSWER, MAX_QUOTE, MIN_QUOTE_WORDS = 40_000, 600, 3
+_SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-", strict=True))
 
 SYSTEM = """You compare statements with a text. For each statement decide whether the text itself says it, in whatever words.
 Judge only what is written, not what its writer may have meant. A statement that the text denies, reverses or gives with another value is not said.
@@ -99,12 +100,14 @@ def visible(char: str) -> bool:
 
 def fold(text: str) -> tuple[str, list[int]]:
     """A text as quotes are compared, and the place of each of its characters in the original: NFKC, case and runs of blanks folded, marks of
-    Markdown, quotation marks and invisible characters dropped, apostrophes and dashes made alike."""
+    Markdown, quotation marks and invisible characters dropped, apostrophes and dashes made alike, a raised number written with ^."""
     out, index = list[str](), list[int]()
     for at, char in enumerate(text):
         if char in "*`_#\\\"“”„«»" or not visible(char):
             continue
-        plain = {"‘": "'", "’": "'", "–": "-", "—": "-", "−": "-", "‑": "-"}.get(char, char)
+        plain = {"‘": "'", "’": "'", "–": "-", "—": " - ", "−": "-", "‑": "-"}.get(char, char)
+        if char in _SUPER:
+            plain = ("" if text[at - 1 : at] in _SUPER else "^") + _SUPER[char]
         for c in unicodedata.normalize("NFKC", plain).casefold():
             c = " " if c.isspace() else c
             if c != " " or (out and out[-1] != " "):
@@ -114,13 +117,27 @@ def fold(text: str) -> tuple[str, list[int]]:
 
 
 def find_quote(quote: str, answer: str) -> tuple[int, int] | None:
-    """Where a quote stands in the answer, as [start, end) of the original; None when it does not, or is too short to say anything."""
-    wanted = fold(quote)[0].strip(" '.,;:")
+    """Where a quote stands in the answer, as [start, end) of the original; None when it does not, or is too short to say anything.
+
+    It begins and ends where words and numbers do: in "unable" and in "12.5 ms" stands the opposite of "able", and another value than "5 ms"."""
+    wanted = re.sub(r"^(?:[ ',;:]|\.(?!\d))+|[ '.,;:]+$", "", fold(quote)[0])
     if len(wanted.split()) < MIN_QUOTE_WORDS or len(quote) > MAX_QUOTE:
         return None
     text, index = fold(answer)
-    at = text.find(wanted)
-    return (index[at], index[at + len(wanted) - 1] + 1) if at >= 0 else None
+    found = re.search(_before(wanted[0]) + re.escape(wanted) + _after(wanted[-1]), text)
+    return (index[found.start()], index[found.end() - 1] + 1) if found else None
+
+
+def _before(first: str) -> str:
+    """What may not stand before a quote's first character: the rest of its word, or a number's sign, point or base."""
+    if first.isdigit():
+        return r"(?<![\w^.-])(?<!\d,)"
+    return r"(?<![\w^])(?<!\w['-])" if first.isalnum() else r"(?<!\w)" if first in "^.-" else ""
+
+
+def _after(last: str) -> str:
+    """What may not stand after a quote's last character."""
+    return r"(?![\w^])(?!['-]\w)" + (r"(?![.,]\d)" if last.isdigit() else "") if last.isalnum() else ""
 
 
 def ask(model: Model, asked: Sequence[Statement], answer: str, question: str, run: int) -> dict[int, Verdict]:

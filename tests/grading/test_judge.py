@@ -248,6 +248,27 @@ def test_a_quote_is_found_whatever_its_marks_and_blanks_and_not_when_it_is_anoth
     assert (answer[slice(*span)] if span else None) == found
 
 
+@pytest.mark.parametrize(("quote", "answer"), [
+    ("able to fit the weights", "We are unable to fit the weights"), ("so the scheduler can", "so the scheduler can't stall"),
+    ("blocking calls are used", "non-blocking calls are used"), ("5 ms per step", "It takes 12.5 ms per step"), ("it then takes 12", "it then takes 12.5 ms"),
+    ("128 blocks of tokens", "1128 blocks of tokens"), ("128 blocks of tokens", "1,128 blocks of tokens"), ("5 dB of noise", "-5 dB of noise"),
+    ("109 bytes in all", "10⁹ bytes in all"), ("this takes 10", "this takes 10⁻⁹ s"),
+])
+def test_a_quote_that_begins_or_ends_inside_a_word_or_number_is_none(quote: str, answer: str) -> None:
+    assert find_quote(quote, answer) is None
+
+
+@pytest.mark.parametrize(("quote", "answer", "found"), [
+    ("10^9 bytes in all", "It is 10⁹ bytes in all", "10⁹ bytes in all"), (".5 ms per step", "takes .5 ms per step.", ".5 ms per step"),
+    ("so compute is idle", "memory—so compute is idle", "so compute is idle"), ("5 ms per step", "'5 ms per step', not 12.5 ms per step", "5 ms per step"),
+    ("able to fit it", "unable to fit it or able to fit it", "able to fit it"), ("then it takes 12.", "then it takes 12. Then", "then it takes 12"),
+])
+def test_a_quote_between_signs_is_found(quote: str, answer: str, found: str) -> None:
+    span = find_quote(quote, answer)
+    assert span is not None
+    assert (answer[slice(*span)], span[0]) == (found, answer.rindex(found) if quote.startswith("able") else answer.index(found))
+
+
 def test_a_reply_in_a_fence_is_read_and_a_verdict_without_its_quote_has_no_place() -> None:
     reply = '```json\n{"claims": [{"claim_id": "s1", "met": true, "quote": "not in here at all"}]}\n```'
     assert read_reply(reply, {"s1": 0}, "the answer") == {0: Verdict(True, "not in here at all", None)}
