@@ -41,14 +41,22 @@ _ALIAS = {
     "cents": "cent", "ops": "flop", "op": "flop", "operations": "flop", "pass": "forward_pass", "passes": "forward_pass", "weeks": "week",
 }
 _SI = {"k": "kilo", "K": "kilo", "M": "mega", "G": "giga", "T": "tera", "P": "peta", "E": "exa", "Z": "zetta", "m": "milli", "u": "micro", "n": "nano"}
-_NUMBER = r"(?:\d{1,3}(?:[,_\u202f\u00a0]\d{3})+|\d+)(?:\.\d+)?|\.\d+"
-_SUP = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_SUP = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻−", "0123456789+--")
+# Groups of three; between plain blanks only before "000", as in 1 000 000: "Llama 3 405B" is two numbers. Then a decimal comma, which is not read.
+# No more than eight groups and two blanks after a sign: what fails must fail soon.
+_NUMBER = (r"(?:[1-9]\d{0,2}(?:(?:,\d{3}){1,8}|(?:_\d{3}){1,8}|(?:['’]\d{3}){1,8}|(?:[\u2009\u202f\u00a0]\d{3}){1,8}|(?: \d{3}){0,7} 000)(?!,?\d)(?:\.\d+)?"
+           r"|(?<!\d,)\d+,\d+(?!,?\d|[\])])|\d+(?:\.\d+)?|\.\d+)")
+_DECIMAL_COMMA = re.compile(r"(?![1-9]\d{0,2},\d{3}$)\d+,\d+")
+# A ten alone is no power: "2 x 10 GB" is two numbers. Two asterisks with a blank on one side are markup.
+_POWER = (r"(?:(?:\s*\^\s*|\*\*|\s+\*\*\s+)(?:\{\s*)?(?P<pow>[-−+]?\d{1,3})(?:\s*\})?(?!\.?\d)|(?P<sup>[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})(?![⁰¹²³⁴⁵⁶⁷⁸⁹]))")
+_EXPONENT = re.compile(_POWER)
 _VALUE = re.compile(
-    rf"(?P<sign>[-−–])?\s*(?P<num>{_NUMBER})"
-    r"(?:\s*[eE]\s*(?P<exp>[-+]?\d{1,3})(?![A-Za-z\d])|\s*(?:[x×*·]\s*)10\s*(?:\^|\*\*)?\s*\{?(?P<pow>[-−]?\d{1,3})\}?)?"
+    rf"(?:(?P<sign>[-−–])\s{{0,2}})?(?P<value>(?:(?P<factor>{_NUMBER})\s*[xX×*·⋅]\s*)?(?P<base>2|10){_POWER}"
+    rf"|(?P<num>{_NUMBER})(?:[eE](?P<exp>[-−+]?\d{{1,3}})(?!\.?\d)|\s*[eE]\s*(?P<apart>[-−+]?\d{{1,3}})(?![A-Za-z\d]))?)"
 )
-_POWER = re.compile(r"(?<![\w.])(?P<base>2|10)\s*(?:\^|\*\*)\s*\{?(?P<exp>[-−]?\d{1,3})\}?")
-
+_UNREAD = re.compile(r"\s?\^|\*\*\d|[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]")  # what follows a number whose power is not read
+_PER_NUMBER = re.compile(rf"(?:per|/)\s*{_NUMBER}(?:[eE][-+]?\d+)?")
+MAX_EXPONENT = 9  # of a unit
 
 @cache
 def registry() -> pint.UnitRegistry[Any]:
@@ -73,11 +81,11 @@ def _word_unit(word: str) -> str:
     """One unit word as pint knows it. Raises UnitError."""
     if word in _ALIAS:
         return _ALIAS[word]
-    for name in ("FLOPS", "FLOPs", "FLOP", "flops", "flop"):  # TFLOPS, GFLOPs
-        if word.endswith(name) and word[: -len(name)] in _SI:
-            return f"{_SI[word[: -len(name)]]}{_ALIAS.get(name, 'flop')}"
-    if word.endswith("bps") and word[:-3] in _SI:
-        return f"{_SI[word[:-3]]}bit/second"
+    counted = re.fullmatch(r"([kMGTPEZ])(tok(?:en)?s?|flops?)", word, re.I)  # TFLOPS, GFlop, MTok; nobody counts thousandths of a token
+    if counted:
+        return _SI[counted[1].upper()] + ("token" if counted[2][0] in "tT" else _ALIAS.get(counted[2], "flop"))
+    if re.fullmatch(r"[kKMGTPE]i?[Bb]ps", word):
+        return f"{_word_unit(word[:-2])}/second"
     if re.fullmatch(r"[kKMGTPE]i?[Bb]", word):  # GB, GiB, Gb, Gib; kB and KB are the same
         binary = {"k": "kibi", "m": "mebi", "g": "gibi", "t": "tebi", "p": "pebi", "e": "exbi"}
         prefix = binary[word[0].lower()] if "i" in word else _SI[word[0]]
@@ -91,13 +99,16 @@ def _word_unit(word: str) -> str:
         return _ALIAS[lower]
     try:
         registry().parse_units(word)
-    except (pint.UndefinedUnitError, pint.DefinitionSyntaxError, ValueError, AttributeError, TypeError):
-        try:
-            registry().parse_units(lower)
-        except Exception:  # pint raises many kinds for odd words; each means the same here
-            raise UnitError(f"unknown unit {word!r}") from None
-        return lower
-    return word
+        return word
+    except Exception:  # pint raises many kinds for odd words; each means the same here
+        pass
+    try:
+        prefix = registry().parse_unit_name(lower)[0][0]
+    except Exception:  # as above
+        raise UnitError(f"unknown unit {word!r}") from None
+    if word[0] in "MP" and not lower.startswith(prefix):  # a mega is no milli, a peta no pico
+        raise UnitError(f"unknown unit {word!r}")
+    return lower
 
 
 @lru_cache(maxsize=4096)
@@ -105,17 +116,21 @@ def _unit(text: str) -> tuple[float, pint.Unit]:
     spelled = re.sub(r"\b(?:per|a|an|each|/)\b(?=\s)", "/", text.strip()) if " per " in f" {text} " else text.strip()
     spelled = re.sub(r"\b([kKMB])\s+(?=tok)", lambda m: f"{_MAGNITUDE[m[1].lower()]:.0f} ", spelled)  # "$ per M tokens"
     spelled = re.sub(r"(?<=[A-Za-z])-(?=[A-Za-z])", " ", spelled)  # GPU-hours
-    spelled = spelled.replace("·", "*").replace("⋅", "*").replace("×", "*").replace("²", "**2").replace("^", "**")
+    spelled = spelled.replace("·", "*").replace("⋅", "*").replace("×", "*")
+    spelled = _EXPONENT.sub(lambda m: f"**{_exponent(m):d}", spelled)
+    if re.search(r"[A-Za-zµμ](?<!\d[eE])\d", spelled):  # H100, 1h30
+        raise UnitError(f"unknown unit {text!r}")
     groups: list[list[str]] = [[]]  # words side by side bind tighter than a slash: "$/1000 tokens" is $/(1000 tokens)
     operators: list[str] = []
-    for piece in re.findall(r"[A-Za-zµμ€$%]+|\*\*\s*-?\d+|[*/]|\d+(?:\.\d+)?|[^\s()]", re.sub(r"(?<=\d)[,_](?=\d{3})", "", spelled)):
+    count = r"\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\d))?"
+    for piece in re.findall(rf"{count}|[A-Za-zµμ€$%]+|\*\*-?\d+|[*/]|[^\s()]", re.sub(r"(?<=\d)[,_](?=\d{3})", "", spelled)):
         if piece in "*/" and (groups[-1] or operators == []):
             operators.append(piece)
             groups.append([])
-        elif re.fullmatch(r"[A-Za-zµμ€$%]+|\d+(?:\.\d+)?", piece):
-            groups[-1].append(piece if piece[0].isdigit() else f"({_word_unit(piece) or '1'})")
-        elif piece.startswith("**") and groups[-1]:
-            groups[-1][-1] += piece.replace(" ", "")
+        elif re.fullmatch(rf"{count}|[A-Za-zµμ€$%]+", piece):
+            groups[-1].append(repr(float(piece)) if piece[0].isdigit() else f"({_word_unit(piece) or '1'})")
+        elif piece.startswith("**") and groups[-1] and (groups[-1][-1][0] != "(" or abs(int(piece[2:])) <= MAX_EXPONENT):
+            groups[-1][-1] += piece
         else:
             raise UnitError(f"unknown unit {text!r}")
     if operators and (not groups[-1] or (not groups[0] and operators[0] != "/")):
@@ -127,9 +142,16 @@ def _unit(text: str) -> tuple[float, pint.Unit]:
     try:
         parsed = registry().parse_expression(out)
         quantity = parsed if isinstance(parsed, pint.Quantity) else registry().Quantity(parsed)
-        return float(quantity.magnitude), registry().Unit(str(quantity.units))
+        factor, units = float(quantity.magnitude), registry().Unit(str(quantity.units))
+        if math.isfinite(factor) and math.isfinite(_base(registry().Quantity(1.0, units))):
+            return factor, units
     except Exception:  # as above
-        raise UnitError(f"unknown unit {text!r}") from None
+        pass
+    raise UnitError(f"unknown unit {text!r}")
+
+
+def _base(found: pint.Quantity[float]) -> float:
+    return float(found.to_base_units().magnitude)
 
 
 def parse_unit(text: str) -> pint.Unit:
@@ -143,11 +165,21 @@ def quantity(value: float, unit: str = "") -> pint.Quantity[float]:
     return registry().Quantity(value * factor, units)
 
 
+def _exponent(match: re.Match[str]) -> int:
+    return int((match["pow"] or match["sup"]).translate(_SUP))
+
+
 def _value(match: re.Match[str]) -> float:
-    value = float(re.sub(r"[,_\u202f\u00a0]", "", match["num"]))
-    exponent = match["exp"] or (match["pow"] or "").replace("−", "-")
-    if exponent:
-        value = float(f"{value:.17g}e{exponent}") if "e" not in f"{value:.17g}" else value * 10.0 ** int(exponent)
+    """The number that was matched; nan for one with a decimal comma, infinity for one that is too large."""
+    written = match["factor"] or match["num"] or "1"
+    if _DECIMAL_COMMA.fullmatch(written):
+        return math.nan
+    plain = re.sub(r"[^\d.]", "", written)
+    if match["base"] == "2":
+        value = float(plain) * 2.0 ** _exponent(match)
+    else:
+        exponent = _exponent(match) if match["base"] else (match["exp"] or match["apart"] or "0").translate(_SUP)
+        value = float(f"{plain}e{exponent}")
     return -value if match["sign"] else value
 
 
@@ -158,54 +190,58 @@ def read_quantity(text: str) -> pint.Quantity[float]:
     """
     if len(text) > 200:
         raise UnitError("a field holds one number and its unit")
-    rest = text.translate(_SUP).strip().rstrip(".;")
+    rest = text.strip().rstrip(".;")
     rest = re.sub(r"^(?:about|around|approximately|approx\.?|roughly|circa|ca\.?|~|≈|≃|=|\s)+", "", rest, flags=re.I)
     dollar = rest.startswith(("$", "€"))
     lead = rest[0] if dollar else ""
     rest = rest[1:].lstrip() if dollar else rest
-    power = _POWER.match(rest)
     match = _VALUE.match(rest)
-    if power is not None:
-        value, end = float(power["base"]) ** int(power["exp"].replace("−", "-")), power.end()
-    elif match is not None:
-        value, end = _value(match), match.end()
-    else:
+    if match is None:
         raise UnitError("there is no number here")
-    if not math.isfinite(value):
-        raise UnitError("the number is too large")
-    rest = rest[end:].strip()
+    value = _value(match)
+    if math.isnan(value):
+        raise UnitError("a decimal is written with a point, not with a comma")
+    rest = rest[match.end():].strip().removeprefix("×")
     magnitude = re.match(r"(thousand|million|billion|trillion|[kKMBT]|bn|mn)(?![A-Za-z/])\s*", rest)
     if magnitude and (len(magnitude[1]) > 1 or rest[magnitude.end():] or magnitude[1] != "B"):
         value *= _MAGNITUDE[magnitude[1].lower()]
         rest = rest[magnitude.end():]
-    if re.search(r"(?<![\w*^])\d", re.sub(r"(?:per|/)\s*[\d,.]+(?:[eE]\d+)?\s*[kKMB]?", "", rest)):
+    if re.search(r"\d", _PER_NUMBER.sub("", _EXPONENT.sub("", rest))):
         raise UnitError("a field holds one number and its unit")
     rest = re.sub(r"((?:per|/)\s*)(\d+)\s*([kKMB])\b", lambda m: f"{m[1]}{float(m[2]) * _MAGNITUDE[m[3].lower()]:.0f}", rest)
     unit = f"{lead} {rest}" if lead and rest.startswith(("/", "per")) else lead + (f" {rest}" if rest and not lead else "")
     if lead and rest and not rest.startswith(("/", "per")):
         raise UnitError(f"unknown unit {rest!r}")
-    return quantity(value, unit)
+    found = quantity(value, unit)
+    if not math.isfinite(_base(found)):
+        raise UnitError("the number is too large")
+    return found
 
 
 _UNIT_TAIL = re.compile(r"\s?((?:[kKMGTP]i?[Bb](?:ps)?|[kMGTPEZ]?FLOPs?|[kMGTPEZ]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|bytes?|bits?|seconds?|"
                         r"minutes?|hours?|days?|B|[A-Za-z]{3,12})(?:\s?(?:/|per)\s?(?:s|sec|second|token|tok|hour|h|GPU|request|layer|step)s?)?)(?![A-Za-z])")
 
 
-_PRICE_TAIL = re.compile(r"\s?(?:/|per\b|an?\b)\s?((?:GPU[- ])?(?:hour|hr|h|day|month)|(?:1\s?)?(?:million|M) tokens|token)\b")
+_PRICE_TAIL = re.compile(r"\s?(?:/|per\b|an?\b)\s?((?:GPU[- ])?(?:hour|hr|h|day|month)|token|"
+                         r"(?:(?:1\s?)?(?:million\s|M\s?)|(?:1e6|10\^6|10⁶)\s)[tT]ok(?:en)?s?)\b")
 
 
 def find_quantities(text: str) -> list[Found]:
-    """Every number of a text with the unit that follows it, in order; `unit` is None for a bare number."""
+    """Every number of a text with the unit that follows it, in order; `unit` is None for a bare number.
+
+    A number that isn't surely read is left out: `3,5`, `007`, `n` in `10^n`.
+    """
     out: list[Found] = []
     for match in _VALUE.finditer(text):
-        start, end = match.start("num"), match.end()
-        if start and (text[start - 1].isalnum() or text[start - 1] in "_.^"):
+        start, end = match.start("value"), match.end()
+        inside = start and (text[start - 1].isalnum() or text[start - 1] in "_.^")
+        if inside or re.match(r"0\d", match["value"]) or _UNREAD.match(text, end):
             continue
         value, unit = _value(match), None
-        if match["sign"] and start >= 2 and re.match(r"[\w)]", text[match.start() - 1:match.start()] or " "):
-            value = abs(value)  # a hyphen or a range, as in GPT-4 and 5-10, is no minus
+        if match["sign"] and (match.end("sign") < start or re.match(r"[\w)]", text[match.start() - 1:match.start()] or " ")):
+            value = abs(value)  # a hyphen, a bullet, a dash or a range, as in GPT-4 and 5-10, is no minus
         magnitude = re.match(r"\s?(thousand|million|billion|trillion)\b|(k|K|M|B|T|bn)(?![A-Za-z/])|\s(?:k|M|B|T)(?=\stok)", text[end : end + 12])
-        if magnitude:
+        if magnitude and not (match["exp"] and magnitude[2] == "B"):  # 8.6e9B are bytes
             value *= _MAGNITUDE[magnitude[0].strip().lower()]
             end += magnitude.end()
         tail = _UNIT_TAIL.match(text, end)
@@ -237,7 +273,7 @@ def other_prefix(found: pint.Quantity[float], expected: pint.Quantity[float], to
                 other = registry().Quantity(found.magnitude, meant + name)
                 if found.units != registry().Unit(written + name) or compare(other, expected, tolerance) != "exact":
                     continue
-                share = 100 * float(found.to_base_units().magnitude / other.to_base_units().magnitude) - 100
+                share = 100 * _base(found) / _base(other) - 100
                 return (f"the number is right in {other.units:~P} and not in {found.units:~P}: 1 {found.units:~P} is {powers[written]} {name}s, "
                         f"1 {other.units:~P} is {powers[meant]}, so this is {abs(share):.1f} % too {'much' if share > 0 else 'little'}")
     return ""
@@ -255,9 +291,9 @@ def compare(found: pint.Quantity[float], expected: pint.Quantity[float], toleran
     """
     if found.dimensionality != expected.dimensionality:
         return "unit"
-    a, b = float(found.to_base_units().magnitude), float(expected.to_base_units().magnitude)
+    a, b = _base(found), _base(expected)
     if abs(a - b) <= tolerance * abs(b) + 1e-12 * abs(b):
         return "exact"
-    if a and b and (a > 0) == (b > 0) and abs(math.log10(a / b)) < 1.0:
+    if a and b and (a > 0) == (b > 0) and abs(math.log10(abs(a)) - math.log10(abs(b))) < 1.0:
         return "order"
     return "value"

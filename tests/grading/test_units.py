@@ -1,0 +1,130 @@
+"""Numbers with units, in fields and in prose, and the short answers of a quick-fire question."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grading.fields import same_short
+from grading.result import Answer
+from grading.rubric import Rubric
+from grading.scorer import score
+from grading.units import UnitError, compare, find_quantities, quantity, read_quantity
+
+FIELD = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "quantities": [{"field": "f", "value": 80, "unit": "GB", "points": 4}]}]})
+QUICK = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "accepted": ["127"], "rejected": ["128"]}]})
+PIECES = ["1", "10", "3.5", "999", " 000", "⁹⁹⁹", "^", "**", "{", "/", "per ", " x ", " ", "e", "-", ",", "GB", "M", "tok", "km", "dBm", "€", "nan"]
+
+
+def same(typed: str, value: float, unit: str) -> bool:
+    return compare(read_quantity(typed), quantity(value, unit), 1e-9) == "exact"
+
+
+def figures(text: str) -> list[tuple[float, str]]:
+    return [(found.value, f"{found.unit:~}" if found.unit is not None else "") for found in find_quantities(text)]
+
+
+@pytest.mark.parametrize("typed", ["10^999", "10^400 GB", "2**9999", "3 GB^200", "5 km**9999999", "5 Qm^9 Qm^9", "1e308 PB", "5 /10**999999999 s", "5 €€",
+                                   "5 GB/0", "5 nan", "5 inf", "9" * 190 + "e999"])
+def test_a_number_beyond_all_bounds_is_none(typed: str) -> None:
+    with pytest.raises(UnitError):
+        read_quantity(typed)
+    assert score(FIELD, Answer("", fields={"f": typed})).total == 0
+    assert score(QUICK, typed).total == 0
+
+
+def test_a_number_next_to_nothing_is_compared_without_a_fault() -> None:
+    assert compare(read_quantity("1e-320 GB"), quantity(1e9, "GB"), 0.05) == "value"
+
+
+@pytest.mark.parametrize("text", ["10^999 tokens", "9" * 400 + "e5 tokens", "1234567890123456789012e999 tokens"])
+def test_a_number_in_prose_beyond_all_bounds_is_left_out(text: str) -> None:
+    assert find_quantities(text) == []
+
+
+def test_long_runs_are_read_at_once() -> None:
+    assert [found.value for found in find_quantities("1" + " " * 200_000 + "2 tokens")] == [1, 2]
+    assert len(find_quantities("1" + ",111" * 50_000 + "1")) > 100
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
+def test_reading_what_is_no_quantity_raises_a_unit_error_alone(text: str) -> None:
+    try:
+        assert math.isfinite(read_quantity(text).to_base_units().magnitude)
+    except UnitError:
+        pass
+    assert all(math.isfinite(found.value) for found in find_quantities(text))
+
+
+@pytest.mark.parametrize(("value", "unit", "forms"), [
+    (6.3e24, "FLOP", ("6.3e24FLOP", "6.3e24FLOPs", "6.3 e24 FLOP", "6.3E+24 FLOP", "6.3 x 10^24 FLOP", "6.3×10²⁴ FLOP", "6.3 * 10**24 FLOP",
+                       "6.3·10^{24} FLOP")),
+    (1.12e12, "byte", ("1.12e12B", "1.12e12 B", "1.12e3GB", "1.12TB", "1120 x 10^9 bytes")),
+    (2.0**31, "byte", ("2^31 bytes", "2**31 B", "2 x 2^30 bytes", "2 GiB")),
+    (2.311, "$ per million tokens", ("$2.311/1e6 tokens", "$2.311/MTok", "2.311 USD/MTok", "$2.311 per MToken", "2.311 $/10⁶ tokens", "$2.311/10^6 tokens",
+                                     "$2.311 per 1,000,000 tokens", "$2.311/mtok")),
+    (5e6, "token", ("5 MTokens", "5 MTok", "5e6tok", "5 000 000 tokens", "5'000'000 tokens", "5,000,000 tokens", "5\u202f000\u202f000 tokens", "5 Mtok")),
+    (1.3e15, "FLOP/s", ("1.3 PFlop/s", "1.3 PFLOP/s", "1300 TFlop/s", "1.3 PFLOPS")),
+    (5e6, "FLOP", ("5 MFlop", "5 MFlops", "5 MFLOP")),
+    (3.35e12, "byte/s", ("3.35 TBps", "3.35 TB/s", "3350 GB s⁻¹", "3350 GB s^-1")),
+    (2.05, "", ("2.05x", "2.05 ×", "2.05")),
+    (0.005, "s", ("5e-3s", "5 × 10⁻³ s", "5 ms", "5 Milliseconds")),
+])
+def test_everyday_notation_is_read(value: float, unit: str, forms: tuple[str, ...]) -> None:
+    assert [form for form in forms if not same(form, value, unit)] == []
+
+
+@pytest.mark.parametrize("typed", ["2 x 100 GB", "2*1024 GB", "2 x 10 GB", "4 x 1024 bytes", "8 x H100", "1h30", "12 GB24", "12 or 24 GB",
+                                   "0,125 GB", "3,5 GB", "1.3x10e12 FLOP", "5 m2"])
+def test_a_field_that_can_be_read_in_two_ways_is_refused(typed: str) -> None:
+    with pytest.raises(UnitError):
+        read_quantity(typed)
+
+
+def test_a_mega_never_becomes_a_milli() -> None:
+    with pytest.raises(UnitError):
+        read_quantity("5 MSEC")
+    assert same("5 MILLISECONDS", 0.005, "s") and same("5 Mtok", 5e6, "token") and same("5 Percent", 0.05, "")
+
+
+@pytest.mark.parametrize(("text", "read"), [
+    ("16 * 1024 tokens", [(16, ""), (1024, "tok")]), ("8 x 100 GB", [(8, ""), (100, "GB")]), ("2*80*1024", [(2, ""), (80, ""), (1024, "")]),
+    ("6.3 × 10²⁴ FLOP", [(6.3e24, "FLOP")]), ("6.3 * 10^24 FLOP", [(6.3e24, "FLOP")]), ("6.3e24FLOP", [(6.3e24, "FLOP")]),
+    ("it does 10^12 FLOP/s", [(1e12, "FLOP / s")]), ("10^ 12 FLOP", [(1e12, "FLOP")]), ("2^30 bytes", [(2**30, "B")]), ("8.6e9B", [(8.6e9, "B")]),
+    ("O(n^2), 2^n and 10^n", []), ("**10** 12 GB", [(10, ""), (12, "GB")]),
+    ("3,5 GB", []), ("0,125 GB", []), ("3,5 x 10^9 tokens", []), ("1,2,4 tokens", [(1, ""), (2, ""), (4, "tok")]), ("u in [0,1]", [(0, ""), (1, "")]),
+    ("4,096 tokens", [(4096, "tok")]), ("1 000 000 tokens", [(1e6, "tok")]), ("Llama 3 405B", [(3, ""), (405e9, "")]),
+    ("- 320 KiB", [(320, "KiB")]), ("a cache – 320 KiB", [(320, "KiB")]), ("5-10 ms", [(5, ""), (10, "ms")]), ("it is -5 ms", [(-5, "ms")]),
+    ("990 TFlop/s", [(990, "TFLOP / s")]), ("about $2.31/MTok", [(2.31, "USD / Mtok")]),
+])
+def test_prose_is_read_as_it_is_written(text: str, read: list[tuple[float, str]]) -> None:
+    assert figures(text) == read
+
+
+@pytest.mark.parametrize(("accepted", "said"), [
+    ("127", "126"), ("256", "255"), ("65536", "65535"), ("99.9%", "99.99%"), ("512 bytes", "510 bytes"), ("20 GB", "20.1 GB"), ("22", "2²"),
+    ("-1", "1"), ("1", "-1"), ("5", ".5"), ("5 ms", ".5 ms"), ("-log p", "log p"), ("−log p", "log p"), ("-inf", "inf"), ("2^-1", "2^1"),
+    ("sharded", "shared"), ("shared", "sharded"), ("contiguous", "continuous"), ("continuous batching", "contiguous batching"), ("private", "primate"),
+    ("sending", "sensing"), ("bounded", "unbounded"), ("synchronous", "asynchronous"),
+])
+def test_another_number_sign_or_word_is_no_slip(accepted: str, said: str) -> None:
+    assert not same_short(said, accepted)
+
+
+@pytest.mark.parametrize(("accepted", "said"), [
+    ("contiguous", "contigous"), ("speculative decoding", "speculatve decoding"), ("prefill", "prefil"), ("prefill", "preffill"),
+    ("memory bandwidth", "memory bandwith"), ("synchronous", "synchronuos"), ("contiguous", "contigious"), ("optimised", "optimized"),
+    ("behaviour", "behavior"), ("eviction", "evictions"), ("all-reduce", "all reduce"), ("n-1", "n - 1"), ("-1", "−1"),
+    ("-1", "It is -1."), ("0.5", ".5"), ("1/2", "0.5"),
+    ("10%", "0.1"), ("1,000", "1000"), ("2^10", "2¹⁰"), ("O(n^2)", "O(n²)"), ("128 B", "128 bytes"), ("1-2", "1 – 2"),
+])
+def test_another_way_to_type_it_and_a_slip_are_forgiven(accepted: str, said: str) -> None:
+    assert same_short(said, accepted)
+
+
+def test_a_rejected_number_is_rejected_in_every_form() -> None:
+    assert [score(QUICK, said).total for said in ("127", "127.0", "128", "128.0", "1.28e2", "126")] == [4, 4, 0, 0, 0, 0]
+    percent = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "accepted": ["50%"], "rejected": ["0.5"]}]})
+    assert [score(percent, said).total for said in ("50%", "0.5", "0.50")] == [4, 0, 0]
