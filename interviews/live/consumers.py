@@ -9,6 +9,7 @@ through a different connection, and a document observes only what it can integra
 and update, are treated alike.
 """
 
+import asyncio
 import json
 from typing import Any
 from uuid import UUID
@@ -162,13 +163,13 @@ class AnswerConsumer(AsyncWebsocketConsumer):
 
     async def _says_nothing_new(self, payload: bytes) -> bool:
         """Whether a step 2 repeats only deletions that are known: Yjs sends all of them at each reconnect."""
-        documents.check(payload)
+        await asyncio.to_thread(documents.check, payload)
         # The client asked for what it lacks before this: what came since has to be sent, because its relay will find the number known.
         await self._catch_up(send=True)
         return documents.repeats(self.document, payload)
 
     async def _update(self, payload: bytes) -> None:
-        documents.check(payload)
+        await asyncio.to_thread(documents.check, payload)
         self.document.apply_update(payload)
         try:
             seq = await self._store(payload)

@@ -1,6 +1,8 @@
 """Answers as Yjs documents: opening, reading and checking them. No Django models are written here."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 
 from pycrdt import Doc, Map, Text, merge_updates
@@ -9,6 +11,17 @@ from interviews.live.models import Answer
 
 MAX_UPDATE_BYTES = 2 * 1024 * 1024
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+OPENERS = b"\x75", b"\x76"  # what an array and a map begin with in lib0's encoding of values
+MAX_OPENERS = 8000
+APART_SECONDS = 5
+_APPLY = """
+import sys, threading
+from pycrdt import Doc
+threading.stack_size(1 << 20)
+thread = threading.Thread(target=Doc().apply_update, args=[sys.stdin.buffer.read()])
+thread.start()
+thread.join()
+"""
 
 
 class Malformed(ValueError):
@@ -90,13 +103,28 @@ def read(document: Doc) -> Content:
 
 
 def check(update: bytes) -> None:
-    """Raises Malformed unless the bytes are an update that some document could take."""
+    """Raises Malformed unless the bytes are an update that some document could take.
+
+    The library reads nested values by recursion and has no guard: some 20,000 levels take the whole process down. Few updates hold enough bytes that
+    could open a level; those are tried in a process of their own first, on a stack with much less room than the ones here.
+    """
+    if sum(update.count(opener) for opener in OPENERS) > MAX_OPENERS:
+        _try_apart(update)
     try:
         Doc().apply_update(update)
     except BaseException as error:  # the library's panics do not derive from Exception
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
         raise Malformed(str(error)) from error
+
+
+def _try_apart(update: bytes) -> None:
+    try:
+        done = subprocess.run([sys.executable, "-c", _APPLY], input=update, capture_output=True, timeout=APART_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Malformed("an update that takes too long to read") from error
+    if done.returncode != 0:
+        raise Malformed("an update with values nested too deep")
 
 
 def repeats(document: Doc, update: bytes) -> bool:

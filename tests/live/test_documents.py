@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from pycrdt import Doc, Map
+from pycrdt import Doc, Map, Text
 
 from interviews.live import actions, documents
 from interviews.live.models import Interview
@@ -53,3 +53,26 @@ def test_an_interview_with_such_elements_ends(make: Make) -> None:
     answer = question(interview, "code").answer
     actions.store_update(answer_id=answer.pk, actor=interview.candidate, data=bytes(drawn(range(600, 1000)).get_update()))
     assert actions.finish(interview=interview, actor=interview.candidate).status == "grading"
+
+
+def nested(levels: int) -> bytes:
+    """An update that puts arrays in arrays into a field."""
+    document: Doc = Doc()
+    document.get("fields", type=Map)["size"] = [[["q"]]]
+    update = bytes(document.get_update())
+    opened = b"\x75\x01"  # an array of one, in lib0's encoding
+    assert opened * 3 in update
+    return update.replace(opened * 3, opened * levels)
+
+
+def test_values_nested_too_deep_to_be_read_are_refused_and_the_process_lives() -> None:
+    documents.check(nested(1000))
+    for levels in (20_000, 500_000):
+        with pytest.raises(documents.Malformed, match="nested too deep"):
+            documents.check(nested(levels))
+
+
+def test_a_long_paste_is_no_nest() -> None:
+    document: Doc = Doc()
+    document.get("text", type=Text).insert(0, "You have to value every unit. " * 20_000)
+    documents.check(bytes(document.get_update()))
