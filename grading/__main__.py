@@ -68,6 +68,8 @@ def _pack(args: argparse.Namespace) -> int:
                 label = f"{folder.path.name}/{name}" + (f" #{seed}" if seed else "")
                 print(f"{'ok ' if result.level == wanted else 'BAD'} {label:<58} wanted {wanted:<6} got {result.level:<6} {result.total:>4g}  "
                       f"[{points}]  {result.state} {','.join(result.flags)}")
+    if not count:
+        raise ValueError(f"{args.folder}: no exemplar answers")
     print(f"{count - wrong} of {count} in their band; {left_out} questions with code are for tests/bank/test_exemplars.py, which runs it")
     return 1 if wrong else 0
 
@@ -76,10 +78,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     from grading.evaluate import evaluate, load, table
 
     rubric = Rubric.from_dict(yaml.safe_load(Path(args.rubric).read_text("utf-8")), args.rubric) if args.rubric else None
-    report, lines = evaluate(load(args.file), rubric, args.calibrate)
+    report, lines = evaluate(load(args.file, rubric), rubric, args.calibrate)
     if args.out:
         Path(args.out).write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-    print(json.dumps(report) if args.json else table(report))
+    print(json.dumps(report, allow_nan=False) if args.json else table(report))
     return 0
 
 
@@ -89,10 +91,10 @@ def _attack(args: argparse.Namespace) -> int:
 
     if Path(args.file).is_dir():
         report = attack_bank(Path(args.file), args.limit)
-        print(json.dumps(report) if args.json else bank_table(report))
+        print(json.dumps(report, allow_nan=False) if args.json else bank_table(report))
     else:
         report = attack(load(args.file), args.limit)
-        print(json.dumps(report) if args.json else table(report))
+        print(json.dumps(report, allow_nan=False) if args.json else table(report))
     return 0
 
 

@@ -41,18 +41,33 @@ def shuffled(text: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
+def framed(text: str, rng: random.Random) -> str:
+    """The words of a list in sentences that say nothing."""
+    words = [t.text for t in tokenise(keywords(text, rng))]
+    return " ".join(f"The system uses {', '.join(words[i : i + 8])}." for i in range(0, len(words), 8))
+
+
+def stamped(text: str, rng: random.Random) -> str:
+    """The words of a list, three at a time, in one sentence that says nothing."""
+    words = [t.text for t in tokenise(keywords(text, rng))]
+    return " ".join("The {} has the {} of the {}.".format(*(words + words)[i : i + 3]) for i in range(0, len(words), 3))
+
+
 def inverted(text: str, rng: random.Random) -> str:
-    """Opposites for words that have one, and numbers changed."""
+    """Opposites for words that have one, and numbers changed; where there is neither, every sentence denied."""
     out = re.sub(r"[A-Za-z]+", lambda m: opposite(m[0].lower()) or m[0], text)
-    out = re.sub(r"\d+(?:\.\d+)?", lambda m: f"{float(m[0]) * 3 + 1:g}", out)
+    out = re.sub(r"\d+(?:\.\d+)?", lambda m: f"{float(m[0]) * 3 + 1:.10g}", out)
     return out if out != text else negated(text, rng)
 
 
 def negated(text: str, rng: random.Random) -> str:
-    """Every sentence denied: "not" behind its first auxiliary, or "it is not true that" before it."""
+    """Every sentence denied: "not" taken out of it or put behind its first auxiliary, or "it is not true that" before it."""
     out = []
     for sentence in (clause.text for clause in read(text).sentences):
-        new = re.sub(r"\b(is|are|was|were|can|will|has|have|should|must|does|do|may|would)\b", r"\1 not", sentence, count=1)
+        new = re.sub(r"\b(?:(can)(?:['’]t| ?not)|(is|are|was|were|has|have|had|does|do|did|would|should|could|must)(?:n['’]t| not))\b",
+                     lambda m: m[1] or m[2], sentence, count=1)
+        if new == sentence:
+            new = re.sub(r"\b(is|are|was|were|can|will|has|have|should|must|does|do|may|would)\b(?!['’])", r"\1 not", sentence, count=1)
         out.append(new if new != sentence else f"It is not true that {sentence[:1].lower()}{sentence[1:]}")
     return ". ".join(s.rstrip(".") for s in out) + "."
 
@@ -64,7 +79,11 @@ def attacks(row: Row, other: Row, rng: random.Random) -> dict[str, str]:
         "genuine good": good,
         "keyword list": keywords(reference, rng),
         "keyword list, commas": ", ".join(keywords(reference, rng).split()),
+        "keyword list, in sentences": framed(reference, rng),
+        "keyword list, in one frame": stamped(reference, rng),
+        "keyword list, twice": "\n\n".join([keywords(reference, rng)] * 2),
         "words shuffled": shuffled(good, rng),
+        "words shuffled, twice": "\n\n".join([shuffled(good, rng)] * 2),
         "model answer shuffled": shuffled(reference, rng),
         "question echoed": row["question"],
         "bluff": BLUFF.format(q=row["question"]),
@@ -72,6 +91,7 @@ def attacks(row: Row, other: Row, rng: random.Random) -> dict[str, str]:
         "good, inverted": inverted(good, rng),
         "model answer negated": negated(". ".join(split_reference(reference)), rng),
         "good, negated": negated(good, rng),
+        "good, called false": " ".join(f"It is false that {c.text[:1].lower()}{c.text[1:].rstrip('.')}." for c in read(good).sentences),
         "good, then taken back": good.rstrip(". ") + ". All of the above is false.",
         "off topic": other["answer"],
         "blank": "",

@@ -21,34 +21,60 @@ class DataError(ValueError):
     """A line that can't be used; the message names the file and the line."""
 
 
-def load(path: str) -> list[dict[str, Any]]:
-    """The marked answers of a JSON-lines file. Raises DataError for the first bad line."""
+def load(path: str, rubric: Rubric | None = None) -> list[dict[str, Any]]:
+    """The marked answers of a JSON-lines file, each with its texts as text and `references` as a list. With a `rubric` for all, lines need no reference.
+
+    Raises DataError for the first bad line.
+    """
     rows = []
-    for number, line in enumerate(Path(path).read_text("utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}:{number}: not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}:{number}: a line is one JSON object")
-        lacking = [key for key in ("question_id", "answer", "score", "max_score") if key not in row]
-        if lacking or not (row.get("reference") or row.get("rubric")):
-            raise DataError(f"{path}:{number}: lacks {', '.join(lacking) or 'a reference or a rubric'}")
-        try:
-            row["score"], row["max_score"] = float(row["score"]), float(row["max_score"])
-        except (TypeError, ValueError):
-            raise DataError(f"{path}:{number}: score and max_score are numbers") from None
-        if row["max_score"] <= 0 or not np.isfinite(row["score"]):
-            raise DataError(f"{path}:{number}: max_score must be above 0 and score finite")
-        row["answer"], row["question"] = str(row["answer"] or ""), str(row.get("question") or "")
-        reference = row.get("reference") or []
-        row["references"] = [str(r) for r in (reference if isinstance(reference, list) else [reference]) if str(r).strip()]
-        rows.append(row)
+    for number, line in enumerate(Path(path).read_text("utf-8-sig").split("\n"), 1):  # U+2028 may stand in a JSON string, and ends no line
+        if line.strip():
+            try:
+                rows.append(_row(json.loads(line), rubric is not None))
+            except json.JSONDecodeError as error:
+                raise DataError(f"{path}:{number}: not JSON: {error}") from None
+            except DataError as error:
+                raise DataError(f"{path}:{number}: {error}") from None
     if not rows:
         raise DataError(f"{path}: no answers")
     return rows
+
+
+def _row(row: Any, has_rubric: bool) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise DataError("a line is one JSON object")
+    lacking = [key for key in ("question_id", "answer", "score", "max_score") if key not in row]
+    if lacking:
+        raise DataError(f"lacks {', '.join(lacking)}")
+    if not isinstance(row.get("rubric") or {}, dict):
+        raise DataError("a rubric is an object")
+    reference = row.get("reference")
+    references = [_text(r) for r in (reference if isinstance(reference, list) else [reference])]
+    row["references"] = [r for r in references if r.strip()]
+    if not (row["references"] or row.get("rubric") or has_rubric):
+        raise DataError("lacks a reference or a rubric")
+    row["score"], row["max_score"] = _number(row["score"], "score"), _number(row["max_score"], "max_score")
+    if row["max_score"] <= 0:
+        raise DataError("max_score must be above 0")
+    if isinstance(row.get("raters"), list):
+        row["raters"] = [_number(mark, "a rater's mark") for mark in row["raters"] if mark is not None]
+    row["answer"], row["question"] = _text(row["answer"]), _text(row.get("question"))
+    return row
+
+
+def _text(value: Any) -> str:
+    """A value as text without halves of surrogate pairs, which an encoder can't read."""
+    return "" if value is None else str(value).encode("utf-8", "replace").decode()
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} is a number, not {value!r}") from None
+    if not np.isfinite(number):
+        raise DataError(f"{name} must be finite")
+    return number
 
 
 def predict(row: dict[str, Any], rubric: Rubric | None = None) -> tuple[float, tuple[str, ...]]:
@@ -59,6 +85,8 @@ def predict(row: dict[str, Any], rubric: Rubric | None = None) -> tuple[float, t
         from grading.scorer import score
 
         result = score(rubric, row["answer"], row["question"])
+        if result.state == "not_scored":
+            raise DataError(f"question {row['question_id']}: {result.reason}")
         return result.total / result.max, result.flags
     return grade(row["question"], row["references"], row["answer"])
 
@@ -84,10 +112,11 @@ def evaluate(rows: Sequence[dict[str, Any]], rubric: Rubric | None = None, calib
     """(report, predictions line by line)."""
     found = [predict(row, rubric) for row in rows]
     predicted = np.array([share for share, _ in found])
-    true = np.clip(np.array([row["score"] / row["max_score"] for row in rows]), 0.0, 1.0)
+    shares = np.array([row["score"] / row["max_score"] for row in rows])
+    true = np.clip(shares, 0.0, 1.0)
     scales = {row["max_score"] for row in rows}
     scale = scales.pop() if len(scales) == 1 else 1.0
-    steps = int(scale) if scale.is_integer() and 2 <= scale <= 30 else 10
+    steps = _steps(rows, scale)
     kept = list(range(len(rows)))
     if calibrate:
         predicted, kept = calibrated(rows, predicted, true, calibrate)
@@ -98,7 +127,8 @@ def evaluate(rows: Sequence[dict[str, Any]], rubric: Rubric | None = None, calib
         return agreement([str(rows[i]["question_id"]) for i in indices], true[indices], predicted[indices], scale, steps, intervals)
 
     report = part(full or kept)
-    report["scale"], report["calibrated_on"] = scale, calibrate
+    report["scale"], report["calibrated_on"], report["all_short"] = scale, calibrate, not full
+    report["clipped"] = int((shares != true).sum())
     report["bands"] = {name: part([i for i in full if low <= true[i] < high], False) for name, low, high in BANDS}
     report["short_answers"] = part(short, False) if short else {"n": 0}
     report["with_short_answers"] = part(kept, False)
@@ -110,6 +140,14 @@ def evaluate(rows: Sequence[dict[str, Any]], rubric: Rubric | None = None, calib
     lines = [{"question_id": row["question_id"], "score": row["score"], "max_score": row["max_score"],
               "predicted": float(p) * row["max_score"], "flags": list(flags)} for row, p, (_, flags) in zip(rows, predicted, found, strict=True)]
     return report, lines
+
+
+def _steps(rows: Sequence[dict[str, Any]], scale: float) -> int:
+    """Steps of the grid for kappa: points, or half points where marks have them; ten for a scale that is none of points."""
+    if not scale.is_integer() or not 2 <= scale <= 30:
+        return 10
+    halves = any((2 * row["score"]).is_integer() and not row["score"].is_integer() for row in rows)
+    return int(scale) * (2 if halves else 1)
 
 
 def _raters(rows: Iterable[dict[str, Any]], steps: int) -> dict[str, Any] | None:
@@ -125,9 +163,12 @@ def table(report: dict[str, Any]) -> str:
     """The report for people."""
     def line(name: str, part: dict[str, Any]) -> str:
         cells = [f"{part[k]:>8.3f}" if isinstance(part.get(k), float) else f"{'-':>8}" for k in ("r", "r_within_questions", "qwk", "rmse", "smd")]
-        return f"{name:<22}{part.get('n', 0):>7}" + "".join(cells)
+        return f"{name:<26}{part.get('n', 0):>7}" + "".join(cells)
 
-    out = [f"{'':<22}{'n':>7}{'r':>8}{'r in q':>8}{'QWK':>8}{'RMSE':>8}{'SMD':>8}   (RMSE of {report['scale']:g})", line("four words or more", report)]
+    head = f"{'':<26}{'n':>7}{'r':>8}{'r in q':>8}{'QWK':>8}{'RMSE':>8}{'SMD':>8}   (RMSE of {report['scale']:g})"
+    out = [head, line("all (none has four words)" if report["all_short"] else "four words or more", report)]
+    if report["clipped"]:
+        out.append(f"    {report['clipped']} scores lay outside 0 to max_score and count as the nearer of the two")
     for name, (low, high) in ((n, v) for n, v in (report.get("intervals") or {}).items() if v):
         out.append(f"    95 % interval of {name}: {low:.3f} to {high:.3f}")
     out += [line(f"  band {name}", part) for name, part in report["bands"].items()]

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 def pearson(a: Array, b: Array) -> float | None:
     """Pearson's r; None when one side does not vary."""
-    if len(a) < 3 or a.std() == 0 or b.std() == 0:
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
     return float(np.corrcoef(a, b)[0, 1])
 
@@ -42,9 +42,10 @@ def rmse(a: Array, b: Array) -> float:
 
 
 def smd(true: Array, predicted: Array) -> float | None:
-    """(mean predicted - mean true) over the pooled standard deviation."""
-    spread = float(np.sqrt((true.var() + predicted.var()) / 2))
-    return float(predicted.mean() - true.mean()) / spread if spread else None
+    """(mean predicted - mean true) over the pooled standard deviation; None when neither side varies."""
+    if np.ptp(true) == 0 and np.ptp(predicted) == 0:
+        return None
+    return float(predicted.mean() - true.mean()) / float(np.sqrt((true.var() + predicted.var()) / 2))
 
 
 def auc(positive: Array, negative: Array) -> float | None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from grading.__main__ import main
-from grading.attack import RELATED, attack_bank
-from grading.metrics import agreement, auc, qwk
+from grading.attack import RELATED, attack_bank, negated
+from grading.evaluate import DataError, load
+from grading.metrics import agreement, auc, pearson, qwk, smd
 
 LINES = [{"question_id": "q1", "question": "What is a cache?", "reference": "A cache is a small fast memory that keeps recently used data.", "answer": a,
           "score": s, "max_score": 5} for a, s in (
@@ -47,6 +48,59 @@ def test_a_bad_line_is_named(tmp_path, capsys):
     path.write_text('{"question_id": "a", "answer": "x", "score": 1, "max_score": 1, "reference": "y"}\n{"question_id": 1}\n')
     assert main(["evaluate", str(path)]) == 2
     assert f"{path}:2: lacks answer, score, max_score" in capsys.readouterr().err
+
+
+def test_odd_lines_are_read_or_named(tmp_path, capsys):
+    def load_line(**row):
+        path = tmp_path / "one.jsonl"
+        path.write_text("\ufeff" + json.dumps({**LINES[0], **row}, ensure_ascii=False) + "\r\n", "utf-8", errors="surrogatepass")
+        return load(str(path))[0]
+
+    assert load_line(answer="one\u2028two")["answer"] == "one\u2028two"
+    assert (load_line(answer=0)["answer"], load_line(answer=None)["answer"]) == ("0", "")
+    assert load_line(reference=[None, " ", "x"])["references"] == ["x"]
+    assert load_line(question=7, raters=[None, 3])["raters"] == [3.0]
+    for row, why in (({"max_score": float("inf")}, "max_score must be finite"), ({"score": "x"}, "score is a number, not 'x'"),
+                     ({"reference": " "}, "lacks a reference"), ({"raters": [1, float("nan")]}, "a rater's mark must be finite"),
+                     ({"rubric": "text"}, "a rubric is an object")):
+        with pytest.raises(DataError, match=f"one.jsonl:1: {why}"):
+            load_line(**row)
+
+
+def test_lines_need_no_reference_beside_a_rubric_for_all(tmp_path, capsys):
+    path, rubric = tmp_path / "one.jsonl", tmp_path / "rubric.yaml"
+    path.write_text(json.dumps({k: v for k, v in LINES[0].items() if k != "reference"}))
+    rubric.write_text("criteria: [{id: a, title: A, points: 4, claims: [{id: b, text: A cache is a small fast memory.}], rule: {1: 4}}]")
+    assert main(["evaluate", str(path), "--rubric", str(rubric), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 1
+    rubric.write_text("criteria: [{id: a, title: A, points: 4, tests: [x]}]")
+    assert main(["evaluate", str(path), "--rubric", str(rubric)]) == 2
+    assert "question q1: Not scored" in capsys.readouterr().err
+
+
+def test_what_does_not_vary_has_no_correlation():
+    same = np.array([0.1] * 6)
+    assert pearson(same, np.arange(6.0)) is None
+    assert smd(same, same + 0.2) is None
+    rising = np.arange(6) / 6
+    assert agreement(["a"] * 6 + ["b"] * 6, np.r_[rising, same], np.r_[rising, rising], 1.0, 10)["r_within_questions"] == pytest.approx(1.0)
+
+
+def test_scores_out_of_range_and_half_points_are_told(tmp_path, capsys):
+    path = tmp_path / "odd.jsonl"
+    path.write_text("\n".join(json.dumps({**line, "score": score}) for line, score in zip(LINES, (7, 4.5, 2, 0, 0, -1), strict=True)))
+    assert main(["evaluate", str(path)]) == 0
+    assert "2 scores lay outside" in capsys.readouterr().out
+    short = [{**line, "answer": "yes"} for line in LINES]
+    path.write_text("\n".join(map(json.dumps, short)))
+    assert main(["evaluate", str(path)]) == 0
+    assert "all (none has four words)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("said", "denied"), [("UDP is not reliable.", "UDP is reliable."), ("You can't do it.", "You can do it."),
+                                              ("It is fast.", "It is not fast."), ("Blocks move.", "It is not true that blocks move.")])
+def test_a_sentence_is_denied_once(said, denied):
+    assert negated(said, None) == denied
 
 
 def test_the_measures_agree_with_hand_counts():
