@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 
@@ -23,10 +23,11 @@ from grading.draft import split_reference
 from grading.encoder import WIDTH, encoder
 from grading.evidence import Match, coherence, opposition, weigh
 from grading.fusion import Statement, lexical, plain
+from grading.gates import LISTS, OPEN, wordlist
 from grading.polarity import Opposition, denies, pole_votes, refused
 from grading.result import Question
 from grading.scorer import read_answer
-from grading.text import Clause, read, tokenise
+from grading.text import MAX_CHARS, Clause, read, tokenise
 
 # Fused evidence of a statement: sentence evidence (COS, LEX of `grading.fusion`), words by meaning, words in order -> logit of its share of the marks.
 W_SENTENCE, W_WORDS, W_ORDER, SHIFT = 0.10, 3.0, 4.0, 2.4
@@ -37,6 +38,11 @@ FADE = 0.94  # statements count less in order of their credit: few model answers
 ABOUT = 0.2  # cosine with the question or a model answer below which a sentence is about something else and takes no part, unless all are
 DENYING = 0.6  # share of denials beyond the model answer's from which an answer turns it round
 KEPT, OTHER = 0.3, 0.85  # what such an answer keeps, and a single sentence that denies something of which the model answer doesn't speak
+_PREFIXES = (("hyper", "hypo"), ("inter", "intra", "intro"), ("micro", "macro"), ("homo", "hetero"), ("pre", "pro", "post", "per"), ("under", "over"),
+             ("endo", "exo"), ("ana", "cata"), ("in", "ex", "im", "em"), ("mono", "poly"))
+_SUFFIXES = (("ane", "anes", "ene", "enes", "yne", "ynes"), ("ate", "ates", "ite", "ites", "ide", "ides"), ("er", "ee"), ("less", "ful"))
+_ORDER = re.compile(r"[OΘΩoθω]\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
+OTHER_ORDER = 0.2  # what a statement keeps whose O(...) stands in the answer as another one
 DENIED, CLOSE = 0.7, 0.7  # an opposition of this strength counts where the clause has this share of the statement's words
 
 
@@ -64,12 +70,22 @@ def _prepare(question: str, reference: str) -> _Reference:
 
 @lru_cache(maxsize=8192)
 def _repair(word: str, words: tuple[str, ...]) -> str:
-    """The word of `words` that a misspelt word stands for, or the word. A word that English knows is never touched."""
+    """The word of `words` that a misspelt word stands for, or the word. Never touched: a word that is one piece of the encoder's vocabulary, and one that
+    differs by a part that means something else ("hypotension" for "hypertension")."""
     if len(word) < 5 or encoder().pieces(word) == 1:
         return word
-    near = [w for w in words if len(w) >= 5 and w[:2] == word[:2] and abs(len(w) - len(word)) <= 2]
+    near = [w for w in words if len(w) >= 5 and w[:2] == word[:2] and abs(len(w) - len(word)) <= 2 and not _tells_apart(word, w)]
     best = max(near, key=lambda w: SequenceMatcher(None, w, word).ratio(), default=word)
     return best if SequenceMatcher(None, best, word).ratio() >= 0.82 else word
+
+
+def _tells_apart(word: str, other: str) -> bool:
+    """Whether two words begin or end with different parts of one row of `_PREFIXES` or `_SUFFIXES`."""
+    def apart(rows: tuple[tuple[str, ...], ...], has: Callable[[str, str], bool]) -> bool:
+        parts = [[{part for part in row if has(w, part)} for w in (word, other)] for row in rows]
+        return any(mine and theirs and mine != theirs for mine, theirs in parts)
+
+    return apart(_PREFIXES, str.startswith) or apart(_SUFFIXES, str.endswith)
 
 
 def spell(text: str, words: tuple[str, ...]) -> str:
@@ -93,9 +109,13 @@ class _Words:
 
 def grade(question: str, references: Sequence[str], answer: str) -> tuple[float, tuple[str, ...]]:
     """(share of full marks, flags). With several model answers the one that fits best counts."""
+    if any(_bare(answer) == _bare(reference) != "" for reference in references):
+        return 1.0, ()
     words = tuple(sorted({t.text for text in (question, *references) for t in tokenise(text) if t.content and t.text.isalpha()}))
-    text = spell(answer[:200_000], words)
-    reading = read_answer(text, Question(question), encoder())
+    text = spell(answer[: MAX_CHARS + 1], words)
+    reading = read_answer(text, Question(question), encoder(), frozenset(words))
+    if any(_lists(reference) for reference in references):  # who is asked for names may list them
+        reading = replace(reading, gates=[OPEN if gate.why in LISTS else gate for gate in reading.gates])
     open_ = [i for i, gate in enumerate(reading.gates) if gate.factor > 0]
     if reading.void or not open_:
         return 0.0, reading.flags
@@ -113,6 +133,22 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
         found.append((share * kept, turned or denied))
     share, doubt = max(found)
     return share, (*reading.flags, "contradictory") if doubt else reading.flags
+
+
+def _bare(text: str) -> str:
+    """A text without blanks, case and what stands around it."""
+    return re.sub(r"\s", "", text).casefold().strip(".\"'")
+
+
+@lru_cache(maxsize=512)
+def _lists(reference: str) -> bool:
+    """Whether a model answer is, or holds, a bare list of words."""
+    return any(wordlist(s.tokens) for s in read(reference).sentences)
+
+
+def _orders(text: str) -> set[str]:
+    """The growths that a text names: what stands in O(...), without blanks and signs of multiplication."""
+    return {re.sub(r"[\s*·×]", "", m[1]).casefold() for m in _ORDER.finditer(text)}
 
 
 def _about(clauses: Sequence[Clause], open_: list[int], subject: Sequence[str]) -> list[int]:
@@ -161,6 +197,9 @@ def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np
         share = float(factors[i]) / (1.0 + math.exp(-logit))
         against = opposition(clauses[i], z[i, j : j + 1], [statement]) if lex[i, j] >= CLOSE else Opposition(0.0)
         denied = against.strength >= DENIED
+        wanted, named = _orders(statement.text), _orders(clauses[i].text)
+        if wanted and named and not wanted & named:
+            share *= OTHER_ORDER
         matches.append(Match(share, clauses[i], denial=clauses[i] if denied else None, votes=pole_votes(clauses[i].tokens, [statement.tokens])))
         credit.append(share * (1.0 - against.strength) if denied else share)
         weights.append(sum(statement.weights.values()) + 0.1)

@@ -7,7 +7,7 @@ import pytest
 import grading
 from grading.attack import FILLER, negated
 from grading.evaluate import load
-from grading.reference import grade
+from grading.reference import grade, spell
 
 QUESTION = "Why does a page table map virtual pages to physical frames?"
 REFERENCE = ("The operating system gives each process its own virtual address space. A page table translates virtual pages to physical frames. "
@@ -41,6 +41,32 @@ def test_where_the_model_answer_denies_too_a_denial_is_no_sign() -> None:
     found, flags = grade("Is UDP reliable?", ["UDP does not guarantee that datagrams arrive."], "UDP doesn't guarantee that the datagrams arrive.")
     assert found > 0.7
     assert "contradictory" not in flags
+
+
+@pytest.mark.parametrize("text", ["strcpy", "x", "i++", "==", "O(n log n)", "f = m * a", "mean, median, mode, range, variance, deviation, quartile",
+                                  "The stack grows down in memory on x86."])
+def test_the_model_answer_said_back_earns_all(text: str) -> None:
+    assert grade("Does the stack grow up or down in memory on x86?", [text], f" {text} ")[0] == 1.0
+
+
+def test_who_is_asked_for_names_may_list_them() -> None:
+    names = "mean, median, mode, range, variance, deviation, quartile, percentile"
+    found, _ = grade("Name measures of a distribution.", [names], "median, mean, mode, variance, range, quartile, percentile, deviation")
+    assert found > 0.8
+    assert "gibberish" not in grade("Which function copies a string?", ["strcpy or strncpy"], "strncpy")[1]
+    assert grade("Name measures of a distribution.", [names], "granite, basalt, marble, slate, chalk, quartz, gneiss, shale")[0] < 0.2
+
+
+@pytest.mark.parametrize(("word", "other"), [("hypotension", "hypertension"), ("alkane", "alkene"), ("nitrite", "nitrate"), ("intercellular", "intracellular")])
+def test_another_word_is_no_slip(word: str, other: str) -> None:
+    assert spell(word, (other,)) == word
+    assert spell("hypertention and intracelular", ("hypertension", "intracellular")) == "hypertension and intracellular"
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("It takes O(n log n) steps.", "It takes O(n^2) steps."),
+                                              ("The stack grows down in memory.", "The stack grows up in memory.")])
+def test_the_opposite_in_the_same_words_earns_less(right: str, wrong: str) -> None:
+    assert grade("What is it?", [right], wrong)[0] < 0.7 < grade("What is it?", [right], right.replace("is ", "is indeed "))[0]
 
 
 def test_the_quiz_files_are_whole() -> None:
