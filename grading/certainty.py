@@ -70,8 +70,12 @@ def add(one: Mapping[float, float], other: Mapping[float, float]) -> dict[float,
 
 
 def total_law(rubric: Rubric, criteria: Sequence[CriterionScore], calibration: Calibration | None = None, common: float = 0.0) -> dict[float, float]:
-    """Points of the whole answer -> probability, by rising points. `common`: as COMMON."""
+    """Points of the whole answer -> probability, by rising points. `common`: as COMMON. With enough marks from people: evenly over the conformal spread."""
     out = dict[float, float]()
+    if calibration is not None and calibration.spread is not None:
+        total, reach = sum(c.points for c in criteria), calibration.spread * rubric.max / SCALE
+        near = [n / 2 for n in range(int(2 * rubric.max) + 1) if abs(n / 2 - total) <= reach] or [total]
+        return dict.fromkeys(near, 1 / len(near))
     for shift, weight in _shifts(common):
         law = {0.0: weight}
         for criterion, scored in zip(rubric.criteria, criteria, strict=True):
@@ -102,6 +106,12 @@ def run_of_levels(law: Mapping[float, float], bands: Sequence[tuple[str, float]]
     return tuple(names[low : high + 1])
 
 
+def _open_bands(rubric: Rubric, criteria: Sequence[CriterionScore]) -> list[tuple[str, float]]:
+    """The bands that the answer can reach: not those that lack a must-have criterion of which nothing is in doubt, such as judged tests."""
+    lacking = {c.id for c, scored in zip(rubric.criteria, criteria, strict=True) if not c.claims and 2 * scored.points < c.points}
+    return [(name, least) for name, least in rubric.bands if not lacking.intersection(rubric.must_have.get(name, ()))]
+
+
 def level_set(rubric: Rubric, criteria: Sequence[CriterionScore], law: Mapping[float, float], calibration: Calibration | None = None) -> tuple[str, ...]:
     """The levels that can't be ruled out, lowest first. `law`: that of the answer's points.
 
@@ -109,10 +119,10 @@ def level_set(rubric: Rubric, criteria: Sequence[CriterionScore], law: Mapping[f
     """
     if not rubric.bands:
         return ()
-    given = rubric.level({c.id: c.points for c in criteria})
+    given, bands = rubric.level({c.id: c.points for c in criteria}), _open_bands(rubric, criteria)
     if calibration is None or calibration.spread is None:
-        return run_of_levels(law, rubric.bands, given)
+        return run_of_levels(law, bands, given)
     total, reach = sum(c.points for c in criteria), calibration.spread * rubric.max / SCALE
-    edges = [(BELOW, -1.0), *rubric.bands, ("", float("inf"))]
+    edges = [(BELOW, -1.0), *bands, ("", float("inf"))]
     return tuple(name for (name, least), (_, above) in pairwise(edges)
                  if name == given or (least <= total + reach + 1e-9 and above > total - reach + 1e-9))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,13 +190,22 @@ class Candidate:
         return subject(self.near, self.features[1])
 
 
+def _different(clauses: Sequence[Clause], order: Iterable[int]) -> Iterator[int]:
+    """The places in `order` without those of clauses that say the same words again."""
+    seen = set[str]()
+    for i in order:
+        if clauses[i].text not in seen:
+            seen.add(clauses[i].text)
+            yield int(i)
+
+
 def candidates(target: Target, clauses: Sequence[Clause], evidence: Evidence, statements: Sequence[Statement], window: Window,
                rivals: NDArray[np.float32]) -> list[Candidate]:
     """The clauses that come nearest to a target, nearest first. `rivals` [clauses]: how near each comes to another claim."""
     near = evidence.nearness[:, target.rows]
     nearest = near.max(axis=1)
     shares = list[tuple[float, int, tuple[int, ...], float]]()
-    for i in (int(i) for i in np.argsort(-nearest)[: 2 * WANTED]):
+    for i in islice(_different(clauses, np.argsort(-nearest)), 2 * WANTED):
         missing = tuple(window.missing(clauses[i], target.forms))
         share = 1.0 - len(missing) / len(target.forms) if target.forms else 1.0
         shares.append((float(nearest[i]) - MISSING * (1.0 - share), i, missing, share))

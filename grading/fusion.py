@@ -161,10 +161,10 @@ class Evidence:
         others[rows] = False
         return self.nearness[:, others].max(axis=1) if others.any() else np.full(len(self.nearness), NO_RIVAL, np.float32)
 
-    def wrong(self, rows: slice) -> float:
-        """How plainly the answer says the wrong thing in `rows`: the greatest sum of its nearness and its lead over the claims."""
-        near = self.nearness[:, rows].max(axis=1)
-        return float((2.0 * near - self.claimed).max())
+    def wrong(self, rows: slice) -> Array:
+        """[clauses]: how plainly each says the wrong thing in `rows`, the sum of its nearness and its lead over the claims."""
+        out: Array = 2.0 * self.nearness[:, rows].max(axis=1) - self.claimed
+        return out
 
 
 def doubt(wrong: Sequence[float]) -> float:

@@ -6,33 +6,55 @@ Each gate looks at one sentence and says why it closed. None looks at length.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from itertools import pairwise
 
 from grading.lexicon import AUXILIARIES, CONJUNCTIONS, DETERMINERS, MODALS, PREPOSITIONS, PRONOUNS
 from grading.text import Clause, Document, Token
 
+_GRADING = r"\b(?:graders?|grading|grade[ds]?|scores?|scoring|award|ignore|disregard|override|verdict|you (?:are|must|should|will|shall))\b"
+_WHO = r"(?:grader|grading (?:model|system)|marker|examiner|assessor|evaluator|reviewer|ai|llm|language model|judge)"
+# Words of this field (a system prompt, an LLM as a judge, the rules of a grammar) are answers; each branch asks for something that only a grader is told.
 _INJECTION = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:previous|prior|above|earlier|preceding|all|any|these|your|the|other)\b.{0,40}"
-    r"\b(?:instruction|prompt|rubric|rule|criteri|guideline|direction|marking|system|grader)"
-    r"|\b(?:award|assign|grant|give|output|return|set|mark|grade|score|rate|respond|reply|evaluate)\b.{0,50}"
-    r"\b(?:full|maximum|max|perfect|highest|top|all|best|10/10|100\s?%|28)\b.{0,20}\b(?:marks?|scores?|points?|credits?|grades?|out of|/)"
+    r"\b(?:instruction|rubric|criteri|guideline|marking|grader)"
+    r"|\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:previous|prior|above|earlier|preceding|your)\b.{0,40}\b(?:prompt|rule|direction|system)"
+    r"|\bdo(?:n't| not) (?:follow|use|apply)\b.{0,20}\b(?:rubric|marking|grading|criteria)\b"
+    r"|\b(?:award|grant)\b.{0,50}\b(?:full|maximum|max|perfect|highest|top|all|best|10/10|100\s?%|28)\b.{0,20}\b(?:marks?|scores?|points?|credits?|grades?|out of|/)"
+    r"|\b(?:assign|give|output|return|set|mark|grade|score|rate|respond|reply|evaluate)\b.{0,50}\b(?:(?:full|maximum|max|perfect|highest|top|all|best)"
+    r"(?:\s+(?:of|the|my|possible|available)){0,3}\s+(?:marks?|credits?|grades?)|(?:full|perfect)\s+(?:scores?|points?)|10/10|100\s?%\s+(?:marks?|credits?|scores?)"
+    r"|28\s+(?:points|marks|(?:out )?of 28)|28/28)"
+    r"|\bset\b.{0,20}\b(?:scores?|marks?|grades?)\b.{0,30}\b(?:maximum|max|highest|full|perfect|100\s?%|28)\b"
+    r"|\b(?:give|assign)\s+(?:me|us|it|this|them)\b.{0,30}\b(?:maximum|max|highest|top|best)\b.{0,15}\b(?:scores?|points?|rating)"
+    r"|\b(?:full|maximum|all) (?:marks|credits?|points),? please\b|\bplease\b.{0,20}\b(?:full|maximum) (?:marks|credits?|points)\b"
     r"|\b(?:award|assign|give|grade|score|mark|rate)\b.{0,30}\b(?:this|my|the)\b.{0,20}\b(?:answer|response|submission|answers)\b.{0,40}"
     r"\b(?:correct|full|maximum|perfect|highest|pass|L5|L6|L7|excellent|\d+)\b"
-    r"|\b(?:dear|note to|attention|hey|as)\s+(?:the\s+|an?\s+)?(?:grader|marker|examiner|assessor|evaluator|reviewer|ai|llm|language model|judge)\b"
+    r"|\b(?:dear|note to|attention|hey|hello)\s+(?:the\s+|an?\s+)?" + _WHO + r"\b|\bas\s+(?:the\s+|an?\s+)?(?:grader|marker|examiner|assessor|evaluator)\b"
+    r"|\bas an? (?:ai|llm|language model),? you\b"
     r"|\byou are (?:now |an? )?(?:a |an )?(?:lenient|generous|grader|grading)"
     r"|(?<![\"“'‘])\byou are (?:now |an? )?(?:a |an )?(?:helpful|ai|language model|assistant)"  # quoted, it is somebody's system prompt
-    r"|\b(?:system|developer|assistant)\s*(?:prompt|message)?\s*:\s|\[/?(?:inst|system)\]|<\|?(?:im_start|im_end|system|endoftext)"
+    r"|(?:\b(?:system|developer|assistant)\s*(?:prompt|message|note)?\s*:\s|\[/?(?:inst|system)\]|<\|?(?:im_start|im_end|system|endoftext)\b).{0,80}" + _GRADING +
     r"|\bthis (?:answer|response|submission) (?:is|meets|satisfies|fulfils|covers|deserves|should (?:get|receive|be))\b.{0,40}"
-    r"\b(?:correct|perfect|all|every|full|complete|maximum|criteri|rubric|marks?|points?)\b"
-    r"|\bmark (?:all|every|each) (?:criteri|claim|item|point)|\b(?:criteri(?:on|a)|claims?|rubric) (?:is|are) (?:all |fully )?(?:met|satisfied)\b", re.I)
+    r"\b(?:correct|perfect|all|every|full|complete|maximum|criteri|rubric|marks?|points?)\b|\bthis candidate\b.{0,30}\b(?:L[567]|deserves|excellent)\b"
+    r"|\bmark (?:all|every|each) (?:criteri|claim|item|point)|\b(?:all|every|each)\b.{0,20}\b(?:criteri(?:on|a)|claims?) (?:is|are) (?:fully )?(?:met|satisfied)\b"
+    r"|\b(?:consider|mark|count)\b.{0,20}\b(?:claims?|criteri(?:on|a)|everything)\b.{0,20}\b(?:met|satisfied|fulfilled)\b", re.I)
+_SAID = r"(?:the above|what I (?:have )?(?:said|wrote|written|stated)|(?:this|my) answer)"
+_FALSE = r"(?:false|wrong|untrue|incorrect|not (?:true|correct|right)|a lie|nonsense|the opposite)"
 _RETRACTION = re.compile(
-    r"\b(?:all|everything|each|any|none|most)\b(?: of)?(?: (?:the|that|what))?.{0,30}\b(?:above|said|wrote|written|stated|before|preceding|earlier)\b"
-    r".{0,30}\b(?:is|are|was|were)\b.{0,15}\b(?:false|wrong|untrue|incorrect|not (?:true|correct|right)|a lie|nonsense|the opposite)"
-    r"|\bnone of (?:the above|this|that|it|what I)\b.{0,30}\b(?:true|correct|right|holds?)"
-    r"|\b(?:the above|what I (?:said|wrote)|this answer|my answer)(?: (?:above|before))? (?:is|are|was) (?:all |completely |entirely |just )*"
-    r"(?:false|wrong|untrue|incorrect|nonsense|not (?:true|correct|right))"
-    r"|\b(?:the )?opposite (?:of (?:all|everything|the above|this|what I)[^.]{0,40})?(?:is|holds) (?:true|the case|correct)", re.I)
+    r"\b(?:all|everything|each|any|most)\b.{0,30}\b(?:the above|above|I(?: have|'ve)? (?:just )?(?:said|wrote|written|stated|claimed)"
+    r"|(?:said|written|stated|claimed) (?:above|before|so far|here|earlier)|(?:preceding|previous|earlier|above) (?:text|sentences?|statements?|answers?|paragraphs?|claims?))"
+    r"\b.{0,15}\b(?:is|are|was|were)\b.{0,15}\b" + _FALSE +
+    r"|\bnone of (?:what I (?:have )?(?:said|wrote|written|stated)|the above|my answer)\b.{0,30}\b(?:true|correct|right|holds?)\b"
+    r"|\bnone of (?:this|that|it) (?:is|was) (?:true|correct|right)\s*[.!]*$"
+    r"|\b" + _SAID + r"(?: (?:above|before))? (?:is|are|was) (?:all |completely |entirely |just )*" + _FALSE +
+    r"|\bopposite of (?:all|everything|" + _SAID + r")\b[^.]{0,40}\b(?:is|holds) (?:true|the case|correct)", re.I)
+_SEPARATOR = re.compile(r"[,;/]")
+BARE = 2  # words of an item that says nothing of itself
+MOSTLY = 0.4  # share of a sentence in such items from which it is a list with a frame around it
+STRANGE = 0.6  # share of words of four letters and more that English doesn't have as they stand
+FRAMED = 6  # sentences of one frame with other words in it ("the _ has the _ of the _"); careful answers have up to 3
+NAMED = 48  # words in such sentences from which an answer lists instead of answering; careful answers of 650 words have up to 22
 _WORDLIKE = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -45,6 +67,7 @@ class Gate:
 
 
 OPEN = Gate(1.0)
+LISTS = WORDS, PHRASES = "a list of words, not a statement", "a list of phrases, not statements"
 
 
 def is_injection(text: str) -> bool:
@@ -137,6 +160,28 @@ def phrases(sentence: Clause) -> bool:
     return (sentence.bullet and sum(parts) <= 9) or (len(parts) >= 3 and 1.6 <= sum(parts) / len(parts) <= 7.0)
 
 
+def enumerated(sentence: Clause) -> int:
+    """How many words of a sentence stand in a run of three and more bare items, of one or two words each: "... uses pages, a cache, hashes and copies"."""
+    tokens, text = sentence.tokens, sentence.text
+    cuts = [i for i in range(1, len(tokens)) if _SEPARATOR.search(text[tokens[i - 1].end : tokens[i].start]) or tokens[i].text in ("and", "or")]
+    items = [sum(t.text not in ("and", "or") for t in tokens[a:b]) for a, b in pairwise([*cuts, len(tokens)])]
+    total, run = 0, list[int]()
+    for words in [*items, BARE + 1]:
+        if words <= BARE:
+            run.append(words)
+            continue
+        if sum(n > 0 for n in run) >= 2:
+            total += sum(run) + 1  # and the word before the first comma, which is the first item
+        run = []
+    return total
+
+
+def frame(sentence: Clause) -> tuple[str, ...]:
+    """The closed-class words of a sentence with gaps for the others; empty for a short one, or one without closed-class words."""
+    words = tuple("_" if t.content else t.text for t in sentence.tokens)
+    return words if len(words) >= 5 and any(word != "_" for word in words) else ()
+
+
 def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     """One gate for each sentence. A verbless line in an answer of sentences is style; a long one, or an answer made of them, is a list.
 
@@ -146,6 +191,12 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     lists = [wordlist(s.tokens) for s in sentences]
     listed = sum(n for n, is_list in zip(tokens, lists, strict=True) if is_list)
     many = (listed >= 8 and listed >= 0.3 * sum(tokens)) or (listed >= 6 and listed >= 0.9 * sum(tokens))
+    named = [enumerated(s) for s in sentences]
+    named = [n if n >= MOSTLY * len(s.tokens) else 0 for n, s in zip(named, sentences, strict=True)]
+    frames = [frame(s) for s in sentences]
+    filled = dict[tuple[str, ...], set[str]]()
+    for sentence, words in zip(sentences, frames, strict=True):
+        filled.setdefault(words, set()).add(sentence.text)
     orders = []
     for sentence in sentences:
         f, j = order_faults(sentence.tokens, sentence.text)
@@ -154,9 +205,13 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     faults, judged = sum(f for f, _ in orders), sum(j for _, j in orders)
     shuffled = (judged >= 4 and faults >= 2 and faults / judged >= 0.15) or (judged >= 40 and faults / judged >= 0.10)  # prose of 40 has 2, seldom 3
     out = []
-    for sentence, is_list, (f, j) in zip(sentences, lists, orders, strict=True):
+    for sentence, is_list, names, words, (f, j) in zip(sentences, lists, named, frames, orders, strict=True):
         if is_list and (many or wordlist(sentence.tokens, strict=True)):
-            out.append(Gate(0.6, "a list of phrases, not statements") if phrases(sentence) else Gate(0.2, "a list of words, not a statement"))
+            out.append(Gate(0.6, PHRASES) if phrases(sentence) else Gate(0.2, WORDS))
+        elif names and sum(named) >= NAMED:  # a count and no share, so that filler hides nothing
+            out.append(Gate(0.2, WORDS))
+        elif words and len(filled[words]) >= FRAMED:
+            out.append(Gate(0.2, "one sentence many times over with other words in it"))
         elif shuffled or (j >= 3 and f >= 2 and f / j >= 0.25):
             out.append(Gate(0.2, "the words stand in no possible order"))
         else:
@@ -164,27 +219,30 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     return out
 
 
-def gibberish(document: Document, pieces: Callable[[str], int]) -> bool:
-    """Whether most words are no words: three or more word pieces for each six letters."""
+def gibberish(document: Document, pieces: Callable[[str], int], known: Set[str] = frozenset()) -> bool:
+    """Whether most words are no words: three or more word pieces for each six letters. `known`: words that are, such as those of a model answer."""
     words = _WORDLIKE.findall(document.text)[:400]
     if not words:
-        return bool(document.text.strip()) and not re.search(r"\d", document.text)
-    broken = sum(pieces(word.lower()) > 1 + len(word) / 3.5 or len(word) > 30 for word in words)
+        return bool(document.text.strip()) and not re.search(r"\d", document.text) and not known & {*document.text.lower().split()}
+    broken = sum(word.lower() not in known and (pieces(word.lower()) > 1 + len(word) / 3.5 or len(word) > 30) for word in words)
     return broken / len(words) > 0.5
 
 
-def foreign(document: Document) -> bool:
-    """Whether an answer is in another language than English, by script and by the share of English function words."""
+def foreign(document: Document, pieces: Callable[[str], int]) -> bool:
+    """Whether an answer is in another language than English: by script, by the share of English function words, and by how many of its words English has."""
     text = document.text
     letters = [char for char in text if char.isalpha()]
-    if len(letters) >= 12 and sum(char.isascii() for char in letters) / len(letters) < 0.6:
+    if len(letters) >= 4 and sum(char.isascii() for char in letters) / len(letters) < 0.6:
         return True
     words = [token for sentence in document.sentences for token in sentence.tokens if token.text.isalpha()]
     if len(words) < 12:
         return False
     english = sum(not token.content for token in words) / len(words)
     other = sum(token.text in _OTHER for token in words) / len(words)
-    return other > 0.12 and other > english
+    if other > 0.12 and other > english:
+        return True
+    long = [token.text for token in words if len(token.text) >= 4][:400]
+    return english < 0.15 and bool(long) and sum(pieces(word) > 1 for word in long) > STRANGE * len(long)
 
 
 # Commonest words of the neighbours of English; those that are English words too (no, do, as, son ...) are left out.

@@ -23,8 +23,11 @@ SCOPE = 6  # content words that a negator reaches
 _STOPS = frozenset(["but", "because", "whereas", "while", "although", "though", "since", "so", "if", "when", "unless", "which", "that"])
 _NEGATES_TO = frozenset(["fails", "fail", "failed", "failing", "unable", "refuse", "refuses"])  # only before "to"
 _CONTRAST = {("rather", "than"): 2, ("instead", "of"): 2, ("as", "opposed"): 2}  # "rather than X": X is denied
-_WHOLE = re.compile(r"\b(?:it(?:'s| is| was) (?:not|never) (?:true|correct|right|the case|so)|it(?:'s| is| was) (?:false|wrong|incorrect|untrue)|"
-                    r"(?:is|are) (?:false|wrong|incorrect|untrue)\s*[:,]|it is a (?:myth|mistake|misconception)|contrary to)\b|\bno,", re.I)
+_WHOLE = re.compile(r"\b(?:it(?:'s| is| was) (?:not|never) (?:true|correct|right|the case|so)|it (?:isn't|wasn't) (?:true|correct|right|the case|so)"
+                    r"|it(?:'s| is| was) (?:false|wrong|incorrect|untrue)|(?:is|are) (?:false|wrong|incorrect|untrue)\s*[:,]"
+                    r"|it(?:'s| is| was) an? (?:\w+ )?(?:myth|mistake|misconception|error|lie)|I (?:doubt|deny|disagree)"
+                    r"|nobody should (?:think|believe|say)|contrary to)\b"
+                    r"|^(?:false|wrong|incorrect|untrue)\s*[:,.–—-]|\bno,", re.I)
 _DIRECTED = frozenset(["than", "before", "after", "to", "into", "from", "over", "onto", "via", "precedes", "follows", "exceeds"])
 _CONTRASTING = frozenset(["while", "whereas", "unlike", "but"])  # what stands on one side of them belongs together
 _CAUSAL = frozenset(["because", "since"])
@@ -159,7 +162,9 @@ def _turns(tokens: Sequence[Token], text: str) -> int:
 
     Up to four words before a colon introduce the sentence and turn nothing in it ("nothing of the kind: ...")."""
     first = next((i for i in range(1, min(5, len(tokens))) if ":" in text[tokens[i - 1].end : tokens[i].start]), 0)
-    return sum(t.text in NEGATORS for t in tokens[first:])
+    whole = _WHOLE.search(text)  # "it is false that" turns round without a negator
+    words = {t.text for t in tokens if whole and whole.start() <= t.start < whole.end()}
+    return sum(t.text in NEGATORS for t in tokens[first:]) + (whole is not None and not words & NEGATORS)
 
 
 def _denies_the_opposite(a: Sequence[Token], a_text: str, b: Sequence[Token]) -> bool:
@@ -187,13 +192,19 @@ def _antonym(clause: Sequence[Token], clause_text: str, statement: Sequence[Toke
         for axis, pole in poles(token.text, token.stem):
             other = (axis, -pole)
             if other in have and other not in own and (axis, pole) not in both:
-                loose = token.text in LOOSE or have[other].text in LOOSE
+                loose = (token.text in LOOSE or have[other].text in LOOSE) and not _alike(clause, statement, have[other], token)
                 flipped.setdefault(token.text, (0.5 if loose else 0.9, f"says “{have[other].text}” where “{token.text}” is right"))
     if not flipped:
         return Opposition(0.0)
     strength, why = max(flipped.values())
     even = len(flipped) % 2 == 0 or _turned_about(clause, statement, shared)  # "more at small sizes" is "less at large ones"
     return Opposition(strength * (EVEN if even else 1.0), why)
+
+
+def _alike(a: Sequence[Token], b: Sequence[Token], one: Token, other: Token) -> bool:
+    """Whether two texts have the same content words but for one word of each."""
+    left, right = ({t.stem for t in tokens if t.content} for tokens in (a, b))
+    return len(left) > 2 and left - {one.stem} == right - {other.stem}
 
 
 def _turned_about(a: Sequence[Token], b: Sequence[Token], shared: set[str]) -> bool:

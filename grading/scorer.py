@@ -14,17 +14,17 @@ from grading import gates as g
 from grading.calibration import Calibration
 from grading.certainty import COMMON, confidence, doubtful, level_set, total_law
 from grading.encoder import Encoder, encoder
-from grading.evidence import CUT, SPEAKS, Candidate, Coherence, Match, Target, Window, candidates, coherence, match, targets, weigh
+from grading.evidence import CUT, DENIED, SPEAKS, Candidate, Coherence, Match, Target, Window, candidates, coherence, match, opposition, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
-from grading.fusion import COS, LEX, Statement, Weights, Words, away, by_meaning, doubt, lexical, shipped
+from grading.fusion import COS, LEX, NO_RIVAL, Statement, Weights, Words, away, by_meaning, doubt, lexical, shipped
 from grading.fusion import Evidence as Nearness
 from grading.lexicon import NEGATORS, poles
 from grading.polarity import negated
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, asserted
-from grading.rubric import Claim, Criterion, Misconception, Rubric
-from grading.text import Clause, Document, read, tokenise
+from grading.rubric import BELOW, Claim, Criterion, Misconception, Rubric
+from grading.text import Clause, Document, Token, read, tokenise
 
-SCORER = "claims-3"
+SCORER = "claims-4"
 WRONG_CUT = 0.5
 
 
@@ -64,13 +64,22 @@ class _Reading:
 
 
 @lru_cache(maxsize=256)
-def _asked(prompt: str) -> tuple[frozenset[tuple[str, ...]], frozenset[str]]:
-    """(word 4-grams, stems) of a question."""
-    return g.ngrams(tokenise(read(prompt).text.replace("\u2029", " "))), frozenset(t.stem for t in tokenise(prompt))
+def _asked(prompt: str) -> tuple[frozenset[tuple[str, ...]], frozenset[str], frozenset[int]]:
+    """(word 4-grams, stems, axes of which it names both poles: "up or down") of a question."""
+    tokens = tokenise(prompt)
+    named = _places(tokens)
+    return (g.ngrams(tokenise(read(prompt).text.replace("\u2029", " "))), frozenset(t.stem for t in tokens),
+            frozenset(axis for axis, pole in named if (axis, -pole) in named))
 
 
-def read_answer(text: str, question: Question | None, model: Encoder) -> _Reading:
-    """Split and gate an answer. Flags: injection, gibberish, language, echo, wordlist, retraction, hidden-characters, truncated.
+def _places(tokens: Sequence[Token]) -> set[tuple[int, int]]:
+    return {place for t in tokens for place in poles(t.text, t.stem)}
+
+
+def read_answer(text: str, question: Question | None, model: Encoder, known: frozenset[str] = frozenset()) -> _Reading:
+    """Split and gate an answer. `known`: words that are no gibberish whatever they look like.
+
+    Flags: injection, gibberish, language, echo, wordlist, retraction, hidden-characters, truncated.
 
     `score` adds contradictory, which takes a rubric to see."""
     document = read(text)
@@ -79,17 +88,18 @@ def read_answer(text: str, question: Question | None, model: Encoder) -> _Readin
         flags["hidden-characters"] = None
     if document.cut:
         flags["truncated"] = None
+    if any(g.is_injection(line) for line in f"{document.code}\n{document.comments}".splitlines()):
+        flags["injection"] = None
     if not document.sentences:
-        return _Reading(document, [], [], tuple(flags), "there is no answer")
-    if g.foreign(document):
+        return _Reading(document, [], [], tuple(flags), "there is no prose in the answer" if text.strip() else "there is no answer")
+    if g.foreign(document, model.pieces):
         flags["language"] = None
         void = "the answer is not in English, which these claims need; a person has to read it"
-    elif g.gibberish(document, model.pieces):
+    elif g.gibberish(document, model.pieces, known):
         flags["gibberish"] = None
         void = "the answer holds no words that can be read"
-    prompt, asked = _asked(question.prompt if question else "")
+    prompt, asked, choices = _asked(question.prompt if question else "")
     by_sentence: dict[int, g.Gate] = {}
-    seen: list[frozenset[str]] = []
     sentences = document.sentences
     plain = [s for s in sentences if not g.is_injection(s.text)]
     orderly = dict(zip((s.sentence for s in plain), g.gate_prose(plain), strict=True))
@@ -106,19 +116,17 @@ def read_answer(text: str, question: Question | None, model: Encoder) -> _Readin
         else:
             copied = g.echo_spans(sentence.tokens, prompt)
             content = [c for token, c in zip(sentence.tokens, copied, strict=True) if token.content]
-            words = sentence.stems
             new = [t for t in sentence.tokens if (t.content or t.text in NEGATORS) and t.stem not in asked]
-            telling = any(t.text in NEGATORS or t.text[0].isdigit() or poles(t.text, t.stem) for t in new)  # "does not hold", "decreases" are answers
+            said = _places(sentence.tokens)
+            chosen = any(axis in choices and (axis, -pole) not in said for axis, pole in said)
+            telling = chosen or any(t.text in NEGATORS or t.text[0].isdigit() or poles(t.text, t.stem) for t in new)  # "does not hold", "decreases" are answers
             if content and sum(content) / len(content) >= (0.6 if len(new) <= 0.2 * len(content) and not telling else 0.9):
                 flags["echo"] = None
                 gate = g.Gate(0.0, "repeats the question")
-            elif len(words) >= 4 and any(len(words & old) >= 0.9 * len(words | old) for old in seen):
-                gate = g.Gate(1.0, "")  # a repeat earns what the first one earned, once
             else:
                 gate = orderly[sentence.sentence]
                 if gate.why:
                     flags["wordlist"] = None
-            seen.append(words)
         by_sentence[sentence.sentence] = gate
     return _Reading(document, list(document.clauses), [by_sentence[c.sentence] for c in document.clauses], tuple(flags), void)
 
@@ -196,12 +204,21 @@ def lay_beside(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading,
     nearness = Nearness.of(model.encode([c.text for c in clauses]) @ book.embeddings.T, lexical(clauses, book.statements),
                            soft[[numbers[c.sentence] for c in clauses]], np.array([gate.factor for gate in gates], np.float32), book.is_claim)
     wrong = [target for target in book.targets.values() if isinstance(target.item, Misconception)]
-    said = [nearness.wrong(target.rows) for target in wrong]
+    said = [_wrong(target, clauses, nearness, book.statements) for target in wrong]
     worst = clauses[int((2.0 * nearness.wronged - nearness.claimed).argmax())] if wrong else None
     window = Window(reading.document.sentences)
     found = {key: _candidates(book, target, clauses, nearness, window) for key, target in book.targets.items() if isinstance(target.item, Claim)}
     off = away([max(c.subject for c in close) for close in found.values()], nearness.claimed[[c.whole for c in clauses]])
     return Beside(book, clauses, gates, nearness, window, found, doubt(said), off, worst)
+
+
+def _wrong(target: Target, clauses: Sequence[Clause], nearness: Nearness, statements: Sequence[Statement]) -> float:
+    """How plainly the answer says a wrong thing: the greatest of its clauses that don't deny it. Whoever corrects a mistake doesn't make it."""
+    leads = nearness.wrong(target.rows)
+    for i in np.argsort(-leads):
+        if leads[i] <= 0 or opposition(clauses[i], nearness.nearness[i, target.rows], statements[target.rows]).strength < DENIED:
+            return float(leads[i])
+    return NO_RIVAL
 
 
 def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, question: Question, weights: Weights) -> dict[tuple[str, str], Match]:
@@ -304,18 +321,22 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
     if deduct:
         reason += f"; {deduct:g} off for a wrong statement"
     return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason + ".",
-                          (*missed, *wrong), confidence(criterion, points, marks, calibration, COMMON), tuple(marks))
+                          (*missed, *wrong), 0.0 if "language" in reading.flags else confidence(criterion, points, marks, calibration, COMMON), tuple(marks))
 
 
 def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading, whole: Coherence, calibration: Calibration | None) -> Score:
     points = {c.id: c.points for c in criteria}
     law = total_law(rubric, criteria, calibration, COMMON)
     levels = level_set(rubric, criteria, law, calibration)
+    if "language" in reading.flags:  # nothing of it was read
+        law, levels = {}, (BELOW, *(name for name, _ in rubric.bands)) if rubric.bands else ()
     state, reason = "scored", ""
-    if "language" in reading.flags:
-        state, reason = "review", reading.void
+    if reading.void and reading.document.raw.strip():
+        state, reason = "review", f"{reading.void[:1].upper()}{reading.void[1:]}."
     elif "injection" in reading.flags:
-        state, reason = "review", "part of the answer speaks to the grader; it earned nothing"
+        state, reason = "review", "Part of the answer speaks to the grader; it earned nothing."
+    elif "retraction" in reading.flags:
+        state, reason = "review", "The answer takes back what stands before; a person has to read it."
     elif whole.why:
         state, reason = "review", f"{whole.why[:1].upper()}{whole.why[1:]}; a person has to read it."
     elif len(levels) > 1:

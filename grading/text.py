@@ -6,8 +6,10 @@ Markup and code leave the prose; invisible characters go; look-alike letters of 
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 from grading.lexicon import FUNCTION, stem
@@ -20,9 +22,15 @@ _LOOKALIKE = str.maketrans(
     "aeopcyxijshdqwr3kmhtbbABEKMHOPCTYXIJSGQWoavikptuxynwABEZHIKMNOPTYX",
 )
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_FENCE = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.M | re.S)
-_DROP = re.compile(r"<!--.*?-->|</?[A-Za-z][^<>\n]{0,200}>|\*\*|__(?=\S)|(?<=\S)__|`+|~~|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)"
-                   r"|!?\[(?=[^\]\n]*\]\()|\]\([^)\s]*\)", re.S)
+_FENCE = re.compile(r"^[ \t]*(`{3,}(?=[^`\n]*\n)|~{3,})[^\n]*\n(.*?)(?:^[ \t]*\1[`~]*[ \t]*\r?$|\Z)", re.M | re.S)
+# Tags of HTML and nothing else between angle brackets: "if a<b and c>d" and "vector<int>" are prose.
+_ATTRIBUTES = r"(?:\s+[\w:-]{1,40}(?:\s*=\s*(?:\"[^\"<>\n]{0,300}\"|'[^'<>\n]{0,300}'|[^\s\"'<>]{1,300}))?){0,8}\s*/?>"
+_INLINE = r"</?(?:a|abbr|b|big|code|del|em|font|i|img|ins|kbd|mark|s|small|span|strike|strong|sub|sup|tt|u|var)" + _ATTRIBUTES
+_BLOCK = re.compile(r"</?(?:blockquote|body|center|dd|div|dl|dt|h[1-6]|head|hr|html|li|ol|p|pre|section|table|tbody|td|th|thead|tr|ul)" + _ATTRIBUTES, re.I)
+_LINE = re.compile(r"<br" + _ATTRIBUTES, re.I)
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_DROP = re.compile(r"<!--(?:(?!<!--).){0,5000}?-->|(?i:" + _INLINE + r")|(?<!\d)\*\*|\*\*(?!\d)|__(?=\S)|(?<=\S)__|`+|~~"
+                   r"|(?<!\w)(?<!\d\*)\*(?=\w)|(?<=\w)\*(?!\w|\*\d)|!?\[(?=[^\[\]\n]{0,300}\]\()|\]\([^)\s]{0,2000}\)", re.S)
 _TEX = (
     (re.compile(r"\\(?:cdot|times|ast)\b"), "*"), (re.compile(r"\\(?:leq?|le)\b"), "<="), (re.compile(r"\\(?:geq?|ge)\b"), ">="),
     (re.compile(r"\\(?:approx|sim|simeq)\b"), "~"), (re.compile(r"\\(?:to|rightarrow|Rightarrow)\b"), "->"),
@@ -64,12 +72,13 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One channel of an answer. `code` holds the fenced blocks that were taken out of it."""
+    """One channel of an answer. `code` holds the fenced blocks that were taken out of it, `comments` those of HTML."""
 
     raw: str
     text: str
     clauses: tuple[Clause, ...]
     code: str = ""
+    comments: str = ""
     hidden: int = 0  # invisible characters removed
     folded: int = 0  # look-alike letters folded
     cut: bool = False
@@ -82,11 +91,11 @@ class Document:
 @dataclass(slots=True)
 class _Buffer:
     chars: list[str] = field(default_factory=list)
-    index: list[int] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)  # where in the answer each of them stands
 
-    def add(self, text: str, at: int) -> None:
+    def add(self, text: str, start: int, end: int) -> None:
         self.chars.extend(text)
-        self.index.extend([at] * len(text))
+        self.spans.extend([(start, end)] * len(text))
 
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|[^\W\d_]+(?:['’][^\W\d_]+)*\d*|[<>]=?|[%$€]")
@@ -105,11 +114,13 @@ def read(raw: str) -> Document:
     for m in _FENCE.finditer(raw):
         code.append(m[2])
         holes.append((m.start(), m.end(), _BREAK))
-    holes += [(m.start(), m.end(), "") for m in _DROP.finditer(raw)]
-    for pattern, stands in _TEX:
+    for pattern, stands in ((_DROP, ""), (_BLOCK, _BREAK), (_LINE, "\n")):
+        holes += [(m.start(), m.end(), stands) for m in pattern.finditer(raw)]
+    holes += [(m.start(), m.end(), _character(m[0])) for m in _ENTITY.finditer(raw) if m[0] != html.unescape(m[0])]
+    for pattern, symbol in _TEX:
         for m in pattern.finditer(raw):
-            if stands is not None:
-                holes.append((m.start(), m.end(), stands))
+            if symbol is not None:
+                holes.append((m.start(), m.end(), symbol))
             else:  # \frac{a}{b}
                 holes += [(m.start(), m.start(1), ""), (m.end(1), m.start(2), "/"), (m.end(2), m.end(), "")]
     holes.sort(key=lambda hole: (hole[0], -hole[1]))
@@ -118,28 +129,37 @@ def read(raw: str) -> Document:
         while hole < len(holes) and holes[hole][0] < at:
             hole += 1
         if hole < len(holes) and holes[hole][0] == at and holes[hole][1] > at:
-            buffer.add(holes[hole][2], at)
+            buffer.add(holes[hole][2], at, holes[hole][1])
             at = holes[hole][1]
             continue
         char = raw[at]
         kind = unicodedata.category(char)
         if char in "\r\x0b\x0c":
-            buffer.add("\n", at)
+            if raw[at : at + 2] != "\r\n":
+                buffer.add("\n", at, at + 1)
+        elif kind == "Zs" or char == "\t":
+            if not buffer.chars or buffer.chars[-1] != " ":  # a run of blanks says nothing, and searching in it takes its time
+                buffer.add(" ", at, at + 1)
         elif kind in ("Cf", "Cc", "Cs", "Co", "Cn") and char not in "\n\t":
             hidden += char not in "\u200d\ufe0f\ufeff"  # joiners of emoji and a byte order mark are innocent
         elif char in "⁰¹²³⁴⁵⁶⁷⁸⁹⁻":
-            buffer.add(("" if raw[at - 1 : at] in tuple("⁰¹²³⁴⁵⁶⁷⁸⁹⁻") and at else "^") + char.translate(_SUPER), at)
+            buffer.add(("" if raw[at - 1 : at] in tuple("⁰¹²³⁴⁵⁶⁷⁸⁹⁻") and at else "^") + char.translate(_SUPER), at, at + 1)
         elif char in "\\{}$":
-            buffer.add(" " if char != "$" or not raw[at + 1 : at + 2].isdigit() else "$", at)
+            buffer.add(" " if char != "$" or not raw[at + 1 : at + 2].isdigit() else "$", at, at + 1)
         elif kind == "Mn" and buffer.chars and not buffer.chars[-1].isalpha():
             hidden += 1  # a mark with nothing under it
         else:
-            buffer.add(unicodedata.normalize("NFKC", char), at)
+            buffer.add(unicodedata.normalize("NFKC", char), at, at + 1)
         at += 1
     folded = _fold(buffer)
     text = "".join(buffer.chars)
-    clauses = _split(text, buffer.index, len(raw))
-    return Document(whole, text, clauses, "\n".join(code), hidden, folded, len(whole) > MAX_CHARS)
+    comments = "\n".join(raw[start:end] for start, end, _ in holes if raw.startswith("<!--", start))
+    return Document(whole, text, _split(text, buffer.spans), "\n".join(code), comments, hidden, folded, len(whole) > MAX_CHARS)
+
+
+def _character(entity: str) -> str:
+    """What an entity of HTML stands for, without what nobody sees."""
+    return "".join(c for c in unicodedata.normalize("NFKC", html.unescape(entity)) if unicodedata.category(c)[0] != "C")
 
 
 def _fold(buffer: _Buffer) -> int:
@@ -159,19 +179,19 @@ def _fold(buffer: _Buffer) -> int:
 
 
 _BULLET = re.compile(r"^[ \t]*(?:[-*+•●○▪◦–]|\(?\d{1,2}[.)]|\(?[a-z][.)]|#{1,6}|>)(?=[ \t\n])[ \t]*", re.M)
-_END = re.compile(r"[.!?]+[\"')\]]*(?=\s|$|[\u2029])|[\u2029]+|\n[ \t]*\n+|\s\|\s|[;](?=\s)")
+_END = re.compile(r"(?<![.!?])[.!?]+[\"')\]]*(?=\s|$|[\u2029])|[\u2029]+|\n[ \t]*\n+|\s\|\s|[;](?=\s)")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|resp|fig|eq|no|sec|ca|al)|\b[A-Z])\.$", re.I)
 _PART = re.compile(
     r"(?:[,:]\s+|\s+)(?=(?:but|whereas|while|because|since|so that|although|though|however|therefore|unless|instead|which means|meaning)\b)"
     r"|,\s+(?=(?:and|so|which|or|then|not|making|giving|leaving|thus|hence|yet|with)\b)|:\s+|\s+[-–—]{1,2}>?\s+|\s=>\s|[()]", re.I)
 
 
-def _split(text: str, index: list[int], length: int) -> tuple[Clause, ...]:
-    marked, bullets = list(text), set[int]()
+def _split(text: str, spans: list[tuple[int, int]]) -> tuple[Clause, ...]:
+    marked, bullets = list(text), list[int]()
     for m in _BULLET.finditer(text):
         for i in range(m.start(), m.end()):
             marked[i] = " "
-        bullets.add(m.end())
+        bullets.append(m.end())
         if m.start():
             marked[m.start() - 1] = _BREAK
     lines = "".join(marked)
@@ -188,7 +208,7 @@ def _split(text: str, index: list[int], length: int) -> tuple[Clause, ...]:
         end = len(lines) if stop is None else stop.end()
         if stop is not None and lines[stop.start()] == "." and _ABBREVIATION.search(lines[max(at, stop.start() - 8) : stop.start() + 1]):
             continue
-        clauses = _sentence(lines, at, end, index, length, number, any(at <= b <= end for b in bullets))
+        clauses = _sentence(lines, at, end, spans, number, bisect_left(bullets, at) < bisect_right(bullets, end))
         number += bool(clauses)
         out += clauses
         at = end
@@ -203,23 +223,23 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _clause(text: str, start: int, end: int, index: list[int], length: int, number: int, whole: bool, bullet: bool) -> Clause | None:
+def _clause(text: str, start: int, end: int, spans: list[tuple[int, int]], number: int, whole: bool, bullet: bool) -> Clause | None:
     start, end = _trim(text, start, end)
     if start >= end:
         return None
     body = re.sub(r"\s", " ", text[start:end])
-    return Clause(body, index[start], index[end] if end < len(index) else length, number, whole, tokenise(body), bullet)
+    return Clause(body, spans[start][0], spans[end - 1][1], number, whole, tokenise(body), bullet)
 
 
-def _sentence(text: str, start: int, end: int, index: list[int], length: int, number: int, bullet: bool) -> list[Clause]:
-    whole = _clause(text, start, end, index, length, number, True, bullet)
+def _sentence(text: str, start: int, end: int, spans: list[tuple[int, int]], number: int, bullet: bool) -> list[Clause]:
+    whole = _clause(text, start, end, spans, number, True, bullet)
     if whole is None or not whole.tokens:
         return []
     out = [whole]
     if len(whole.tokens) > 12:
         parts, at = list[Clause](), start
         for cut in [m.end() for m in _PART.finditer(text, start, end)] + [end]:
-            part = _clause(text, at, cut, index, length, number, False, bullet)
+            part = _clause(text, at, cut, spans, number, False, bullet)
             if part is not None and (len(part.tokens) >= 4 or cut == end):
                 parts.append(part)
                 at = cut
