@@ -193,6 +193,7 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     many = (listed >= 8 and listed >= 0.3 * sum(tokens)) or (listed >= 6 and listed >= 0.9 * sum(tokens))
     named = [enumerated(s) for s in sentences]
     named = [n if n >= MOSTLY * len(s.tokens) else 0 for n, s in zip(named, sentences, strict=True)]
+    listing = sum(named) >= NAMED  # a count and no share, so that filler hides nothing
     frames = [frame(s) for s in sentences]
     filled = dict[tuple[str, ...], set[str]]()
     for sentence, words in zip(sentences, frames, strict=True):
@@ -208,7 +209,7 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     for sentence, is_list, names, words, (f, j) in zip(sentences, lists, named, frames, orders, strict=True):
         if is_list and (many or wordlist(sentence.tokens, strict=True)):
             out.append(Gate(0.6, PHRASES) if phrases(sentence) else Gate(0.2, WORDS))
-        elif names and sum(named) >= NAMED:  # a count and no share, so that filler hides nothing
+        elif names and listing:
             out.append(Gate(0.2, WORDS))
         elif words and len(filled[words]) >= FRAMED:
             out.append(Gate(0.2, "one sentence many times over with other words in it"))
