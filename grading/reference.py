@@ -142,8 +142,9 @@ def _bare(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def _lists(reference: str) -> bool:
-    """Whether a model answer is, or holds, a bare list of words."""
-    return any(wordlist(s.tokens) for s in read(reference).sentences)
+    """Whether a model answer is a bare list of words, and nothing else."""
+    sentences = read(reference).sentences
+    return bool(sentences) and all(wordlist(s.tokens) for s in sentences)
 
 
 def _orders(text: str) -> set[str]:
