@@ -42,10 +42,12 @@ _ALIAS = {
 }
 _SI = {"k": "kilo", "K": "kilo", "M": "mega", "G": "giga", "T": "tera", "P": "peta", "E": "exa", "Z": "zetta", "m": "milli", "u": "micro", "n": "nano"}
 _SUP = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻−", "0123456789+--")
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 # Groups of three; between plain blanks only before "000", as in 1 000 000: "Llama 3 405B" is two numbers. Then a decimal comma, which is not read.
 # No more than eight groups and two blanks after a sign: what fails must fail soon.
 _NUMBER = (r"(?:[1-9]\d{0,2}(?:(?:,\d{3}){1,8}|(?:_\d{3}){1,8}|(?:['’]\d{3}){1,8}|(?:[\u2009\u202f\u00a0]\d{3}){1,8}|(?: \d{3}){0,7} 000)(?!,?\d)(?:\.\d+)?"
            r"|(?<!\d,)\d+,\d+(?!,?\d|[\])])|\d+(?:\.\d+)?|\.\d+)")
+_BLANK_GROUPS = re.compile(r"^[-−–]?[1-9]\d{0,2}(?: \d{3})+(?![\d,^*⁰¹²³⁴⁵⁶⁷⁸⁹])")  # 131 072 alone in a field is one number
 _DECIMAL_COMMA = re.compile(r"(?![1-9]\d{0,2},\d{3}$)\d+,\d+")
 # A ten alone is no power: "2 x 10 GB" is two numbers. Two asterisks with a blank on one side are markup.
 _POWER = (r"(?:(?:\s*\^\s*|\*\*|\s+\*\*\s+)(?:\{\s*)?(?P<pow>[-−+]?\d{1,3})(?:\s*\})?(?!\.?\d)|(?P<sup>[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})(?![⁰¹²³⁴⁵⁶⁷⁸⁹]))")
@@ -84,13 +86,16 @@ def _word_unit(word: str) -> str:
     counted = re.fullmatch(r"([kMGTPEZ])(tok(?:en)?s?|flops?)", word, re.I)  # TFLOPS, GFlop, MTok; nobody counts thousandths of a token
     if counted:
         return _SI[counted[1].upper()] + ("token" if counted[2][0] in "tT" else _ALIAS.get(counted[2], "flop"))
-    if re.fullmatch(r"[kKMGTPE]i?[Bb]ps", word):
-        return f"{_word_unit(word[:-2])}/second"
+    lower = word.lower()
+    if re.fullmatch(r"[kmgtpe]i?bps", lower):  # gbps are bits, as Gbps are; who meant bytes writes GBps
+        size = word[:-2] if word != lower else lower[0].upper() + lower[1:-2]
+        return f"{_word_unit(size)}/second"
+    if re.fullmatch(r"[kmgt]i?b", word):  # whoever has no capitals at hand means bytes: 80 gb
+        return _word_unit(word[0].upper() + word[1:-1] + "B")
     if re.fullmatch(r"[kKMGTPE]i?[Bb]", word):  # GB, GiB, Gb, Gib; kB and KB are the same
         binary = {"k": "kibi", "m": "mebi", "g": "gibi", "t": "tebi", "p": "pebi", "e": "exbi"}
         prefix = binary[word[0].lower()] if "i" in word else _SI[word[0]]
         return prefix + ("byte" if word.endswith("B") else "bit")
-    lower = word.lower()
     if lower in _MAGNITUDE and len(lower) > 2:
         return f"{_MAGNITUDE[lower]:.0f}"
     if re.fullmatch(r"[kmgt]i?b", lower) and word != lower:
@@ -116,6 +121,7 @@ def _unit(text: str) -> tuple[float, pint.Unit]:
     spelled = re.sub(r"\b(?:per|a|an|each|/)\b(?=\s)", "/", text.strip()) if " per " in f" {text} " else text.strip()
     spelled = re.sub(r"\b([kKMB])\s+(?=tok)", lambda m: f"{_MAGNITUDE[m[1].lower()]:.0f} ", spelled)  # "$ per M tokens"
     spelled = re.sub(r"(?<=[A-Za-z])-(?=[A-Za-z])", " ", spelled)  # GPU-hours
+    spelled = re.sub(r"\bforward\s+(?=pass)", "", spelled, flags=re.I)
     spelled = spelled.replace("·", "*").replace("⋅", "*").replace("×", "*")
     spelled = _EXPONENT.sub(lambda m: f"**{_exponent(m):d}", spelled)
     if re.search(r"[A-Za-zµμ](?<!\d[eE])\d", spelled):  # H100, 1h30
@@ -183,6 +189,18 @@ def _value(match: re.Match[str]) -> float:
     return -value if match["sign"] else value
 
 
+def spelled(found: pint.Quantity[float]) -> str:
+    """How a quantity was understood, in words that leave no doubt: `21.5 gigabyte`, `0.4 dollar / million token`, `12, a bare number`."""
+    value, unit = found.magnitude, f"{found.units:P}".replace("_", " ").replace("/", " / ")
+    if abs(value) < 1e-3 and unit.endswith(" / token"):  # a price
+        value, unit = value * 1e6, unit.replace("/ token", "/ million token")
+    written = f"{value:,.6g}"
+    if value and not 1e-4 <= abs(value) < 1e6:
+        digits, power = f"{value:.5e}".split("e")
+        written = f"{float(digits):g} × 10{str(int(power)).translate(_SUPERSCRIPT)}"
+    return f"{written}, a bare number" if found.units == registry().Unit("") else f"{written} {unit}"
+
+
 def read_quantity(text: str) -> pint.Quantity[float]:
     """The quantity that a whole field holds, such as `≈ 21.5 GB` or `$0.40 per million tokens`.
 
@@ -195,6 +213,7 @@ def read_quantity(text: str) -> pint.Quantity[float]:
     dollar = rest.startswith(("$", "€"))
     lead = rest[0] if dollar else ""
     rest = rest[1:].lstrip() if dollar else rest
+    rest = _BLANK_GROUPS.sub(lambda m: m[0].replace(" ", ""), rest)
     match = _VALUE.match(rest)
     if match is None:
         raise UnitError("there is no number here")
@@ -218,8 +237,8 @@ def read_quantity(text: str) -> pint.Quantity[float]:
     return found
 
 
-_UNIT_TAIL = re.compile(r"\s?((?:[kKMGTP]i?[Bb](?:ps)?|[kMGTPEZ]?FLOPs?|[kMGTPEZ]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|bytes?|bits?|seconds?|"
-                        r"minutes?|hours?|days?|B|[A-Za-z]{3,12})(?:\s?(?:/|per)\s?(?:s|sec|second|token|tok|hour|h|GPU|request|layer|step)s?)?)(?![A-Za-z])")
+_UNIT_TAIL = re.compile(r"\s?((?:[kKMGTPmgt]i?[Bb](?:ps)?|[kMGTPEZ]?FLOPs?|[kMGTPEZ]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|bytes?|bits?|"
+                        r"seconds?|minutes?|hours?|days?|B|[A-Za-z]{3,12})(?:\s?(?:/|per)\s?(?:s|sec|second|token|tok|hour|h|GPU|request|layer|step)s?)?)(?![A-Za-z])")
 
 
 _PRICE_TAIL = re.compile(r"\s?(?:/|per\b|an?\b)\s?((?:GPU[- ])?(?:hour|hr|h|day|month)|token|"

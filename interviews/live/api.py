@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from grading.units import UnitError, read_quantity, spelled
 from interviews.errors import Problem
 from interviews.live import access, actions, queries
 from interviews.live.models import Blueprint
@@ -30,6 +31,10 @@ class NewInterview(serializers.Serializer[Any]):
 
 class NewRun(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=["public", "hidden"])
+
+
+class QuantityText(serializers.Serializer[Any]):
+    text = serializers.CharField(max_length=200)
 
 
 class BlueprintList(APIView):
@@ -81,6 +86,18 @@ class InterviewEvents(APIView):
         except ValueError as error:
             raise Problem("bad_since", "`since` is the number of the last event that you have.") from error
         return Response(queries.events_since(interview, since, request.user))
+
+
+class ReadQuantity(APIView):
+    @extend_schema(parameters=[QuantityText], responses=dict)
+    def get(self, request: Request) -> Response:
+        """How the scorer would read what stands in a field, or why it can't. It says nothing about whether the number is right."""
+        form = QuantityText(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        try:
+            return Response({"read": spelled(read_quantity(form.validated_data["text"]))})
+        except UnitError as error:
+            return Response({"problem": str(error)})
 
 
 class QuestionRuns(APIView):

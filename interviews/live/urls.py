@@ -13,6 +13,7 @@ urlpatterns = [
     path("api/interviews/<uuid:pk>/finish/", api.InterviewFinish.as_view()),
     path("api/interviews/<uuid:pk>/events/", api.InterviewEvents.as_view()),
     path("api/interviews/<uuid:pk>/questions/<uuid:question>/runs/", api.QuestionRuns.as_view()),
+    path("api/quantity/", api.ReadQuantity.as_view()),
     path("api/runs/<uuid:pk>/", api.RunDetail.as_view()),
     path("api/runs/<uuid:pk>/abort/", api.RunAbort.as_view()),
 ]

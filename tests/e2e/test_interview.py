@@ -107,6 +107,7 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
         for field, value in exemplar.answer.fields.items():
             label = next(item["label"] for item in question.meta["fields"] if item["id"] == field)
             page.get_by_label(label).fill(value)
+        expect(page.get_by_text(re.compile("^Read as "))).to_have_count(len(exemplar.answer.fields))
         write(page, f"Answer to {question.meta['title']}", exemplar.answer.text)
         saved(page)
         candidate.look(f"room-{kind}")

@@ -10,7 +10,7 @@ from grading.fields import same_short
 from grading.result import Answer
 from grading.rubric import Rubric
 from grading.scorer import score
-from grading.units import UnitError, compare, find_quantities, quantity, read_quantity
+from grading.units import UnitError, compare, find_quantities, quantity, read_quantity, spelled
 
 FIELD = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "quantities": [{"field": "f", "value": 80, "unit": "GB", "points": 4}]}]})
 QUICK = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "accepted": ["127"], "rejected": ["128"]}]})
@@ -70,6 +70,11 @@ def test_reading_what_is_no_quantity_raises_a_unit_error_alone(text: str) -> Non
     (5e6, "FLOP", ("5 MFlop", "5 MFlops", "5 MFLOP")),
     (3.35e12, "byte/s", ("3.35 TBps", "3.35 TB/s", "3350 GB s⁻¹", "3350 GB s^-1")),
     (2.05, "", ("2.05x", "2.05 ×", "2.05")),
+    (8e10, "byte", ("80 gb", "80gb", "0.08 tb", "80 GB")),
+    (2.0**30, "byte/s", ("1 gib/s", "1 GiB/s")),
+    (4e11, "bit/s", ("400 gbps", "400 Gbps", "400 Gb/s")),
+    (131072, "token", ("131 072 tokens", "131,072 tok")),
+    (2.5, "tokens per pass", ("2.5 tokens per forward pass", "2.5 tokens/pass", "2.5 tok / forward pass")),
     (0.005, "s", ("5e-3s", "5 × 10⁻³ s", "5 ms", "5 Milliseconds")),
 ])
 def test_everyday_notation_is_read(value: float, unit: str, forms: tuple[str, ...]) -> None:
@@ -77,7 +82,7 @@ def test_everyday_notation_is_read(value: float, unit: str, forms: tuple[str, ..
 
 
 @pytest.mark.parametrize("typed", ["2 x 100 GB", "2*1024 GB", "2 x 10 GB", "4 x 1024 bytes", "8 x H100", "1h30", "12 GB24", "12 or 24 GB",
-                                   "0,125 GB", "3,5 GB", "1.3x10e12 FLOP", "5 m2"])
+                                   "1 2 GB", "12 500,5 GB", "131 072^2", "0,125 GB", "3,5 GB", "1.3x10e12 FLOP", "5 m2"])
 def test_a_field_that_can_be_read_in_two_ways_is_refused(typed: str) -> None:
     with pytest.raises(UnitError):
         read_quantity(typed)
@@ -128,3 +133,12 @@ def test_a_rejected_number_is_rejected_in_every_form() -> None:
     assert [score(QUICK, said).total for said in ("127", "127.0", "128", "128.0", "1.28e2", "126")] == [4, 4, 0, 0, 0, 0]
     percent = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "accepted": ["50%"], "rejected": ["0.5"]}]})
     assert [score(percent, said).total for said in ("50%", "0.5", "0.50")] == [4, 0, 0]
+
+
+@pytest.mark.parametrize(("typed", "read"), [
+    ("21.5 GB", "21.5 gigabyte"), ("$0.40 per million tokens", "0.4 dollar / million token"), ("19.5 TFLOPS", "19.5 teraflop per second"),
+    ("131 072 tokens", "131,072 token"), ("3.1e24 FLOPs", "3.1 × 10²⁴ flop"), ("-2.5e-7 s", "-2.5 × 10⁻⁷ second"), ("12", "12, a bare number"),
+    ("0", "0, a bare number"), ("80 gb", "80 gigabyte"),
+])
+def test_what_was_read_is_said_in_words(typed: str, read: str) -> None:
+    assert spelled(read_quantity(typed)) == read

@@ -86,3 +86,17 @@ def test_the_number_of_queries_does_not_grow_with_runs(people: People, make: Mak
 
 def test_an_interview_that_is_none_is_not_found(people: People) -> None:
     assert people.candidate.client.get("/api/interviews/00000000-0000-4000-8000-000000000000/").status_code == 404
+
+
+@pytest.mark.parametrize(("typed", "answer"), [
+    ("168 gib", {"read": "168 gibibyte"}),
+    ("1,5 GB", {"problem": "a decimal is written with a point, not with a comma"}),
+    ("many", {"problem": "there is no number here"}),
+])
+def test_a_field_is_told_how_it_is_read(people: People, typed: str, answer: dict[str, str]) -> None:
+    assert people.candidate.client.get("/api/quantity/", {"text": typed}).json() == answer
+
+
+def test_a_field_is_read_only_for_who_is_signed_in_and_types_one(people: People) -> None:
+    assert people.stranger.client.get("/api/quantity/", {"text": "1 GB"}).status_code == 403
+    assert [people.candidate.client.get("/api/quantity/", query).status_code for query in ({}, {"text": "9" * 201}, {"text": "1\0"})] == [400, 400, 400]

@@ -18,6 +18,35 @@ interface Props {
   onRun: (run: Run) => void;
 }
 
+const PAUSE = 400; // ms without a key before a field is read
+
+/** How the scorer reads a field as it stands, so that nobody loses points to a comma or a unit that it does not know. */
+function Reading({ id, text }: { id: string; text: string }) {
+  const [said, setSaid] = useState<{ text: string; read?: string; problem?: string } | null>(null);
+  useEffect(() => {
+    let stale = false;
+    const timer = text.trim()
+      ? setTimeout(() => {
+          api
+            .quantity(text)
+            .then((answer) => !stale && setSaid({ text, ...answer }))
+            .catch(() => undefined); // a help, no more: the field is saved all the same
+        }, PAUSE)
+      : undefined;
+    return () => {
+      stale = true;
+      clearTimeout(timer);
+    };
+  }, [text]);
+  const shown = said?.text === text ? said : null;
+  return (
+    <p className={`reading ${shown?.problem ? "bad" : ""}`} id={id} aria-live="polite">
+      {shown?.read && `Read as ${shown.read}`}
+      {shown?.problem && `Can't be read: ${shown.problem}`}
+    </p>
+  );
+}
+
 function Fields({ question, map, readOnly }: { question: Question; map: Y.Map<string>; readOnly: boolean }) {
   const [, redraw] = useReducer((n: number) => n + 1, 0);
   useEffect(() => {
@@ -41,8 +70,10 @@ function Fields({ question, map, readOnly }: { question: Question; map: Y.Map<st
               spellCheck={false}
               maxLength={200}
               placeholder="number and unit"
+              aria-describedby={`reading-${field.id}`}
               onChange={(event) => map.set(field.id, event.target.value)}
             />
+            <Reading id={`reading-${field.id}`} text={map.get(field.id) ?? ""} />
             {field.hint && <p className="hint">{field.hint}</p>}
           </div>
         ))}

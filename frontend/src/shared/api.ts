@@ -42,6 +42,7 @@ export const api = {
   finish: (id: string) => call<Interview>("POST", `${base(id)}finish/`, {}),
   events: (id: string, since: number) => call<{ seq: number; events: LogEvent[] }>("GET", `${base(id)}events/?since=${since}`),
   run: (id: string, question: string, kind: "public" | "hidden") => call<Run>("POST", `${base(id)}questions/${question}/runs/`, { kind }),
+  quantity: (text: string) => call<{ read?: string; problem?: string }>("GET", `/api/quantity/?${new URLSearchParams({ text }).toString()}`),
   runDetail: (id: string) => call<Run>("GET", `/api/runs/${id}/`),
   abort: (id: string) => call<Run>("POST", `/api/runs/${id}/abort/`, {}),
   report: (id: string) => call<Report>("GET", `${base(id)}report/`),
