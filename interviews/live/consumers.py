@@ -11,6 +11,10 @@ and update, are treated alike.
 
 import asyncio
 import json
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -29,12 +33,42 @@ MAX_TEXT_FRAME = 64 * 1024
 MAX_AWARENESS = 64 * 1024
 SYNC, AWARENESS, ACK, REFUSED = 0, 1, 2, 3
 STEP_1, STEP_2, UPDATE = 0, 1, 2
+MAX_SECONDS = 3.0  # of processor time that putting an answer's changes in their places may take from one connection
+
+log = logging.getLogger(__name__)
+# Threads of its own: in the one that everything else shares, whoever waits for a locked row would hold up all other sockets.
+in_database = partial(database_sync_to_async, thread_sensitive=False, executor=ThreadPoolExecutor(16, "socket"))
 
 
-class InterviewConsumer(AsyncWebsocketConsumer):
-    """Says "event N exists" and what the clock says. What happened is fetched over HTTP."""
+class _Socket(AsyncWebsocketConsumer):
+    """A socket that works without its group, too: what others write then comes when the client asks, what this one writes is stored all the same."""
 
     group: str | None = None
+
+    async def _join(self, group: str) -> None:
+        try:
+            await self.channel_layer.group_add(group, self.channel_name)
+            self.group = group
+        except Exception as error:
+            log.warning("no doorbell from %s: %s", group, error)
+
+    async def _leave(self) -> None:
+        if self.group:
+            try:
+                await self.channel_layer.group_discard(self.group, self.channel_name)
+            except Exception as error:
+                log.warning("%s could not be left: %s", self.group, error)
+
+    async def _tell(self, message: dict[str, Any]) -> None:
+        if self.group:
+            try:
+                await self.channel_layer.group_send(self.group, message)
+            except Exception as error:
+                log.warning("%s could not be told: %s", self.group, error)
+
+
+class InterviewConsumer(_Socket):
+    """Says "event N exists" and what the clock says. What happened is fetched over HTTP."""
 
     async def connect(self) -> None:
         user = self.scope["user"]
@@ -45,8 +79,7 @@ class InterviewConsumer(AsyncWebsocketConsumer):
         self.pk: UUID = self.scope["url_route"]["kwargs"]["pk"]
         try:
             # Join before reading: an event between the two would ring for nobody.
-            self.group = events.interview_group(self.pk)
-            await self.channel_layer.group_add(self.group, self.channel_name)
+            await self._join(events.interview_group(self.pk))
             interview = await self._interview()
         except NotFound:
             await self.close(NOT_YOURS)
@@ -54,8 +87,7 @@ class InterviewConsumer(AsyncWebsocketConsumer):
         await self._send({"type": "hello", "seq": interview.seq, **self._clock(interview)})
 
     async def disconnect(self, code: int) -> None:
-        if self.group:
-            await self.channel_layer.group_discard(self.group, self.channel_name)
+        await self._leave()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if text_data is None:
@@ -77,7 +109,7 @@ class InterviewConsumer(AsyncWebsocketConsumer):
     async def doorbell(self, message: dict[str, Any]) -> None:
         await self._send({"type": "seq", "seq": message["seq"]})
 
-    @database_sync_to_async
+    @in_database
     def _interview(self) -> Interview:
         return access.interview_for(self.scope["user"], self.pk)
 
@@ -93,10 +125,10 @@ class InterviewConsumer(AsyncWebsocketConsumer):
         await self.close(code)
 
 
-class AnswerConsumer(AsyncWebsocketConsumer):
+class AnswerConsumer(_Socket):
     """One connection to one answer's document. Frames are handled in the order in which they come."""
 
-    group: str | None = None
+    opened = False
 
     async def connect(self) -> None:
         await self.accept()
@@ -111,14 +143,14 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         except NotFound:
             await self.close(NOT_YOURS)
             return
-        self.group = events.answer_group(self.pk)
-        await self.channel_layer.group_add(self.group, self.channel_name)
-        self.document, self.seq = await self._open()
+        await self._join(events.answer_group(self.pk))
+        self.document, self.seq, self.spent = await self._open()
+        self.size, self.opened = documents.structs(bytes(self.document.get_update())), True
         await self.send(bytes_data=create_sync_message(self.document))
 
     async def disconnect(self, code: int) -> None:
-        if self.group:
-            await self.channel_layer.group_discard(self.group, self.channel_name)
+        await self._leave()
+        if self.opened:
             await self._snapshot()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -138,6 +170,8 @@ class AnswerConsumer(AsyncWebsocketConsumer):
                 await self._on_sync(step, decoder.read_message())
             else:
                 raise documents.Malformed(f"no message has the number {kind}")
+        except documents.Costly:
+            await self._refuse("too_large", "This change is too scattered to be put in its place and was not saved. Undo it and go on.")
         except (documents.Malformed, ValueError, IndexError, TypeError, RuntimeError):
             # The library reports broken frames by several exceptions.
             await self.close(MALFORMED)
@@ -145,7 +179,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
     async def _awareness(self, frame: bytes) -> None:
         if len(frame) > MAX_AWARENESS:
             raise documents.Malformed("an awareness message that large")
-        await self.channel_layer.group_send(self.group, {"type": "relay.frame", "frame": frame, "sender": self.channel_name})
+        await self._tell({"type": "relay.frame", "frame": frame, "sender": self.channel_name})
 
     async def _on_sync(self, step: int, payload: bytes | None) -> None:
         if payload is None:
@@ -163,14 +197,19 @@ class AnswerConsumer(AsyncWebsocketConsumer):
 
     async def _says_nothing_new(self, payload: bytes) -> bool:
         """Whether a step 2 repeats only deletions that are known: Yjs sends all of them at each reconnect."""
-        await asyncio.to_thread(documents.check, payload)
+        await asyncio.to_thread(documents.check, payload, self.document, self.size)
         # The client asked for what it lacks before this: what came since has to be sent, because its relay will find the number known.
         await self._catch_up(send=True)
         return documents.repeats(self.document, payload)
 
     async def _update(self, payload: bytes) -> None:
-        await asyncio.to_thread(documents.check, payload)
+        count = await asyncio.to_thread(documents.check, payload, self.document, self.size)
+        if self.spent > MAX_SECONDS:
+            raise documents.Costly("an answer of too many pieces")
+        began = time.thread_time()
         self.document.apply_update(payload)
+        self.spent += time.thread_time() - began
+        self.size += count
         try:
             seq = await self._store(payload)
         except Problem as problem:
@@ -180,8 +219,7 @@ class AnswerConsumer(AsyncWebsocketConsumer):
             await self._refuse(str(problem.detail.code), str(problem.detail))
             return
         await self._acknowledge()
-        message = {"type": "relay.update", "data": payload, "seq": seq, "sender": self.channel_name}
-        await self.channel_layer.group_send(self.group, message)
+        await self._tell({"type": "relay.update", "data": payload, "seq": seq, "sender": self.channel_name})
         if seq == self.seq + 1:
             self.seq = seq
 
@@ -217,28 +255,30 @@ class AnswerConsumer(AsyncWebsocketConsumer):
         body = json.dumps({"code": code, "detail": detail}).encode()
         await self.send(bytes_data=bytes([REFUSED]) + _varuint(len(body)) + body)
 
-    @database_sync_to_async
+    @in_database
     def _check_access(self, user: User) -> None:
         access.answer_for(user, self.pk)
 
-    @database_sync_to_async
-    def _open(self) -> tuple[Doc, int]:
+    @in_database
+    def _open(self) -> tuple[Doc, int, float]:
+        """The document, the number of its last update, and the processor time that it took."""
         answer = Answer.objects.select_related("snapshot").get(pk=self.pk)
-        return documents.open_document(answer, upto=answer.seq), answer.seq
+        began = time.thread_time()
+        return documents.open_document(answer, upto=answer.seq), answer.seq, time.thread_time() - began
 
-    @database_sync_to_async
+    @in_database
     def _reopen(self, seq: int) -> Doc:
         return documents.open_document(Answer.objects.select_related("snapshot").get(pk=self.pk), upto=seq)
 
-    @database_sync_to_async
+    @in_database
     def _since(self, seq: int) -> list[tuple[int, bytes]]:
         return [(number, bytes(data)) for number, data in queries.updates_since(self.pk, seq)]
 
-    @database_sync_to_async
+    @in_database
     def _store(self, data: bytes) -> int:
         return actions.store_update(answer_id=self.pk, actor=self.scope["user"], data=data)
 
-    @database_sync_to_async
+    @in_database
     def _snapshot(self) -> None:
         actions.snapshot(answer_id=self.pk)
 

@@ -3,29 +3,33 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pycrdt import Doc, Map, Text, merge_updates
 
 from interviews.live.models import Answer
+from interviews.live.updates import Malformed, structs
 
 MAX_UPDATE_BYTES = 2 * 1024 * 1024
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-OPENERS = b"\x75", b"\x76"  # what an array and a map begin with in lib0's encoding of values
-MAX_OPENERS = 8000
-APART_SECONDS = 5
+JOINED = 64  # updates merged at a time: all at once takes time by the square of their number
+MAX_STEPS = 500_000  # structs that an update's structs may have to be compared with, at worst, in this process: some 0.3 s
+APART_SECONDS = 10
 _APPLY = """
-import sys, threading
+import resource, sys, time
 from pycrdt import Doc
-threading.stack_size(1 << 20)
-thread = threading.Thread(target=Doc().apply_update, args=[sys.stdin.buffer.read()])
-thread.start()
-thread.join()
+resource.setrlimit(resource.RLIMIT_CPU, (6, 6))
+size, document = int(sys.argv[1]), Doc()
+document.apply_update(sys.stdin.buffer.read(size))
+began = time.thread_time()
+document.apply_update(sys.stdin.buffer.read())
+sys.exit(3 if time.thread_time() - began > 1.0 else 0)
 """
 
 
-class Malformed(ValueError):
-    """Bytes that are no Yjs update."""
+class Costly(ValueError):
+    """An update that takes too long to put in its place."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +49,32 @@ def _storable(text: str) -> str:
 def open_document(answer: Answer, upto: int | None = None) -> Doc:
     """The document after all its updates, or after the first `upto`."""
     document: Doc = Doc()
-    updates = answer.updates.all()
-    if upto is not None:
-        updates = updates.filter(seq__lte=upto)
-    snapshot = getattr(answer, "snapshot", None)
-    if snapshot is not None and (upto is None or snapshot.seq <= upto):
-        document.apply_update(bytes(snapshot.data))
-        updates = updates.filter(seq__gt=snapshot.seq)
-    for data in updates.values_list("data", flat=True):
-        document.apply_update(bytes(data))
+    if updates := _updates(answer, upto):
+        # As one, because the library forgets updates that wait for another when a third comes between them.
+        document.apply_update(joined(updates))
     return document
 
 
+def _updates(answer: Answer, upto: int | None) -> list[bytes]:
+    """The snapshot and what came after it, or all updates where there is none."""
+    rows = answer.updates.all() if upto is None else answer.updates.filter(seq__lte=upto)
+    snapshot = getattr(answer, "snapshot", None)
+    known = []
+    if snapshot is not None and (upto is None or snapshot.seq <= upto):
+        known, rows = [bytes(snapshot.data)], rows.filter(seq__gt=snapshot.seq)
+    return [*known, *(bytes(data) for data in rows.values_list("data", flat=True))]
+
+
+def joined(updates: Sequence[bytes]) -> bytes:
+    """Updates as one. Unlike what a document says of itself, this keeps those that wait for another. There has to be one."""
+    while len(updates) > 1:
+        updates = [bytes(merge_updates(*updates[i : i + JOINED])) for i in range(0, len(updates), JOINED)]
+    return updates[0]
+
+
 def merged(answer: Answer, upto: int) -> bytes:
-    """The first `upto` updates as one. Unlike what a document says of itself, this keeps updates that wait for another."""
-    return bytes(merge_updates(*(bytes(data) for data in answer.updates.filter(seq__lte=upto).values_list("data", flat=True))))
+    """The first `upto` updates as one."""
+    return joined(_updates(answer, upto))
 
 
 def _refuse(name: str) -> None:
@@ -102,29 +117,38 @@ def read(document: Doc) -> Content:
     )
 
 
-def check(update: bytes) -> None:
-    """Raises Malformed unless the bytes are an update that some document could take.
+def check(update: bytes, document: Doc | None = None, size: int = 0) -> int:
+    """How many structs an update has that this document, of `size` structs, can take.
 
-    The library reads nested values by recursion and has no guard: some 20,000 levels take the whole process down. Few updates hold enough bytes that
-    could open a level; those are tried in a process of their own first, on a stack with much less room than the ones here.
+    What could hold the process up is tried in one of its own first.
+
+    Raises:
+        Malformed: it is no update, or holds what no answer does.
+        Costly: it would hold everybody up.
     """
-    if sum(update.count(opener) for opener in OPENERS) > MAX_OPENERS:
-        _try_apart(update)
+    count = structs(update)
+    if count * (size + count) > MAX_STEPS:
+        _try_apart(bytes(document.get_update()) if document else b"\0\0", update)
+        return count
     try:
         Doc().apply_update(update)
     except BaseException as error:  # the library's panics do not derive from Exception
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
         raise Malformed(str(error)) from error
+    return count
 
 
-def _try_apart(update: bytes) -> None:
+def _try_apart(document: bytes, update: bytes) -> None:
+    command = [sys.executable, "-c", _APPLY, str(len(document))]
     try:
-        done = subprocess.run([sys.executable, "-c", _APPLY], input=update, capture_output=True, timeout=APART_SECONDS, check=False)
+        done = subprocess.run(command, input=document + update, capture_output=True, timeout=APART_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
-        raise Malformed("an update that takes too long to read") from error
+        raise Costly("an update that takes too long to place") from error
+    if done.returncode == 1:
+        raise Malformed("an update that can't be read")
     if done.returncode != 0:
-        raise Malformed("an update with values nested too deep")
+        raise Costly("an update that takes too long to place")
 
 
 def repeats(document: Doc, update: bytes) -> bool:

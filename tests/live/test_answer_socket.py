@@ -305,3 +305,20 @@ async def test_before_the_start_the_document_is_closed(people: People, make: Mak
     interview = await sync_to_async(make)(started=False)
     async with opened(interview, people.candidate) as tab:
         assert (await tab.socket.receive_output(timeout=5))["code"] == 4404
+
+
+async def test_without_the_channel_layer_what_is_typed_is_stored_all_the_same(people: People, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreachable(*args: Any) -> None:
+        raise ConnectionError("Redis is gone")
+
+    interview = await sync_to_async(make)()
+    layer = get_channel_layer()
+    for method in ("group_add", "group_send", "group_discard"):
+        monkeypatch.setattr(layer, method, unreachable)
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.type("Kept. ")
+        assert await tab.receive() == 2
+        await tab.type("This, too.")
+        assert await tab.receive() == 2
+    assert (await content(interview)).text == "This, too.Kept. "

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import permutations
 
 import pytest
 from pycrdt import Doc, Map, Text
@@ -55,21 +56,72 @@ def test_an_interview_with_such_elements_ends(make: Make) -> None:
     assert actions.finish(interview=interview, actor=interview.candidate).status == "grading"
 
 
-def nested(levels: int) -> bytes:
-    """An update that puts arrays in arrays into a field."""
+def number(value: int) -> bytes:
+    """lib0's unsigned integer."""
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def maps(levels: int) -> bytes:
+    """An update that puts a shared map into a field, one into that, and so on."""
+    first = b"\x27\x01\x06fields\x01a\x01"
+    return b"\x01" + number(levels) + b"\x01\x00" + first + b"".join(b"\x27\x00\x01" + number(n) + b"\x01a\x01" for n in range(levels - 1)) + b"\0"
+
+
+def scattered(pieces: int) -> bytes:
+    """An update of pieces that each lie before another letter of one text: finding their places takes time by the square of their number."""
+    letters = b"\x01\x05\x00\x04\x01\x04text" + number(pieces) + b"a" * pieces
+    return b"\x02" + number(pieces) + b"\x09\x00" + b"".join(b"\x44\x05" + number(n) + b"\x01b" for n in range(pieces)) + letters + b"\0"
+
+
+def field_of(value: object) -> bytes:
     document: Doc = Doc()
-    document.get("fields", type=Map)["size"] = [[["q"]]]
-    update = bytes(document.get_update())
-    opened = b"\x75\x01"  # an array of one, in lib0's encoding
-    assert opened * 3 in update
-    return update.replace(opened * 3, opened * levels)
+    document.get("fields", type=Map)["size"] = value
+    return bytes(document.get_update())
 
 
-def test_values_nested_too_deep_to_be_read_are_refused_and_the_process_lives() -> None:
-    documents.check(nested(1000))
-    for levels in (20_000, 500_000):
-        with pytest.raises(documents.Malformed, match="nested too deep"):
-            documents.check(nested(levels))
+@pytest.mark.parametrize("update", [
+    field_of([1]), field_of({"a": 1}), field_of(b"bytes"), field_of(Map({"a": "b"})), field_of(Text("a")), maps(2), maps(20_000), bytes(Doc().get_update())[:1],
+    b"\0\0\0", b"\x01\x01\x01\x00\x04\x01\x05other\x01a\0", b"", b"\xff" * 12,
+])  # fmt: skip
+def test_an_update_that_holds_what_no_answer_does_is_refused_before_the_library_sees_it(update: bytes) -> None:
+    with pytest.raises(documents.Malformed):
+        documents.check(update)
+
+
+@pytest.mark.parametrize("value", ["80 GB", "", 5, -(2**40), 2.5, True, None, "KV → 𝒳"])
+def test_a_field_of_text_or_a_number_passes(value: object) -> None:
+    assert documents.check(field_of(value)) == 1
+
+
+def test_an_update_that_would_hold_everybody_up_is_refused_and_the_process_goes_on() -> None:
+    assert documents.check(scattered(500)) == 501
+    with pytest.raises(documents.Costly):
+        documents.check(scattered(40_000))
+
+
+def test_many_edits_at_once_are_tried_apart_and_pass() -> None:
+    document: Doc = Doc()
+    text = document.get("text", type=Text)
+    for _ in range(1500):
+        text.insert(0, "word ")
+    assert documents.check(bytes(document.get_update())) == 1500
+
+
+def test_updates_in_any_order_are_one_document() -> None:
+    document, log = Doc(), list[bytes]()
+    subscription = document.observe(lambda event: log.append(bytes(event.update)))
+    for letter in "cba":
+        document.get("text", type=Text).insert(0, letter)
+        document.get("fields", type=Map)[letter] = letter
+    document.unobserve(subscription)
+    for order in permutations(log[:5]):
+        copy: Doc = Doc()
+        copy.apply_update(documents.joined([*order, log[5]]))
+        assert documents.read(copy) == documents.read(document)
 
 
 def test_a_long_paste_is_no_nest() -> None:
