@@ -47,5 +47,5 @@ def load_checkpoint(path: str | Path, dtype: str = "float32", device: str = "cpu
         raise CheckpointError(f"dtype {dtype!r} is unknown; there are {', '.join(DTYPES)}")
     config = ModelConfig.load(folder)
     weights = load_weights(folder, config, DTYPES[dtype], device)
-    tokenizer = CheckpointTokenizer.load(folder, config.eos_ids)
+    tokenizer = CheckpointTokenizer.load(folder, config.eos_ids, config.vocab_size)
     return Checkpoint(config, Transformer(config, weights, ops), tokenizer)

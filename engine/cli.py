@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.checkpoint import SHIPPED, checkpoint_path
 from engine.errors import EngineError, RequestError
-from engine.llm import LLM
+from engine.llm import LLM, Prompt
 from engine.params import SamplingParams
 
 # Fields of SamplingParams that are flags of `generate`, and what is read from the command line.
@@ -114,11 +114,11 @@ def _generate(args: argparse.Namespace) -> int:
         json_schema=args.json_schema.read_text("utf-8") if args.json_schema else None,
     )  # fmt: skip
     llm = _load(args)
-    prompt = args.prompt if args.prompt is not None else sys.stdin.read()
+    prompt: Prompt = args.prompt if args.prompt is not None else sys.stdin.read()
     if args.chat:
         if llm.tokenizer is None:
             raise RequestError("this checkpoint has no tokenizer, so it has no chat template")
-        prompt = llm.tokenizer.chat([{"role": "user", "content": prompt}])
+        prompt = llm.tokenizer.chat_ids([{"role": "user", "content": prompt}])
     if args.stream and params.n == 1 and params.beam_width is None and not args.json:
         for output in llm.stream(prompt, params, adapter=args.use):
             print(output.delta, end="", flush=True)
@@ -140,5 +140,12 @@ def _serve(args: argparse.Namespace) -> int:
 
     llm = _load(args)
     api = Api(llm, args.name or Path(args.checkpoint).name, args.max_open)
-    uvicorn.run(api.app(), host=args.host, port=args.port, log_level="info", access_log=False, timeout_graceful_shutdown=20)
-    return 0
+    config = uvicorn.Config(api.app(), host=args.host, port=args.port, log_level="info", access_log=False, timeout_graceful_shutdown=20)
+    server = uvicorn.Server(config)
+
+    def end() -> None:
+        server.should_exit = True
+
+    api.engine.broken = end  # a server that can't answer any more had better be started anew by whoever runs it
+    server.run()
+    return 1 if api.engine.failure is not None or not server.started else 0

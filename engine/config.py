@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from engine.errors import CheckpointError
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")
+Fail = Callable[[str, str], CheckpointError]  # (key, why)
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class ModelConfig:
         config = cls.from_dict(_read_json(path), str(path))
         more = Path(folder) / "generation_config.json"
         if more.is_file():
-            ids = config.eos_ids | _ids(_read_json(more).get("eos_token_id"))
+            ids = config.eos_ids | _ids(_read_json(more), config.vocab_size, str(more))
             config = cls(**{**config.__dict__, "eos_ids": ids})
         return config
 
@@ -90,6 +93,9 @@ class ModelConfig:
                 raise fail(key, "missing" if value is None else f"must be a positive integer, not {value!r}")
             return value
 
+        def number(key: str, default: float) -> float:
+            return _number(raw.get(key, default), key, fail)
+
         family = raw.get("model_type")
         if family not in FAMILIES:
             raise fail("model_type", f"{family!r} is not supported; supported are {', '.join(FAMILIES)}")
@@ -106,10 +112,10 @@ class ModelConfig:
         head_dim = size("head_dim", max(hidden // heads, 1))
         if head_dim % 2:
             raise fail("head_dim", f"{head_dim} is odd; rotary embedding needs pairs")
-        max_position = size("max_position_embeddings")
+        max_position, vocabulary = size("max_position_embeddings"), size("vocab_size")
         bias = bool(raw.get("attention_bias", False))
         return cls(
-            vocab_size=size("vocab_size"),
+            vocab_size=vocabulary,
             hidden_size=hidden,
             intermediate_size=size("intermediate_size"),
             n_layers=layers,
@@ -117,7 +123,7 @@ class ModelConfig:
             n_kv_heads=kv_heads,
             head_dim=head_dim,
             max_position=max_position,
-            rms_eps=float(raw.get("rms_norm_eps", 1e-6)),
+            rms_eps=number("rms_norm_eps", 1e-6),
             rope=_rope(raw, max_position, fail),
             tied=bool(raw.get("tie_word_embeddings", False)),
             qkv_bias=bias or family == "qwen2",
@@ -126,7 +132,7 @@ class ModelConfig:
             qk_norm=family == "qwen3",
             windows=_windows(raw, layers, fail),
             bos_id=raw.get("bos_token_id"),
-            eos_ids=_ids(raw.get("eos_token_id")),
+            eos_ids=_ids(raw, vocabulary, where),
             family=family,
         )
 
@@ -143,37 +149,53 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _ids(value: int | list[int] | None) -> frozenset[int]:
-    if value is None:
-        return frozenset()
-    return frozenset(value if isinstance(value, list) else [value])
+def _ids(raw: dict[str, Any], vocabulary: int, where: str) -> frozenset[int]:
+    """The end-of-sequence ids. One outside the vocabulary is left out: files have them, and no token can ever be it."""
+    value = raw.get("eos_token_id")
+    ids = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(one, int) and not isinstance(one, bool) for one in ids):
+        raise CheckpointError(f"{where}: key 'eos_token_id': must be a token id or a list of them, not {value!r}")
+    return frozenset(one for one in ids if 0 <= one < vocabulary)
 
 
-def _windows(raw: dict[str, Any], layers: int, fail: Any) -> tuple[int | None, ...]:
+def _number(value: Any, key: str, fail: Fail) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise fail(key, f"must be a number above 0, not {value!r}")
+    return float(value)
+
+
+def _windows(raw: dict[str, Any], layers: int, fail: Fail) -> tuple[int | None, ...]:
     """Which layers slide: `layer_types` when given, else the Qwen rule (from max_window_layers on), else all."""
     window = raw.get("sliding_window")
     family = raw["model_type"]
     if not window or (family.startswith("qwen") and not raw.get("use_sliding_window", False)) or family == "llama":
         return ()
+    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+        raise fail("sliding_window", f"must be a positive integer, not {window!r}")
     kinds = raw.get("layer_types")
     if kinds is not None:
-        if len(kinds) != layers or not set(kinds) <= {"full_attention", "sliding_attention"}:
+        if not isinstance(kinds, list) or len(kinds) != layers or any(kind not in ("full_attention", "sliding_attention") for kind in kinds):
             raise fail("layer_types", f"must list full_attention or sliding_attention for each of {layers} layers")
         return tuple(window if kind == "sliding_attention" else None for kind in kinds)
-    first = int(raw.get("max_window_layers", 28)) if family.startswith("qwen") else 0
+    first = raw.get("max_window_layers", 28) if family.startswith("qwen") else 0
+    if isinstance(first, bool) or not isinstance(first, int):
+        raise fail("max_window_layers", f"must be a whole number, not {first!r}")
     return tuple(window if layer >= first else None for layer in range(layers))
 
 
-def _rope(raw: dict[str, Any], max_position: int, fail: Any) -> RopeConfig:
+def _rope(raw: dict[str, Any], max_position: int, fail: Fail) -> RopeConfig:
     """`rope_parameters` (newer files) or `rope_theta` with `rope_scaling` (older ones)."""
     name = "rope_parameters" if raw.get("rope_parameters") else "rope_scaling"
     given = raw.get(name) or {}
+    if not isinstance(given, dict):
+        raise fail(name, f"must be an object, not {given!r}")
     kind = given.get("rope_type", given.get("type", "default"))
     if kind not in ROPE_TYPES:
         raise fail(f"{name}.rope_type", f"{kind!r} is not supported; supported are {', '.join(ROPE_TYPES)}")
     if given.get("partial_rotary_factor", raw.get("partial_rotary_factor", 1.0)) != 1.0:
         raise fail("partial_rotary_factor", "only 1.0 is supported")
-    original = given.get("original_max_position_embeddings") or raw.get("original_max_position_embeddings")
+    known = given.get("original_max_position_embeddings") or raw.get("original_max_position_embeddings")
+    original = _number(known, "original_max_position_embeddings", fail) if known else None
     if kind != "default" and not given.get("factor"):
         if kind == "yarn" and original:
             given = {**given, "factor": max_position / original}
@@ -183,17 +205,24 @@ def _rope(raw: dict[str, Any], max_position: int, fail: Any) -> RopeConfig:
     for key in wanted:
         if key not in given:
             raise fail(f"{name}.{key}", f"missing, and rope type {kind!r} needs it")
+
+    def number(key: str, default: float) -> float:
+        return _number(given.get(key) or default, f"{name}.{key}", fail)
+
+    def maybe(key: str) -> float | None:
+        return _number(given[key], f"{name}.{key}", fail) if given.get(key) else None
+
     return RopeConfig(
-        theta=float(given.get("rope_theta", raw.get("rope_theta", 10_000.0))),
+        theta=_number(given.get("rope_theta", raw.get("rope_theta", 10_000.0)), "rope_theta", fail),
         kind=kind,
-        factor=float(given.get("factor") or 1.0),
+        factor=number("factor", 1.0),
         original_max_position=int(original or max_position),
-        low_freq_factor=float(given.get("low_freq_factor") or 1.0),
-        high_freq_factor=float(given.get("high_freq_factor") or 4.0),
-        beta_fast=float(given.get("beta_fast") or 32.0),
-        beta_slow=float(given.get("beta_slow") or 1.0),
-        attention_factor=given.get("attention_factor"),
-        mscale=given.get("mscale"),
-        mscale_all_dim=given.get("mscale_all_dim"),
+        low_freq_factor=number("low_freq_factor", 1.0),
+        high_freq_factor=number("high_freq_factor", 4.0),
+        beta_fast=number("beta_fast", 32.0),
+        beta_slow=number("beta_slow", 1.0),
+        attention_factor=maybe("attention_factor"),
+        mscale=maybe("mscale"),
+        mscale_all_dim=maybe("mscale_all_dim"),
         truncate=bool(given.get("truncate", True)),
     )

@@ -23,6 +23,7 @@ class StreamingDetokenizer:
     ):  # fmt: skip
         self.token_bytes, self.stops, self.include = token_bytes, tuple(stops), include
         self.stopped: str | None = None
+        self.decoded = 0  # characters so far, those that are held back included
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
         self._skip, self._quiet = skip, quiet
@@ -36,6 +37,7 @@ class StreamingDetokenizer:
             data = self.token_bytes(token)
             skipped, self._skip = min(self._skip, len(data)), max(0, self._skip - len(data))
             text = self._decoder.decode(data[skipped:])
+            self.decoded += len(text)
             if self._quiet:
                 self._quiet -= 1
                 out.append(text)

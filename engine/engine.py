@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from engine.beam import Beams
-from engine.errors import RequestError
+from engine.errors import EngineBroken, RequestError
 from engine.outputs import Ending, output_of
 from engine.params import RequestOutput
-from engine.request import Group, Request
+from engine.request import Group, Request, Status
 from engine.runner import Launched, Runner, Verified
 from engine.scheduler import FairScheduler
 
@@ -83,7 +83,17 @@ class Engine:
         return not self.groups and not self._under_way
 
     def step(self) -> list[RequestOutput]:
-        """One step; the groups that have new tokens or have ended."""
+        """One step; the groups that have new tokens or have ended.
+
+        Where a step raises, all requests end: the next step reports them with the error, and the engine goes on. EngineBroken when it can't.
+        """
+        try:
+            return self._step()
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def _step(self) -> list[RequestOutput]:
         plan = self.scheduler.plan()
         self.runner.move_pages(plan)
         launched = self.runner.launch(plan, self._under_way[-1] if self._under_way else None)
@@ -97,6 +107,24 @@ class Engine:
         for group in [g for g in self.groups.values() if g.finished]:  # aborted ones included
             changed[group.id] = group
         return [self._report(group) for group in changed.values()]
+
+    def _fail(self, error: BaseException) -> None:
+        """What a step that broke off has done can't be told from what it has not: nobody goes on, and no page keeps what is in it."""
+        self._under_way.clear()
+        try:
+            for group in self.groups.values():
+                if not group.finished:
+                    group.error = f"the step that computed it failed: {error!r}"
+                for member in group.members:
+                    if not member.finished:
+                        self.ending.end(member, "error", group.error)
+            self.scheduler.clear()
+            for group in self.groups.values():
+                for member in group.members:
+                    member.status = Status.FINISHED
+            self.runner.probe()
+        except Exception as second:
+            raise EngineBroken(f"a step failed ({error!r}), and then its requests could not be ended ({second!r}): start the engine anew") from error
 
     def _collect(self, step: Launched, changed: dict[str, Group]) -> None:
         """Read a step's tokens and let them take effect."""

@@ -31,5 +31,9 @@ class PageError(EngineError):
     """A page was freed twice, shared while free, or written while shared: a bug in the caller."""
 
 
+class EngineBroken(EngineError):
+    """A step failed, and what it left behind can't be trusted: the engine serves no more, and its process had better end."""
+
+
 class ConstraintError(EngineError, ValueError):
     """A grammar or schema can't be compiled, or a token outside its mask was given to `advance`."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import operator
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,8 @@ from typing import Any, Literal
 from engine.checkpoint import Checkpoint, load_checkpoint
 from engine.detokenize import StreamingDetokenizer
 from engine.engine import Engine
-from engine.errors import RequestError
-from engine.grammar import Grammar, GrammarConstraint, VocabularyTrie, compile_grammar
+from engine.errors import PromptTooLong, RequestError
+from engine.grammar import Grammar, GrammarConstraint, VocabularyTrie, compile_grammar, schema_text
 from engine.graphs import Capture, capture_of, graphed, ops_of
 from engine.heal import Spelling, cut
 from engine.kv import PagedKV
@@ -35,6 +36,16 @@ from engine.verify import CoupledVerifier, RejectionVerifier
 
 Prompt = str | Sequence[int]
 MAX_GRAMMARS = 64  # compiled ones that are kept
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prompt that was read and a grammar that was compiled: all of `LLM.submit` that takes time. Made by `LLM.prepare`."""
+
+    text: str | None
+    tokens: list[int]
+    params: SamplingParams
+    grammar: Grammar | None
 
 
 class LLM:
@@ -94,6 +105,8 @@ class LLM:
         self.adapters: dict[str, Adapter] = {}
         self._numbers = itertools.count()
         self._grammars: dict[tuple[str | None, str | None], Grammar] = {}
+        self._compiling = threading.Lock()
+        self._others: dict[str, RequestOutput] = {}  # outputs that came while somebody else's were waited for
         self._vocabulary: VocabularyTrie | None = None
         model = self.checkpoint.model
         most = min(max_length or self.config.max_position, self.config.max_position)
@@ -140,35 +153,60 @@ class LLM:
         try:
             for prompt, p in zip(many, each, strict=True):
                 ids.append(self.submit(prompt, p, **extra))
-        except Exception:
-            for request_id in ids:
-                self.abort(request_id)
-            self.step()
-            raise
-        done: dict[str, RequestOutput] = {}
-        while len(done) < len(ids):
-            for output in self.step():
-                if output.finished and output.request_id in ids:
-                    done[output.request_id] = output
-        return [done[request_id] for request_id in ids]
+            done: dict[str, RequestOutput] = {}
+            while len(done) < len(ids):
+                done |= {output.request_id: output for output in self._step_for(ids) if output.finished}
+            return [done[request_id] for request_id in ids]
+        finally:
+            self._leave(ids)
 
     def stream(self, prompt: Prompt, params: SamplingParams | None = None, **extra: Any) -> Iterator[RequestOutput]:
         """Outputs as they grow; `delta` is the new text. Closing the iterator aborts the request."""
         request_id = self.submit(prompt, params, **extra)
         try:
             while True:
-                for output in self.step():
-                    if output.request_id == request_id:
-                        yield output
-                        if output.finished:
-                            return
+                for output in self._step_for([request_id]):
+                    yield output
+                    if output.finished:
+                        return
         finally:
-            if self.abort(request_id):
-                self.step()
+            self._leave([request_id])
+
+    def _step_for(self, ids: Collection[str]) -> list[RequestOutput]:
+        """A step, and its outputs of these requests. Those of others are kept for the step that asks for them."""
+        own = []
+        for output in self.step():
+            if output.request_id in ids:
+                own.append(output)
+            else:
+                before = self._others.get(output.request_id)
+                self._others[output.request_id] = replace(output, delta=before.delta + output.delta) if before else output
+        return own
+
+    def _leave(self, ids: Sequence[str]) -> None:
+        """End those of the requests that are still there, unreported."""
+        left = [request_id for request_id in ids if self.abort(request_id)]
+        if left:
+            self._step_for(left)
+
+    def prepare(self, prompt: Prompt, params: SamplingParams | None = None) -> Prepared:
+        """Read a prompt and compile its grammar, for `submit`: what takes time, touches no request, and may run on any thread.
+        RequestError or ConstraintError says why it can't be served."""
+        params = params or SamplingParams()
+        tokens = self._tokens(prompt)
+        unknown = [t for t in params.logit_bias if not 0 <= t < self.config.vocab_size]
+        if unknown:
+            raise RequestError(f"SamplingParams.logit_bias: token {unknown[0]} is outside the vocabulary")
+        if self.tokenizer is None and (params.stop or params.heal or params.constrained):
+            raise RequestError("this checkpoint has no tokenizer, so it serves no stop strings, no healing and no grammars")
+        if params.guidance_scale != 1 and params.negative_prompt is not None:
+            params = params.clone(negative_prompt=self._tokens(params.negative_prompt))
+        grammar = self._grammar(params) if params.constrained else None
+        return Prepared(prompt if isinstance(prompt, str) else None, tokens, params, grammar)
 
     def submit(
         self,
-        prompt: Prompt,
+        prompt: Prompt | Prepared,
         params: SamplingParams | None = None,
         *,
         request_id: str | None = None,
@@ -178,27 +216,23 @@ class LLM:
     ) -> str:
         """Queue a request for `step`; its id. RequestError (or QueueFull) says why one can't be served.
 
-        `priority`: lower is more urgent. `adapter`: the name of a loaded one. `salt`: requests share cached prefixes
-        only with those of the same salt.
+        `params`: not of a prompt that was prepared, which has its own. `priority`: lower is more urgent. `adapter`: the name of
+        a loaded one. `salt`: requests share cached prefixes only with those of the same salt.
         """
-        params = params or SamplingParams()
+        ready = prompt if isinstance(prompt, Prepared) else self.prepare(prompt, params)
+        params, tokens = ready.params, ready.tokens
         number = next(self._numbers)
+        while not request_id and f"request-{number}" in self.engine.groups:  # a caller chose that name
+            number = next(self._numbers)
         request_id = request_id or f"request-{number}"
-        tokens = self._tokens(prompt)
         if adapter is not None and adapter not in self.adapters:
             raise RequestError(f"no adapter {adapter!r}; loaded are {sorted(self.adapters)}")
-        unknown = [t for t in params.logit_bias if not 0 <= t < self.config.vocab_size]
-        if unknown:
-            raise RequestError(f"SamplingParams.logit_bias: token {unknown[0]} is outside the vocabulary")
-        if self.tokenizer is None and (params.stop or params.heal or params.constrained):
-            raise RequestError("this checkpoint has no tokenizer, so it serves no stop strings, no healing and no grammars")
         spell = b""
         if params.heal and self.tokenizer is not None:
             tokens, spell = cut(tokens, self.tokenizer.vocabulary)
         weights = self.adapters[adapter] if adapter is not None else None
         seed = params.seed if params.seed is not None else splitmix(self.seed ^ splitmix(number))
-        text = prompt if isinstance(prompt, str) else None
-        group = Group(request_id, text, tokens, params, seed, spell=spell)
+        group = Group(request_id, ready.text, tokens, params, seed, grammar=ready.grammar, spell=spell)
         request = Request(
             request_id, list(tokens), len(tokens), params, seed, 0, priority,
             CacheKey(weights.uid if weights else None, salt), weights, group, mu=2 * (params.mirostat_tau or 0.0),
@@ -212,7 +246,9 @@ class LLM:
 
     def step(self) -> list[RequestOutput]:
         """One engine step; see `Engine.step`."""
-        return self.engine.step()
+        made = self.engine.step()
+        kept, self._others = self._others, {}
+        return [*kept.values(), *made]
 
     def abort(self, request_id: str) -> bool:
         """End a request and release its pages at once; the next step reports it. False when it is unknown."""
@@ -220,7 +256,14 @@ class LLM:
 
     @property
     def idle(self) -> bool:
-        return self.engine.idle
+        return self.engine.idle and not self._others
+
+    def room(self, tokens: Sequence[int], params: Mapping[str, Any]) -> int:
+        """How many tokens fit behind a prompt for these fields of SamplingParams; none where it is less than 1."""
+        scheduler, negative = self.engine.scheduler, params.get("negative_prompt")
+        if params.get("guidance_scale", 1) != 1:
+            return scheduler.room(max(len(tokens), len(self._tokens(negative)) if negative else 1), width=2, pair=True)
+        return scheduler.room(len(tokens), max(1, params.get("n", 1)))
 
     def stats(self) -> dict[str, Any]:
         return self.engine.stats()
@@ -276,10 +319,17 @@ class LLM:
         request.partner = shadow
         return shadow
 
+    def check_size(self, texts: Iterable[str]) -> None:
+        """PromptTooLong for texts that have more bytes than the model's positions can hold, before they are tokenized: for megabytes that takes seconds."""
+        size, most = sum(len(text.encode(errors="replace")) for text in texts), self.limits.max_length
+        if self.tokenizer is not None and size > most and size > most * self.tokenizer.longest:
+            raise PromptTooLong(f"the prompt has {size} bytes, more than {most} positions can hold: shorten it")
+
     def _tokens(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, str):
             if self.tokenizer is None:
                 raise RequestError("this checkpoint has no tokenizer; send token ids")
+            self.check_size([prompt])
             tokens = self.tokenizer.encode(prompt)
         else:
             tokens = [int(token) for token in prompt]
@@ -297,30 +347,45 @@ class LLM:
             spelled = self.tokenizer.token_bytes if p.skip_special_tokens else self.tokenizer.text_bytes
             request.detokenizer = StreamingDetokenizer(spelled, p.stop, p.include_stop, len(spell), p.min_tokens if p.stop else 0)
             if p.constrained:
-                request.constraint = GrammarConstraint(self._grammar(p))
+                assert request.group is not None
+                request.constraint = GrammarConstraint(request.group.grammar)
             elif spell:
                 request.constraint = Spelling(self.tokenizer.vocabulary, spell, self.config.vocab_size)
 
     def _grammar(self, p: SamplingParams) -> Grammar:
         """The compiled grammar of a request, kept for the next one that asks for it. ConstraintError says what is wrong with it."""
         assert self.tokenizer is not None
-        schema = p.json_schema if isinstance(p.json_schema, str) or p.json_schema is None else json.dumps(p.json_schema)
+        schema = schema_text(p.json_schema) if p.json_schema is not None else None
         key = (p.grammar, schema)
-        if key not in self._grammars or self._grammars[key].grown:
-            if self._vocabulary is None:
-                self._vocabulary = VocabularyTrie(self.tokenizer.vocabulary.token_bytes)
-            encode = partial(self.tokenizer.encode, special=False)
-            rules = compile_grammar(p.grammar, schema)
-            self._grammars[key] = Grammar(rules, self._vocabulary, self.config.eos_ids, self.config.vocab_size, encode)
-            if len(self._grammars) > MAX_GRAMMARS:
-                self._grammars.pop(next(iter(self._grammars)))
-        return self._grammars[key]
+        found = self._grammars.get(key)  # those who find theirs wait for nobody
+        if found is not None and not found.grown:
+            return found
+        with self._compiling:
+            found = self._grammars.get(key)
+            if found is None or found.grown:
+                if self._vocabulary is None:
+                    self._vocabulary = VocabularyTrie(self.tokenizer.vocabulary.token_bytes)
+                encode = partial(self.tokenizer.encode, special=False)
+                rules = compile_grammar(p.grammar, schema)
+                found = Grammar(rules, self._vocabulary, self.config.eos_ids, self.config.vocab_size, encode)
+                self._grammars[key] = found
+                if len(self._grammars) > MAX_GRAMMARS:
+                    self._grammars.pop(next(iter(self._grammars)))
+            return found
 
     def _decode(self, tokens: Sequence[int]) -> str:
         return self.tokenizer.decode(tokens) if self.tokenizer is not None else ""
 
 
 def _as_prompts(prompts: Any) -> list[Prompt]:
-    if isinstance(prompts, str) or (len(prompts) and isinstance(prompts[0], int)):
+    if isinstance(prompts, str) or (len(prompts) and _is_number(prompts[0])):
         return [prompts]
     return list(prompts)
+
+
+def _is_number(value: Any) -> bool:
+    """A token id: an int, or what numpy and torch have for one."""
+    try:
+        return operator.index(value) is not None and not getattr(value, "ndim", 0)
+    except TypeError:
+        return False

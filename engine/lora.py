@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.batch import Batch
+from engine.checks import check_weights
 from engine.config import ModelConfig
 from engine.errors import CheckpointError
 
@@ -84,18 +85,25 @@ def load_adapter(
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: not a readable adapter: {error}") from None
-    for key in ("use_dora", "alpha_pattern", "rank_pattern", "modules_to_save"):
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{settings_path}: must hold a JSON object")
+    for key in ("use_dora", "alpha_pattern", "rank_pattern", "modules_to_save", "fan_in_fan_out"):
         if settings.get(key):
             raise CheckpointError(f"{settings_path}: key {key!r}: not supported")
-    if not isinstance(settings.get("r"), int):
-        raise CheckpointError(f"{settings_path}: key 'r': missing")
-    rank = settings["r"]
-    scale = settings.get("lora_alpha", rank) / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+    rank = settings.get("r")
+    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
+        raise CheckpointError(f"{settings_path}: key 'r': {'missing' if rank is None else f'must be a positive integer, not {rank!r}'}")
+    alpha = settings.get("lora_alpha", rank)
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not math.isfinite(alpha):
+        raise CheckpointError(f"{settings_path}: key 'lora_alpha': must be a number, not {alpha!r}")
+    for key, tensor in tensors.items():
+        check_weights(tensor, path, key)
+    scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
     modules: dict[tuple[int, str], Pair] = {}
     used: set[str] = set()
     for layer in range(config.n_layers):
         for fused, (block, parts) in _FUSED.items():
-            pair = _fuse(tensors, path, layer, block, parts, _widths(config, fused), scale, used)
+            pair = _fuse(tensors, path, layer, block, parts, _shapes(config, fused, rank), scale, used)
             if pair is not None:
                 modules[layer, fused] = Pair(pair.a.to(device, dtype), pair.b.to(device, dtype))
     left = sorted(set(tensors) - used)
@@ -104,25 +112,33 @@ def load_adapter(
     return Adapter(name or folder.name, modules)
 
 
-def _widths(config: ModelConfig, fused: str) -> tuple[int, ...]:
+Shape = tuple[int, int]
+
+
+def _shapes(config: ModelConfig, fused: str, rank: int) -> list[tuple[Shape, Shape]]:
+    """Of A and B, for each part of a fused module."""
     q, kv = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
     hidden, inner = config.hidden_size, config.intermediate_size
-    return {"qkv": (q, kv, kv), "out": (hidden,), "gate_up": (inner, inner), "down": (hidden,)}[fused]
+    outs = {"qkv": (q, kv, kv), "out": (hidden,), "gate_up": (inner, inner), "down": (hidden,)}[fused]
+    into = {"qkv": hidden, "out": q, "gate_up": hidden, "down": inner}[fused]
+    return [((rank, into), (out, rank)) for out in outs]
 
 
 def _fuse(
-    tensors: dict[str, Tensor], path: Path, layer: int, block: str, parts: tuple[str, ...], widths: tuple[int, ...],
+    tensors: dict[str, Tensor], path: Path, layer: int, block: str, parts: tuple[str, ...], shapes: list[tuple[Shape, Shape]],
     scale: float, used: set[str],
 ) -> Pair | None:  # fmt: skip
     stacked, blocks = [], []
-    for part, width in zip(parts, widths, strict=True):
+    for part, wanted in zip(parts, shapes, strict=True):
         stem = f"base_model.model.model.layers.{layer}.{block}.{part}"
         a, b = tensors.get(f"{stem}.lora_A.weight"), tensors.get(f"{stem}.lora_B.weight")
         if a is None and b is None:
-            blocks.append(torch.zeros(width, 0))
+            blocks.append(torch.zeros(wanted[1][0], 0))
             continue
-        if a is None or b is None or b.shape != (width, a.shape[0]):
-            raise CheckpointError(f"{path}: key '{stem}': lora_A and lora_B are missing or don't fit")
+        if a is None or b is None:
+            raise CheckpointError(f"{path}: key '{stem}': has only one of lora_A and lora_B")
+        if (tuple(a.shape), tuple(b.shape)) != wanted:
+            raise CheckpointError(f"{path}: key '{stem}': lora_A {tuple(a.shape)} and lora_B {tuple(b.shape)}, but model and r want {wanted[0]}, {wanted[1]}")
         used |= {f"{stem}.lora_A.weight", f"{stem}.lora_B.weight"}
         stacked.append(a.float())
         blocks.append(b.float() * scale)

@@ -27,6 +27,7 @@ class Ending:
         if p.presence_penalty or p.frequency_penalty:
             request.counts[token] += 1
         if logprobs is not None:
+            request.offsets.append(request.detokenizer.decoded if request.detokenizer is not None else 0)
             request.logprobs.append(logprobs)
             request.cumulative += logprobs[token]
         if request.shadow:
@@ -62,7 +63,7 @@ class Ending:
 def output_of(group: Group, seen: dict[str, int]) -> RequestOutput:
     """The group's state so far. `seen` remembers how much text of each member was reported before."""
     members: Sequence[Request] = group.members
-    if group.beams is not None and group.finished and not any(member.finish_reason == "abort" for member in members):
+    if group.beams is not None and group.finished and group.error is None and not any(member.finish_reason == "abort" for member in members):
         outputs: list[CompletionOutput] = group.beams.outputs()
     else:
         outputs = [
@@ -74,6 +75,7 @@ def output_of(group: Group, seen: dict[str, int]) -> RequestOutput:
                 stop_reason=member.stop_reason,
                 logprobs=member.logprobs if member.params.logprobs is not None else None,
                 cumulative_logprob=member.cumulative if member.params.logprobs is not None else None,
+                offsets=member.offsets if member.params.logprobs is not None else None,
             )
             for member in members
         ]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from engine.errors import RequestError
 
 FinishReason = Literal["stop", "length", "abort", "error"]
+MOST = 1e30  # of what logits are changed by: float32 holds it and, beside any logit, its inverse
 
 
 @dataclass
@@ -53,23 +54,23 @@ class SamplingParams:
         if isinstance(self.stop, str):
             self.stop = [self.stop]
         checks = {
-            "temperature": self.temperature >= 0 and math.isfinite(self.temperature),
+            "temperature": self.temperature == 0 or 1 / MOST <= self.temperature <= MOST,
             "max_tokens": self.max_tokens >= 1,
             "min_tokens": 0 <= self.min_tokens <= self.max_tokens,
             "n": self.n >= 1,
             "stop": all(self.stop),
-            "top_k": self.top_k >= 0,
+            "top_k": 0 <= self.top_k < 1 << 63,
             "top_p": 0 < self.top_p <= 1,
             "min_p": 0 <= self.min_p <= 1,
             "typical_p": 0 < self.typical_p <= 1,
             "mirostat_tau": self.mirostat_tau is None or 0 < self.mirostat_tau < math.inf,
             "mirostat_eta": 0 < self.mirostat_eta < math.inf,
-            "repetition_penalty": 0 < self.repetition_penalty < math.inf,
-            "presence_penalty": math.isfinite(self.presence_penalty),
-            "frequency_penalty": math.isfinite(self.frequency_penalty),
+            "repetition_penalty": 1 / MOST <= self.repetition_penalty <= MOST,
+            "presence_penalty": abs(self.presence_penalty) <= MOST,
+            "frequency_penalty": abs(self.frequency_penalty) <= MOST,
             "logprobs": self.logprobs is None or self.logprobs >= 0,
-            "logit_bias": all(bias < math.inf for bias in self.logit_bias.values()),  # -inf forbids a token, NaN spoils all
-            "guidance_scale": 1 <= self.guidance_scale < math.inf,
+            "logit_bias": all(bias <= MOST for bias in self.logit_bias.values()),  # -inf forbids a token, NaN spoils all
+            "guidance_scale": 1 <= self.guidance_scale <= MOST,
             "beam_width": self.beam_width is None or self.beam_width >= 1,
             "grammar": self.grammar is None or self.json_schema is None,
         }
@@ -86,6 +87,7 @@ class SamplingParams:
                     "Mirostat": self.mirostat_tau is not None,
                     "stop strings": bool(self.stop),
                     "healing": self.heal,
+                    "log-probabilities": self.logprobs is not None,
                 }.items()
                 if on
             ]
@@ -116,7 +118,7 @@ class SamplingParams:
 
 @dataclass
 class CompletionOutput:
-    """One of a request's `n` continuations (or beams). `logprobs[i]` belongs to `token_ids[i]`."""
+    """One of a request's `n` continuations (or beams). `logprobs[i]` and `offsets[i]` belong to `token_ids[i]`."""
 
     index: int
     token_ids: list[int]
@@ -124,6 +126,7 @@ class CompletionOutput:
     finish_reason: FinishReason | None = None
     stop_reason: str | int | None = None  # the stop string or token id that ended it
     logprobs: list[dict[int, float]] | None = None
+    offsets: list[int] | None = None  # with `logprobs`: the character of the text at which each token begins
     cumulative_logprob: float | None = None
 
 

@@ -60,6 +60,7 @@ class Request:
     counts: Counter[int] = field(default_factory=Counter)  # of output tokens, kept only when penalized
     text: str = ""
     logprobs: list[dict[int, float]] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)  # beside `logprobs`: where in the text each token begins
     cumulative: float = 0.0
     finish_reason: FinishReason | None = None
     stop_reason: str | int | None = None
@@ -127,6 +128,7 @@ class Group:
     first_token: float | None = None
     ended: float | None = None
     reported: bool = False
+    grammar: Any = None  # engine.grammar.Grammar, compiled
     spell: bytes = b""  # the end of the prompt that token healing took back
 
     @property

@@ -80,6 +80,11 @@ class Runner:
                     kv.swap_in(saved, request.table.pages[: saved[0]["k"].shape[0]])
                 request.swapped = None
 
+    def probe(self) -> None:
+        """Raise what the device has to say, if anything: a GPU that has failed once answers nothing any more."""
+        if self.kv.device.type == "cuda":
+            torch.cuda.synchronize(self.kv.device)
+
     def launch(self, plan: Plan, before: Launched | None) -> Launched:
         """Compute a plan's rows and draw their tokens. `before` is the step still under way, if any."""
         step = Launched()

@@ -66,7 +66,7 @@ class GumbelSampler:
 
         heat = [p.temperature or 1.0 for p in params]
         if any(t != 1 for t in heat):
-            logits = logits / per_row(heat)[:, None]
+            logits = (logits / per_row(heat)[:, None]).clamp_(max=torch.finfo(logits.dtype).max)  # infinities would be no law
         hot = [p for p in params if p.temperature > 0]
         if any(p.top_k for p in hot):
             logits = warpers.top_k(logits, upload([p.top_k for p in params], torch.int64, logits.device))

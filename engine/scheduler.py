@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.errors import OutOfPages, PromptTooLong, QueueFull, RequestError
+from engine.errors import OutOfPages, PageError, PromptTooLong, QueueFull, RequestError
 from engine.pages import Pool
 from engine.request import Request, Status
 from engine.seams import Plan, Scheduled
@@ -95,6 +95,25 @@ class FairScheduler:
         self._drop_swap(request)
         self._release(request)
         request.status = Status.FINISHED
+
+    def clear(self) -> None:
+        """End all requests and empty the prefix cache: every page is free again. PageError when one is lost."""
+        for request in [*self.running, *self.waiting]:
+            request.swapped = request.stash = None
+            request.table.release(self.pool)
+            request.status = Status.FINISHED
+        self.running, self.waiting, self.swapped_pages, self._blocked_at = [], [], 0, None
+        if self.pool.cache is not None:
+            self.pool.cache.evict(self.pool.cache.evictable)
+        lost = self.pool.allocator.n_pages - self.pool.allocator.free_count
+        if lost:
+            raise PageError(f"{lost} pages have no owner")
+
+    def room(self, prompt: int, width: int = 1, pair: bool = False) -> int:
+        """Tokens that `check` allows behind a prompt of so many, for `width` sequences (of a guided `pair`, each with a prompt of its own)."""
+        whole = prompt // self.pool.page_size if width > 1 and not pair else 0
+        pages = whole + (self.pool.allocator.n_pages - whole) // width
+        return min(self.limits.max_length, pages * self.pool.page_size) - prompt
 
     def fork(self, request: Request, child: Request) -> None:
         """`child` starts with the pages of `request` and runs at once."""

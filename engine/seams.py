@@ -254,7 +254,7 @@ class Tokenizer(Protocol):
     eos_ids: frozenset[int]
     special_ids: frozenset[int]
 
-    def encode(self, text: str, special: bool = True) -> list[int]: ...
+    def encode(self, text: str, special: bool = True, plain: bool = False) -> list[int]: ...
     def decode(self, ids: Sequence[int], skip_special: bool = True) -> str: ...
     def token_bytes(self, token: int) -> bytes:
         """The bytes that a token adds to the text; empty for special and unused ids."""
@@ -264,6 +264,7 @@ class Detokenizer(Protocol):
     """Streaming text of one request. Never gives half a character, nor text that may become a stop string."""
 
     stopped: str | None
+    decoded: int  # characters so far, those that are held back included
 
     def feed(self, tokens: Sequence[int]) -> str:
         """The new text that is now certain. Sets `stopped` when a stop string is reached."""

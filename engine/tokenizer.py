@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError, nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer as Backend
 
@@ -24,11 +28,29 @@ def _byte_alphabet() -> dict[str, int]:
     return table
 
 
-class CheckpointTokenizer:
-    """See `engine.seams.Tokenizer`. Also renders chats."""
+class Generation(Extension):
+    """``{% generation %}``: templates mark with it what an assistant said. Here it says nothing."""
 
-    def __init__(self, backend: Backend, eos_ids: Iterable[int] = (), settings: dict[str, Any] | None = None):
-        self.backend = backend
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _refuse(message: str) -> None:
+    raise TemplateError(message)
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+class CheckpointTokenizer:
+    """See `engine.seams.Tokenizer`. Also renders chats. `width`: the model's vocabulary; tokens past it are in no mask."""
+
+    def __init__(self, backend: Backend, eos_ids: Iterable[int] = (), settings: dict[str, Any] | None = None, width: int | None = None):
+        self.backend, self.width = backend, width
         self.settings = settings or {}
         self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
         added = backend.get_added_tokens_decoder()
@@ -38,10 +60,13 @@ class CheckpointTokenizer:
         decoder = json.loads(backend.to_str()).get("decoder") or {}
         kinds = {decoder.get("type"), *(d.get("type") for d in decoder.get("decoders", []))}
         self._alphabet = _byte_alphabet() if "ByteLevel" in kinds else None
-        self.chat_template: str | None = self.settings.get("chat_template")
+        template = self.settings.get("chat_template")
+        if isinstance(template, list):  # several by name
+            template = next((one.get("template") for one in template if isinstance(one, dict) and one.get("name") == "default"), None)
+        self.chat_template: str | None = template if isinstance(template, str) else None
 
     @classmethod
-    def load(cls, folder: str | Path, eos_ids: Iterable[int] = ()) -> CheckpointTokenizer | None:
+    def load(cls, folder: str | Path, eos_ids: Iterable[int] = (), width: int | None = None) -> CheckpointTokenizer | None:
         """The tokenizer in a checkpoint folder, or None when it has no ``tokenizer.json``."""
         folder = Path(folder)
         path, settings_path = folder / "tokenizer.json", folder / "tokenizer_config.json"
@@ -55,14 +80,26 @@ class CheckpointTokenizer:
             settings = json.loads(settings_path.read_text(encoding="utf-8")) if settings_path.is_file() else {}
         except ValueError as error:
             raise CheckpointError(f"{settings_path}: not readable as JSON: {error}") from None
+        if not isinstance(settings, dict):
+            raise CheckpointError(f"{settings_path}: must hold a JSON object")
         template = folder / "chat_template.jinja"
         if template.is_file():
             settings["chat_template"] = template.read_text(encoding="utf-8")
-        return cls(backend, eos_ids, settings)
+        return cls(backend, eos_ids, settings, width)
 
-    def encode(self, text: str, special: bool = True) -> list[int]:
-        """Token ids; `special` adds what the tokenizer's template adds (such as a begin-of-sequence token)."""
-        return list(self.backend.encode(text, add_special_tokens=special).ids)
+    def encode(self, text: str, special: bool = True, plain: bool = False) -> list[int]:
+        """Token ids; `special` adds what the tokenizer's template adds (such as a begin-of-sequence token). In a `plain` text the name of a control
+        token is a word like any other: for what strangers wrote."""
+        if not plain:
+            return list(self.backend.encode(text, add_special_tokens=special).ids)
+        if not self.special_ids.isdisjoint(self._plain.encode(text, add_special_tokens=False).ids):
+            raise RequestError("this tokenizer makes control tokens of plain text; it can't read what strangers wrote")
+        return list(self._plain.encode(text, add_special_tokens=special).ids)
+
+    @cached_property
+    def _plain(self) -> Backend:
+        """The tokenizer without added tokens: nothing that a text says becomes one."""
+        return Backend.from_str(json.dumps({**json.loads(self.backend.to_str()), "added_tokens": []}))
 
     def decode(self, ids: Sequence[int], skip_special: bool = True) -> str:
         return str(self.backend.decode(list(ids), skip_special_tokens=skip_special))
@@ -92,25 +129,49 @@ class CheckpointTokenizer:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """All tokens by their bytes, made at first use."""
-        return Vocabulary([self.token_bytes(token) for token in range(self.vocab_size)])
+        return Vocabulary([self.token_bytes(token) for token in range(min(self.vocab_size, self.width or self.vocab_size))])
 
-    def chat(self, messages: Sequence[dict[str, Any]], add_generation_prompt: bool = True, **extra: Any) -> str:
+    @cached_property
+    def longest(self) -> int:
+        """Bytes that one token can stand for at most."""
+        return max((len(self.text_bytes(token)) for token in range(self.vocab_size)), default=1)
+
+    def chat(self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = True, **extra: Any) -> str:
         """Render messages with the checkpoint's chat template; RequestError when it has none or refuses them."""
         if not self.chat_template:
             raise RequestError("this checkpoint has no chat template; send a plain prompt")
-
-        def refuse(message: str) -> None:
-            raise TemplateError(message)
-
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["raise_exception"] = refuse
         names = {key: self._name(key) for key in ("bos_token", "eos_token", "pad_token", "unk_token")}
         try:
-            return environment.from_string(self.chat_template).render(
-                messages=list(messages), add_generation_prompt=add_generation_prompt, **{**names, **extra}
-            )
-        except TemplateError as error:
+            return self._template.render(messages=list(messages), add_generation_prompt=add_generation_prompt, **{**names, **extra})
+        except Exception as error:  # a template is a program, and its arguments are strangers'
             raise RequestError(f"the chat template refuses these messages: {error}") from None
+
+    @cached_property
+    def _template(self) -> Template:
+        """The chat template, compiled as transformers does it."""
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"])
+        environment.globals |= {"raise_exception": _refuse, "strftime_now": lambda form: datetime.now().strftime(form)}
+        environment.filters["tojson"] = _to_json
+        return environment.from_string(self.chat_template or "")
+
+    def chat_ids(self, messages: Sequence[Mapping[str, Any]], variables: Mapping[str, Any] | None = None, plain: bool = False) -> list[int]:
+        """Token ids of a chat, which says itself what begins it: nothing is added. `variables`: more arguments of `chat`.
+
+        What the messages say may name control tokens, and then becomes them, as in transformers; with `plain` it never does.
+        """
+        variables = variables or {}
+        said = [str(message.get("content") or "") for message in messages]
+        if not plain or not any(token in self.added for text in said for token in self.encode(text, special=False)):
+            return self.encode(self.chat(messages, **variables), special=False)
+        # The template is rendered around marks, and what was said is put in their place as tokens.
+        marks = [f"said{n}here" for n in range(len(said))]
+        rendered = self.chat([{**message, "content": mark} for message, mark in zip(messages, marks, strict=True)], **variables)
+        if any(text and mark not in rendered for text, mark in zip(said, marks, strict=True)):
+            raise RequestError("the chat template changes what the messages say, so their control tokens can't be told from its own")
+        ids: list[int] = []
+        for part in re.split("(said[0-9]+here)", rendered):
+            ids += self.encode(said[marks.index(part)], special=False, plain=True) if part in marks else self.encode(part, special=False)
+        return ids
 
     def _name(self, key: str) -> str:
         value = self.settings.get(key)

@@ -11,11 +11,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from engine.checks import check_weights
 from engine.config import ModelConfig
 from engine.errors import CheckpointError
 from engine.model import LayerWeights, Weights
 
-INDEX = "model.safetensors.index.json"
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+HEAD = "lm_head.weight"
 
 
 class Shards:
@@ -33,11 +36,14 @@ class Shards:
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise CheckpointError(f"{index}: key 'weight_map': not readable: {error!r}") from None
             return
-        paths = sorted(folder.glob("*.safetensors"))
+        whole = folder / WHOLE
+        paths = [whole] if whole.exists() else sorted(folder.glob("*.safetensors"))
         if not paths:
             raise CheckpointError(f"{folder}: no {INDEX} and no *.safetensors file")
         for path in paths:
             for key in self._open(path).keys():  # type: ignore[attr-defined]  # noqa: SIM118
+                if key in self.where:
+                    raise CheckpointError(f"{path}: key {key!r}: is in {self.where[key].name} too; leave one of them in the folder, or add {INDEX}")
                 self.where[key] = path
 
     def _open(self, path: Path) -> object:
@@ -61,8 +67,7 @@ class Shards:
             raise CheckpointError(f"{path}: key {key!r}: {error}") from None
         if tuple(tensor.shape) != shape:
             raise CheckpointError(f"{path}: key {key!r}: shape {tuple(tensor.shape)}, but config.json wants {shape}")
-        if not tensor.is_floating_point():
-            raise CheckpointError(f"{path}: key {key!r}: dtype {tensor.dtype}; only floating-point weights are supported")
+        check_weights(tensor, path, key)
         return tensor
 
 
@@ -73,9 +78,11 @@ def open_shards(folder: str | Path) -> Iterator[Shards]:
 
 
 def load_weights(folder: str | Path, config: ModelConfig, dtype: torch.dtype, device: torch.device | str) -> Weights:
-    """Read every weight that `config` calls for, fusing q, k, v and gate, up as they are read."""
+    """Read every weight that `config` calls for, fusing q, k, v and gate, up as they are read. A head that the file has besides tied embeddings, and
+    that differs from them, counts (as in transformers)."""
     with open_shards(folder) as shards:
-        return _assemble(config, lambda key, *shape: shards.get(key, shape).to(device, dtype))
+        own_head = not config.tied or HEAD in shards.where
+        return _assemble(config, lambda key, *shape: shards.get(key, shape).to(device, dtype), own_head)
 
 
 def random_weights(config: ModelConfig, dtype: torch.dtype, device: torch.device | str, seed: int = 0) -> Weights:
@@ -87,10 +94,10 @@ def random_weights(config: ModelConfig, dtype: torch.dtype, device: torch.device
             return torch.ones(shape, dtype=dtype, device=device)
         return torch.empty(shape, dtype=dtype, device=device).normal_(0, 0.02, generator=generator)
 
-    return _assemble(config, get)
+    return _assemble(config, get, not config.tied)
 
 
-def _assemble(config: ModelConfig, get: Callable[..., Tensor]) -> Weights:
+def _assemble(config: ModelConfig, get: Callable[..., Tensor], own_head: bool) -> Weights:
     hidden, inner, dim = config.hidden_size, config.intermediate_size, config.head_dim
     q_out, kv_out = config.n_heads * dim, config.n_kv_heads * dim
 
@@ -118,9 +125,10 @@ def _assemble(config: ModelConfig, get: Callable[..., Tensor]) -> Weights:
         )
 
     embedding = get("model.embed_tokens.weight", config.vocab_size, hidden)
+    head = get(HEAD, config.vocab_size, hidden) if own_head else embedding
     return Weights(
         embedding=embedding,
         layers=[layer(index) for index in range(config.n_layers)],
         norm=get("model.norm.weight", hidden),
-        head=embedding if config.tied else get("lm_head.weight", config.vocab_size, hidden),
+        head=embedding if config.tied and torch.equal(head, embedding) else head,
     )

@@ -112,15 +112,23 @@ class Local:
 
         try:
             llm = _engine(self.path)
-            messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-            prompt = llm.tokenizer.chat(messages) if llm.tokenizer.chat_template else f"{system}\n\n{user}\n\nJSON:\n"
             params = SamplingParams(temperature=0.0, seed=seed, max_tokens=REPLY_TOKENS, json_schema=dict(schema))
-            done = llm.generate(prompt, params)[0]
+            done = llm.generate([_prompt(llm.tokenizer, system, user)], params)[0]
         except (EngineError, OSError, MemoryError, RuntimeError) as error:
             raise JudgeFailure(f"the engine can't judge with this checkpoint: {error}") from None
         if done.error or not done.outputs or done.outputs[0].finish_reason != "stop":
             raise JudgeFailure(f"the engine gave no whole reply ({done.error or 'cut off'})")
         return str(done.outputs[0].text)
+
+
+def _prompt(tokenizer: Any, system: str, user: str) -> list[int]:
+    """The tokens of a chat, or of plain text where the checkpoint has no template for chats. Nothing that a candidate wrote becomes a control token:
+    one that ends the text and begins the judge's own words would let the candidate speak for the judge."""
+    if tokenizer is None:
+        raise JudgeFailure("the judge's checkpoint has no tokenizer")
+    if not tokenizer.chat_template:
+        return list(tokenizer.encode(f"{system}\n\n{user}\n\nJSON:\n", plain=True))
+    return list(tokenizer.chat_ids([{"role": "system", "content": system}, {"role": "user", "content": user}], plain=True))
 
 
 @cache

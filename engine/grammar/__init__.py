@@ -10,10 +10,10 @@ from typing import Any
 from engine.grammar.ast import Expr
 from engine.grammar.constraint import Grammar, GrammarConstraint
 from engine.grammar.gbnf import parse
-from engine.grammar.schema import compile_schema
+from engine.grammar.schema import compile_schema, schema_text
 from engine.grammar.trie import VocabularyTrie
 
-__all__ = ["Grammar", "GrammarConstraint", "VocabularyTrie", "compile_grammar", "compile_schema"]
+__all__ = ["Grammar", "GrammarConstraint", "VocabularyTrie", "compile_grammar", "compile_schema", "schema_text"]
 
 
 def compile_grammar(grammar: str | None = None, json_schema: dict[str, Any] | bool | str | None = None) -> dict[str, Expr]:

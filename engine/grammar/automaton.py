@@ -46,7 +46,10 @@ class Automaton:
         for name, expression in rules.items():
             end = self._node()
             self.nodes[end].ends = True
-            self._build(expression, self.entry[name], end, rules, name)
+            try:
+                self._build(expression, self.entry[name], end, rules, name)
+            except RecursionError:
+                raise ConstraintError(f"rule {name!r} is nested too deeply; give its parts rules of their own") from None
         self._refuse_left_recursion()
         self._prune(root)
         self._stacks: list[tuple[int, int]] = []  # number -> (node, stack below or -1)

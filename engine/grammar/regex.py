@@ -7,7 +7,9 @@ from collections.abc import Callable
 from engine.errors import ConstraintError
 from engine.grammar.ast import EMPTY, Alt, Expr, Ranges, Rep, complement, ranges, seq, union
 
-CLASSES: dict[str, Ranges] = {"d": ranges("09"), "w": ranges("az", "AZ", "09", "_"), "s": ranges(" ", "\t", "\n", "\r", "\x0b", "\x0c")}
+# As ECMA-262 has them: \s holds its WhiteSpace and LineTerminator, the others are ASCII.
+BLANK = ranges(" ", "\t", "\n", "\r", "\x0b", "\x0c", "\xa0", "\u1680", (0x2000, 0x200A), "\u2028", "\u2029", "\u202f", "\u205f", "\u3000", "\ufeff")
+CLASSES: dict[str, Ranges] = {"d": ranges("09"), "w": ranges("az", "AZ", "09", "_"), "s": BLANK}
 PLAIN = {"n": "\n", "r": "\r", "t": "\t", "f": "\x0c", "v": "\x0b"}
 MAX_COUNT, MAX_DEPTH = 1000, 100
 

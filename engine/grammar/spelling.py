@@ -20,6 +20,7 @@ QUOTE, COMMA, COLON = text('"'), text(","), text(":")
 SHORT = {0x22: '\\"', 0x5C: "\\\\", 0x08: "\\b", 0x0C: "\\f", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x7F: "\\u007f"}
 
 BASE: dict[str, Expr] = {
+    "char": CHAR,
     "string": seq(QUOTE, Rep(CHAR, 0, None), QUOTE),
     "integer": numbers.INTEGER,
     "number": numbers.NUMBER,

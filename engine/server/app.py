@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from engine.errors import ConstraintError, QueueFull, RequestError
-from engine.llm import LLM, Prompt
+from engine.llm import LLM
 from engine.params import RequestOutput
 from engine.server.loop import EngineLoop, EngineStopped
 from engine.server.metrics import Metrics
@@ -84,7 +84,8 @@ class Api:
 
     async def _answer(self, request: Request, kind: str) -> Response:
         try:
-            call = read_call(kind, await _body(request), self._names(), self._render, self._room)
+            # A chat is rendered and tokenized here, which may take long: not on the event loop.
+            call = await run_in_threadpool(read_call, kind, await _body(request), self._names(), self._render, self.llm.room)
             streams = [self.engine.generate(prompt, call.params, **call.extra) for prompt in call.prompts]
             name = f"{'chatcmpl' if kind == 'chat' else 'cmpl'}-{uuid4().hex}"
             if not call.stream:
@@ -141,15 +142,11 @@ class Api:
     def _names(self) -> list[str]:
         return [self.name, *sorted(self.llm.adapters)]
 
-    def _render(self, messages: list[dict[str, Any]], **extra: Any) -> str:
+    def _render(self, messages: list[dict[str, Any]], **extra: Any) -> list[int]:
         if self.llm.tokenizer is None:
             raise RequestError("this checkpoint has no tokenizer; send token ids to /v1/completions")
-        return self.llm.tokenizer.chat(messages, **extra)
-
-    def _room(self, prompt: Prompt) -> int:
-        tokens = self.llm.tokenizer.encode(prompt) if isinstance(prompt, str) and self.llm.tokenizer else prompt
-        fits = self.llm.kv.n_pages * self.llm.kv.page_size
-        return min(self.llm.limits.max_length, fits) - len(tokens)
+        self.llm.check_size(message["content"] for message in messages)
+        return self.llm.tokenizer.chat_ids(messages, extra)
 
 
 class EventStream(StreamingResponse):

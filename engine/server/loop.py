@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
-from engine.errors import EngineError, QueueFull
+from engine.errors import EngineBroken, EngineError, QueueFull
 from engine.llm import LLM, Prompt
 from engine.params import RequestOutput, SamplingParams
 
@@ -19,7 +21,11 @@ log = logging.getLogger(__name__)
 
 
 class EngineStopped(EngineError):
-    """The engine takes no more requests: it is shutting down, or a step failed."""
+    """The engine takes no more requests: it is shutting down, or a step failed and left it broken."""
+
+
+class RequestFailed(EngineError):
+    """The step that computed the request failed. The engine goes on, and the request may be sent again."""
 
 
 class Mailbox:
@@ -59,13 +65,17 @@ class Mailbox:
 class EngineLoop:
     """Steps `llm` while it has work. `max_open`: requests that may be open at once; one more is QueueFull.
 
-    `watch` sees each finished output, on the engine's thread.
+    `watch` sees each finished output, on the engine's thread. `broken` is called there when the engine can't go on. A step that fails ends its
+    requests, and the engine goes on if it can.
     """
 
     def __init__(self, llm: LLM, max_open: int = 256, watch: Callable[[RequestOutput], None] = lambda output: None):
         self.llm, self.max_open, self.watch = llm, max_open, watch
+        self.broken: Callable[[], None] = lambda: None
         self.failure: Exception | None = None
-        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()  # no call is queued behind the last one that is answered
+        self._ended = False
         self._readers: dict[str, Mailbox] = {}
         self._open = 0  # of the edge: submitted and not yet left
         self._closing = False
@@ -91,18 +101,10 @@ class EngineLoop:
     def call(self, function: Callable[[], T]) -> Future[T]:
         """Run a function on the engine's thread between two steps."""
         future: Future[T] = Future()
-
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(function())
-            except BaseException as error:
-                future.set_exception(error)
-
-        if not self.alive:
-            raise EngineStopped("the engine takes no more requests")
-        self._calls.put(run)
+        with self._gate:
+            if not self.alive or self._ended:
+                raise EngineStopped("the engine takes no more requests")
+            self._calls.put((future, function))
         return future
 
     async def generate(self, prompt: Prompt, params: SamplingParams, **extra: Any) -> AsyncIterator[RequestOutput]:
@@ -115,17 +117,21 @@ class EngineLoop:
         """
         if self._open >= self.max_open:
             raise QueueFull(f"{self._open} requests are open, the most that this server takes; try again in a second")
+        if not self.alive:
+            raise EngineStopped("the engine takes no more requests")
         self._open += 1
         mailbox = Mailbox(asyncio.get_running_loop())
         request_id: str | None = None
-
-        def submit() -> str:
-            name = self.llm.submit(prompt, params, **extra)
-            self._readers[name] = mailbox
-            return name
-
-        submitted = self.call(submit)
+        submitted: Future[str] | None = None
         try:
+            ready = await asyncio.to_thread(self.llm.prepare, prompt, params)  # nobody waits for somebody else's long prompt or large grammar
+
+            def submit() -> str:
+                name = self.llm.submit(ready, **extra)
+                self._readers[name] = mailbox
+                return name
+
+            submitted = self.call(submit)
             request_id = await asyncio.wrap_future(submitted)
             async for output in mailbox.states():
                 if output.finished:
@@ -133,8 +139,10 @@ class EngineLoop:
                 yield output
         finally:
             self._open -= 1
-            if request_id is not None or not submitted.done() or (submitted.exception() is None and mailbox.newest is None):
-                self._calls.put(lambda: self._leave(submitted))
+            over = submitted is None or (request_id is None and submitted.done() and bool(submitted.cancelled() or submitted.exception() or mailbox.newest))
+            if submitted is not None and not over:
+                with contextlib.suppress(EngineStopped):
+                    self.call(partial(self._leave, submitted))
 
     def _leave(self, submitted: Future[str]) -> None:
         """The reader has gone: end the request and release its pages. Runs behind `submit`, so its outcome is known."""
@@ -150,13 +158,26 @@ class EngineLoop:
                     return
                 if not self.llm.idle:
                     self._step()
-        except Exception as error:  # a step failed: no request can be trusted to go on
+        except BaseException as error:
             log.exception("the engine stopped")
             self.failure = EngineStopped(f"the engine failed: {error}")
         finally:
-            for mailbox in self._readers.values():
-                mailbox.put(None, self.failure or EngineStopped("the server is shutting down"))
-            self._readers.clear()
+            self._end(self.failure or EngineStopped("the server is shutting down"))
+            if self.failure is not None:
+                self.broken()
+
+    def _end(self, why: Exception) -> None:
+        """Tell everybody who waits for an answer that none comes."""
+        with self._gate:
+            self._ended = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                call = self._calls.get(block=False)
+                if call is not None and call[0].set_running_or_notify_cancel():
+                    call[0].set_exception(why)
+        for mailbox in self._readers.values():
+            mailbox.put(None, why)
+        self._readers.clear()
 
     def _answer(self, block: bool) -> bool:
         """Run the calls that wait; False when the loop shall end."""
@@ -170,14 +191,31 @@ class EngineLoop:
                     while not self.llm.idle:
                         self.llm.step()
                     return False
-                call()
+                _run(*call)
         except queue.Empty:
             return True
 
     def _step(self) -> None:
-        for output in self.llm.step():
+        try:
+            outputs = self.llm.step()
+        except EngineBroken:
+            raise
+        except Exception:
+            log.exception("a step failed; its requests end")
+            outputs = self.llm.step()  # computes nothing, for nobody is left, and reports them
+        for output in outputs:
             if output.finished:
                 self.watch(output)
             mailbox = self._readers.pop(output.request_id, None) if output.finished else self._readers.get(output.request_id)
             if mailbox is not None:
-                mailbox.put(output)
+                failed = RequestFailed("the step that computed the request failed; it is in the server's log") if output.error is not None else None
+                mailbox.put(output, failed)
+
+
+def _run(future: Future[T], function: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function())
+    except BaseException as error:
+        future.set_exception(error)

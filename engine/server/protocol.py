@@ -54,9 +54,13 @@ class Call:
     extra: dict[str, Any]  # for `LLM.submit`
 
 
-def read_call(kind: str, body: Any, models: Sequence[str], render: Callable[..., str], room: Callable[[Prompt], int]) -> Call:
+Render = Callable[..., list[int]]
+Room = Callable[[Sequence[int], Mapping[str, Any]], int]
+
+
+def read_call(kind: str, body: Any, models: Sequence[str], render: Render, room: Room) -> Call:
     """Check a request's JSON. `models`: names served, the base model first, then adapters. `render` makes a prompt of messages; `room` says
-    how many tokens fit behind a prompt, the limit of a chat that names none."""
+    how many tokens fit behind it for these fields of SamplingParams, the limit of a chat that names none."""
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
     unknown = sorted(body.keys() - FIELDS[kind])
@@ -68,7 +72,8 @@ def read_call(kind: str, body: Any, models: Sequence[str], render: Callable[...,
     model = _get(body, "model", (str,)) or models[0]
     if model not in models:
         raise BadRequest(f"no model {model!r}; there are {', '.join(models)}", "model", "model_not_found")
-    prompts: list[Prompt] = [_messages(body, render)] if kind == "chat" else _prompts(body.get("prompt"))
+    chat = _messages(body, render) if kind == "chat" else []
+    prompts: list[Prompt] = [chat] if kind == "chat" else _prompts(body.get("prompt"))
     stream = bool(_get(body, "stream", (bool,)))
     options = _get(body, "stream_options", (dict,)) or {}
     usage = _get(options, "include_usage", (bool,))
@@ -77,7 +82,7 @@ def read_call(kind: str, body: Any, models: Sequence[str], render: Callable[...,
     extra: dict[str, Any] = {"priority": _get(body, "priority", (int,)) or 0, "salt": _get(body, "cache_salt", (str,))}
     if model != models[0]:
         extra["adapter"] = model
-    return Call(kind, model, prompts, _params(kind, body, prompts, room), stream, bool(usage), extra)
+    return Call(kind, model, prompts, _params(kind, body, chat, room), stream, bool(usage), extra)
 
 
 def _get(body: Mapping[str, Any], name: str, kinds: tuple[type, ...]) -> Any:
@@ -89,7 +94,7 @@ def _get(body: Mapping[str, Any], name: str, kinds: tuple[type, ...]) -> Any:
     return value
 
 
-def _params(kind: str, body: Mapping[str, Any], prompts: Sequence[Prompt], room: Callable[[Prompt], int]) -> SamplingParams:
+def _params(kind: str, body: Mapping[str, Any], chat: Sequence[int], room: Room) -> SamplingParams:
     fields: dict[str, Any] = {}
     for name, (field, kinds) in SAMPLING.items():
         value = _get(body, name, kinds)
@@ -113,7 +118,7 @@ def _params(kind: str, body: Mapping[str, Any], prompts: Sequence[Prompt], room:
         raise BadRequest("logit_bias must map token ids to numbers", "logit_bias") from None
     limit = _get(body, "max_completion_tokens", (int,)) if kind == "chat" else None
     limit = limit if limit is not None else _get(body, "max_tokens", (int,))
-    fields["max_tokens"] = limit if limit is not None else 16 if kind == "completions" else max(1, min(room(prompt) for prompt in prompts))
+    fields["max_tokens"] = limit if limit is not None else 16 if kind == "completions" else max(1, room(chat, fields))
     fields["logprobs"] = _logprobs(kind, body)
     fields.update(_format(body))
     try:
@@ -163,7 +168,7 @@ def _prompts(prompt: Any) -> list[Prompt]:
     raise BadRequest(f"prompt must be a text, a list of token ids, or up to {MAX_PROMPTS} of them", "prompt")
 
 
-def _messages(body: Mapping[str, Any], render: Callable[..., str]) -> str:
+def _messages(body: Mapping[str, Any], render: Render) -> list[int]:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequest("messages must be a list with at least one message", "messages")
@@ -192,7 +197,7 @@ def _messages(body: Mapping[str, Any], render: Callable[..., str]) -> str:
 # -- responses ---------------------------------------------------------------------------------------------------------
 
 
-def logprobs_json(call: Call, output: CompletionOutput, tokenizer: CheckpointTokenizer | None, start: int, end: int, offset: int = 0) -> Any:
+def logprobs_json(call: Call, output: CompletionOutput, tokenizer: CheckpointTokenizer | None, start: int, end: int) -> Any:
     """The log-probabilities of tokens `[start, end)` in the shape of the API; None when none were asked for."""
     if output.logprobs is None:
         return None
@@ -209,12 +214,8 @@ def logprobs_json(call: Call, output: CompletionOutput, tokenizer: CheckpointTok
         return {"content": [{"token": text(token), "logprob": entry[token], "bytes": data(token),
                              "top_logprobs": [{"token": text(t), "logprob": p, "bytes": data(t)} for t, p in _best(entry, count)]}
                             for token, entry in chosen]}  # fmt: skip
-    offsets = []
-    for token, _ in chosen:
-        offsets.append(offset)
-        offset += len(text(token))
     return {"tokens": [text(token) for token, _ in chosen], "token_logprobs": [entry[token] for token, entry in chosen],
-            "top_logprobs": [{text(t): p for t, p in entry.items()} for _, entry in chosen], "text_offset": offsets}  # fmt: skip
+            "top_logprobs": [{text(t): p for t, p in entry.items()} for _, entry in chosen], "text_offset": (output.offsets or [])[start:end]}  # fmt: skip
 
 
 def _best(entry: Mapping[int, float], count: int) -> list[tuple[int, float]]:
@@ -263,7 +264,7 @@ class Chunks:
             if ended or not (text or ends):
                 continue
             choice: dict[str, Any] = {"index": self.base + one.index, "finish_reason": one.finish_reason,
-                                      "logprobs": logprobs_json(self.call, one, self.tokenizer, tokens, len(one.token_ids), characters)}  # fmt: skip
+                                      "logprobs": logprobs_json(self.call, one, self.tokenizer, tokens, len(one.token_ids))}  # fmt: skip
             if ends:
                 choice["stop_reason"] = one.stop_reason
             if self.call.kind == "chat":

@@ -1,10 +1,12 @@
 """Adapters: several in one batch equal their merged weights alone; the cache never mixes them; replacing one is safe."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from engine import LLM, Batch, PagedKV, SamplingParams, load_checkpoint
 from engine.batch import Row
@@ -113,7 +115,17 @@ def test_an_adapter_that_does_not_fit_is_refused_by_file_and_key(checkpoints: An
     llm = LLM(checkpoints("llama")[0], n_pages=8)
     with pytest.raises(CheckpointError, match=r"adapter_model.safetensors: key .*layers\.2"):
         llm.load_adapter("deep", folder)
-    (folder / "adapter_config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match="key 'r'"):
-        llm.load_adapter("deep", folder)
+    fits = write_adapter(tmp_path, checkpoints("llama")[1], 1)
+    settings, tensors = json.loads((fits / "adapter_config.json").read_text()), load_file(fits / "adapter_model.safetensors")
+    key = next(key for key in tensors if "lora_A" in key)
+    faults: list[tuple[dict[str, Any], Any, str]] = [
+        ({"r": None}, tensors[key], "'r': missing"), ({"r": 0}, tensors[key], "'r': must be"), ({"r": 4}, tensors[key], "model and r want"),
+        ({"lora_alpha": None}, tensors[key], "'lora_alpha'"), ({"fan_in_fan_out": True}, tensors[key], "'fan_in_fan_out'"),
+        ({}, tensors[key][:, 1:].contiguous(), "model and r want"), ({}, tensors[key] * torch.nan, "NaN"), ({}, tensors[key].int(), "int32"),
+    ]  # fmt: skip
+    for changes, tensor, says in faults:
+        (fits / "adapter_config.json").write_text(json.dumps({**settings, **changes}))
+        save_file({**tensors, key: tensor}, fits / "adapter_model.safetensors")
+        with pytest.raises(CheckpointError, match=says):
+            llm.load_adapter("deep", fits)
     assert llm.adapters == {}

@@ -100,7 +100,7 @@ def test_beams_share_all_full_pages_but_their_own_ends(checkpoints: Any) -> None
         audit(llm)
 
 
-@pytest.mark.parametrize("clash", [{"n": 2}, {"guidance_scale": 2.0}, {"mirostat_tau": 3.0}, {"stop": ["."]}, {"heal": True}])
+@pytest.mark.parametrize("clash", [{"n": 2}, {"guidance_scale": 2.0}, {"mirostat_tau": 3.0}, {"stop": ["."]}, {"heal": True}, {"logprobs": 2}])
 def test_what_beams_can_not_be_combined_with_is_said(clash: dict[str, Any]) -> None:
     with pytest.raises(RequestError, match="beam search can't be combined"):
         SamplingParams(beam_width=2, **clash)

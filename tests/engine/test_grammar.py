@@ -2,7 +2,9 @@
 
 import json
 import random
+import shutil
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -348,6 +350,18 @@ REFUSED: list[tuple[Any, str]] = [
         "x": {"$ref": f"#/$defs/{name}"}}} for name in "ab"}}, "may overlap"),
     ({"enum": [1, 2], "type": "string"}, "no value is left"), ({"$ref": "other.json"}, "inside the schema"), ({"not": {}}, "'not' is not served"),
     ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "two different pattern"), ({"type": "string", "minLength": 3, "maxLength": 2}, "below"),
+    ({"type": "object", "minProperties": 2}, "minProperties above 1"), ({"$ref": "#name", "$defs": {"a": {"$anchor": "name"}}}, "by their path"),
+    ({"required": ["a", "a"], "minProperties": 2}, "minProperties"), ('{"enum": [1e400]}', "1e400 is no finite"), ('{"type": "number", "enum": [NaN]}', "NaN"),
+    ({"minimum": float("nan")}, "not JSON"), ({"const": {1, 2}}, "not JSON"),
+    ({"allOf": [{"minimum": "a"}, {"minimum": 1}]}, r"allOf\[0\].minimum: must be a number"),
+    ({"oneOf": [{"type": "object", "required": [["a"]]}, {"type": "object"}]}, r"oneOf\[0\].required: must be a list of names"),
+    ({"allOf": [{"required": 5}, {"required": ["b"]}]}, "must be a list of names"), ({"format": ["a"]}, r"\$.format: must be a text"),
+    ({"allOf": [{"properties": []}, {"properties": {}}]}, "must be an object"), ({"oneOf": [{"type": [{}]}, {}]}, "no type"), ({"enum": 5}, "must be a list"),
+    ({"const": True, "enum": [1]}, "no value is left"), ({"allOf": [{"enum": [0, 1]}, {"enum": [False, True]}]}, "no value is left"),
+    ({"allOf": [{"const": 1}, {"const": True}]}, "two different const"), ({"oneOf": [{"const": 1}, {"const": 1.0}]}, "may overlap"),
+    ({"properties": {"x" * 1500: True}}, "nested too deeply"),
+    ({"$defs": {f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2, "minimum": n} for n in range(40)} | {"a40": {"type": "integer"}}, "$ref": "#/$defs/a0"},
+     "too large: its references"),
 ]  # fmt: skip
 
 
@@ -355,6 +369,41 @@ REFUSED: list[tuple[Any, str]] = [
 def test_what_a_schema_asks_in_vain_is_refused_by_name(schema: Any, says: str) -> None:
     with pytest.raises(ConstraintError, match=says):
         Automaton(compile_schema(schema))
+
+
+NODE = obj("*", value={"type": "integer"}, next={"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]})
+HELD: list[tuple[Any, list[Any], list[Any]]] = [
+    ({"$defs": {"node": NODE}, "$ref": "#/$defs/node"}, [{"value": 1, "next": {"value": 2, "next": None}}], [{"value": 1, "next": 2}]),
+    ({"$defs": {"node": NODE}, "allOf": [{"$ref": "#/$defs/node"}]}, [{"value": 1, "next": None}], [None]),
+    ({"type": "array", "allOf": [{"prefixItems": [{"minimum": 2}]}, {"items": {"type": "integer"}}]}, [[], [2, 1]], [[1], ["a"], [2, "a"]]),
+    ({"type": "array", "items": False, "allOf": [{"prefixItems": [True]}]}, [[]], [[1]]),
+    ({"type": "array", "allOf": [{"prefixItems": [True, {"type": "null"}], "items": {"minimum": 3}}, {"prefixItems": [{"type": "integer"}],
+      "items": {"type": ["integer", "null"]}}]}, [[1], [1, None], [1, None, 3]], [["a"], [1, 1], [1, None, 2]]),
+    ({"type": "string", "pattern": "^\\S$"}, ["x", "\u200b"], ["\u00a0", "\u2003", "\ufeff", " "]),
+    ({"type": "string", "pattern": "^\\s$"}, ["\u3000", "\t"], ["x"]), ({"allOf": [{"type": "number"}, {"type": "integer"}]}, [1], [1.5]),
+    ({"allOf": [{"type": ["number", "string"]}, {"type": ["integer", "string"]}]}, [1, "a"], [1.5]),
+    ({"allOf": [{"enum": [0, 1, "a"]}, {"enum": [True, 1.0, "a"]}]}, [1, "a"], [0, True]), ({"enum": [True], "const": True}, [True], [1]),
+    ({"properties": {"a": {"$ref": "#/$defs/a%20b~1"}}, "$defs": {"a b/": {"type": "null"}}}, [{"a": None}], [{"a": 1}]),
+    ({"type": "string", "minLength": 1, "maxLength": 2}, ["é", "\n\u0001", '"'], ["", "abc"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "right", "wrong"), HELD)
+def test_a_schema_holds_its_values_and_no_others(schema: Any, right: list[Any], wrong: list[Any]) -> None:
+    automaton = Automaton(compile_schema(schema))
+    for n, value in enumerate([*right, *wrong]):
+        state = automaton.run(automaton.start, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+        assert (state != DEAD and automaton.may_end(state)) == (n < len(right)), value
+
+
+def test_a_schemas_automaton_grows_with_its_text_and_no_faster() -> None:
+    """References among choices are compiled once, a bounded character is a call."""
+    doubled = {f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(60)} | {"a60": {"type": "null"}}
+    optional = {f"a{n}": obj("*", **{side: {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}, {"type": "null"}]} for side in "lr"}) for n in range(60)}
+    for defs in (doubled, {**optional, "a60": {"type": "null"}}):
+        assert len(Automaton(compile_schema({"$defs": defs, "$ref": "#/$defs/a0"})).nodes) < 2000
+    long = obj("", **{f"p{n}": {"type": "string", "maxLength": 500} for n in range(10)})
+    assert len(Automaton(compile_schema(long)).nodes) < 20_000
 
 
 def test_choices_are_joined_one_by_one() -> None:
@@ -377,6 +426,20 @@ def test_formats_hold_what_a_validator_accepts(name: str, holds: list[str], not_
     for value in [*holds, *not_these]:
         state = automaton.run(automaton.start, json.dumps(value).encode())
         assert (state != DEAD and automaton.may_end(state)) == (value in holds), value
+
+
+def test_tokens_and_ends_past_the_models_vocabulary_are_in_no_mask(tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint_path("target"), tmp_path / "wide")
+    tokenizer, config = (json.loads((folder / name).read_text()) for name in ("tokenizer.json", "config.json"))
+    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][0], "id": config["vocab_size"], "content": "<tool>", "special": False})
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (folder / "config.json").write_text(json.dumps({**config, "eos_token_id": [0, -1, config["vocab_size"] + 9]}))
+    llm = LLM(folder, n_pages=64)
+    assert llm.config.eos_ids == {0}
+    assert llm.generate("x", SamplingParams(seed=1, max_tokens=30, json_schema={"enum": ["<tool>"]}))[0].outputs[0].text == '"<tool>"'
+    assert llm.generate("a <", SamplingParams(seed=1, max_tokens=3, min_tokens=3, heal=True))[0].outputs[0].finish_reason == "length"
+    with pytest.raises(RequestError, match="outside the vocabulary"):
+        llm.generate("<tool>")
 
 
 def test_a_refused_schema_leaves_no_request_behind(llm: LLM) -> None:

@@ -3,14 +3,18 @@
 import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine import LLM, SamplingParams
-from engine.errors import PromptTooLong, QueueFull, RequestError
-from engine.sampling import Context
+from engine.errors import EngineBroken, PromptTooLong, QueueFull, RequestError
+from engine.outputs import Ending
+from engine.runner import Runner
+from engine.sampling import Context, GumbelSampler
+from engine.scheduler import FairScheduler
 from tests.engine import oracle
 from tests.engine.audit import at_rest, audit, watch
 from tests.engine.test_warpers import SAMPLER, request_of
@@ -236,6 +240,53 @@ def test_a_closed_stream_frees_its_pages(checkpoints: Any) -> None:
     at_rest(llm)
 
 
+# -- a step that fails ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cache", ["hash", "radix", None])
+@pytest.mark.parametrize("overlap", [0, 1])
+@pytest.mark.parametrize("where", [(Runner, "launch"), (GumbelSampler, "__call__"), (FairScheduler, "plan"), (Ending, "append")])
+def test_a_step_that_fails_ends_its_requests_and_the_engine_goes_on(
+    checkpoints: Any, monkeypatch: pytest.MonkeyPatch, cache: str | None, overlap: int, where: tuple[type, str]
+) -> None:
+    folder, model = checkpoints("llama")
+    llm = watch(LLM(folder, n_pages=40, page_size=4, prefix_cache=cache, overlap=overlap, max_running=6))
+    expected = oracle.greedy(model, PROMPT, 8, eos_token_id=None)
+    ids = [llm.submit(PROMPT, GREEDY.clone(**extra)) for extra in ({}, {"n": 3}, {"beam_width": 2}, {"guidance_scale": 2.0}, {})]
+    for _ in range(3):
+        llm.step()
+    with monkeypatch.context() as patch:
+        patch.setattr(*where, lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            llm.step()
+    ended = drain(llm)
+    assert set(ended) == set(ids)
+    assert all("ZeroDivisionError" in str(output.error) and {o.finish_reason for o in output.outputs} == {"error"} for output in ended.values())
+    at_rest(llm)
+    assert [output.outputs[0].token_ids for output in llm.generate([PROMPT, PROMPT], GREEDY)] == [expected] * 2
+    at_rest(llm)
+
+
+def test_an_engine_that_lost_a_page_says_that_it_is_broken(checkpoints: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = LLM(checkpoints("llama")[0], n_pages=8)
+    llm.pool.alloc(1)
+    monkeypatch.setattr(llm.engine.runner, "launch", lambda *_: 1 // 0)
+    with pytest.raises(EngineBroken, match=r"ZeroDivisionError.*1 pages have no owner"):
+        llm.generate([PROMPT], GREEDY)
+
+
+def test_a_call_that_raises_leaves_nothing_behind(checkpoints: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = LLM(checkpoints("llama")[0], n_pages=8)
+    real = llm.engine.step
+    for _ in range(9):  # more than there are pages
+        monkeypatch.setattr(llm.engine, "step", lambda: 1 // 0 if llm.stats()["running"] else real())
+        with pytest.raises(ZeroDivisionError):
+            llm.generate([PROMPT], GREEDY)
+        monkeypatch.setattr(llm.engine, "step", real)
+        llm.step()
+        at_rest(llm)
+
+
 # -- nobody starves -------------------------------------------------------------------------------------------------------
 
 
@@ -329,9 +380,40 @@ def test_results_of_every_call_are_its_own(checkpoints: Any) -> None:
     """Numbers of requests go on over calls, and a request under way is none of a later call's."""
     folder, model = checkpoints("llama")
     llm = LLM(folder, n_pages=40)
-    waiting = llm.submit([40, 41], GREEDY.clone(max_tokens=30))
+    known = {llm.submit([40, 41], GREEDY.clone(max_tokens=30))}
     for prompt in ([5, 6], [7], [5, 6]):
         outputs = llm.generate([prompt, prompt[::-1]], GREEDY)
         assert [o.prompt_token_ids for o in outputs] == [prompt, prompt[::-1]]
         assert outputs[0].outputs[0].token_ids == oracle.greedy(model, prompt, 8, eos_token_id=None)
-        assert len({o.request_id for o in outputs} | {waiting}) == 3
+        assert len({o.request_id for o in outputs} - known) == 2
+        known |= {o.request_id for o in outputs}
+
+
+def test_outputs_that_come_while_others_are_waited_for_are_kept(checkpoints: Any) -> None:
+    folder, model = checkpoints("llama")
+    llm = LLM(folder, n_pages=40)
+    early = llm.submit([5, 6], GREEDY)
+    stream = llm.stream([7, 8], GREEDY)
+    next(stream)
+    llm.generate([PROMPT], GREEDY.clone(max_tokens=20))
+    *_, last = stream
+    assert last.outputs[0].token_ids == oracle.greedy(model, [7, 8], 8, eos_token_id=None)
+    assert not llm.idle
+    assert drain(llm)[early].outputs[0].token_ids == oracle.greedy(model, [5, 6], 8, eos_token_id=None)
+    at_rest(llm)
+
+
+def test_a_name_that_a_caller_chose_is_in_nobodys_way(checkpoints: Any) -> None:
+    llm = LLM(checkpoints("llama")[0], n_pages=40)
+    taken = [llm.submit(PROMPT, GREEDY, request_id=f"request-{n}") for n in (1, 2)]
+    assert len({*taken, llm.submit(PROMPT, GREEDY), llm.submit(PROMPT, GREEDY)}) == 4
+    with pytest.raises(RequestError, match="in use"):
+        llm.submit(PROMPT, GREEDY, request_id="request-1")
+
+
+@pytest.mark.parametrize("prompt", [np.array(PROMPT), torch.tensor(PROMPT), [np.int64(token) for token in PROMPT], tuple(PROMPT)])
+def test_token_ids_may_be_of_any_kind(checkpoints: Any, prompt: Any) -> None:
+    llm = LLM(checkpoints("llama")[0], n_pages=8)
+    (output,) = llm.generate(prompt, GREEDY)
+    assert output.prompt_token_ids == PROMPT
+    assert [o.outputs for o in llm.generate([prompt, prompt], GREEDY)] == [output.outputs] * 2

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
-from engine import Batch, PagedKV, load_checkpoint
+from engine import Batch, PagedKV, checkpoint_path, load_checkpoint
 from engine.batch import Row
 from engine.errors import CheckpointError, RequestError
 from tests.engine import factory
@@ -173,6 +175,22 @@ FAULTS = {
         break_weights(lambda t: t.update({"model.norm.weight": torch.ones(32, dtype=torch.int8)})),
         ["model.safetensors", "model.norm.weight", "int8"],
     ),
+    "NaN weights": (break_weights(lambda t: t["model.norm.weight"].fill_(torch.nan)), ["model.safetensors", "model.norm.weight", "NaN"]),
+    "a key in two files": (
+        lambda f: [(f / "model.safetensors").rename(f / name) if name == "a.safetensors" else shutil.copy(f / "a.safetensors", f / name)
+                   for name in ("a.safetensors", "b.safetensors")],
+        ["b.safetensors", "is in a.safetensors too"],
+    ),
+    "a null among the ends": (lambda f: (f / "generation_config.json").write_text('{"eos_token_id": [1, null]}'), ["generation_config.json", "eos_token_id"]),
+    "settings of the tokenizer": (
+        lambda f: [shutil.copy(checkpoint_path("target") / "tokenizer.json", f), (f / "tokenizer_config.json").write_text("[]")], ["tokenizer_config.json"],
+    ),
+    **{f"{key} = {value!r}": (break_config(**{"rope_parameters": None, key: value, **more}), ["config.json", key]) for key, value, more in (
+        ("rms_norm_eps", "tiny", {}), ("rope_theta", "abc", {}), ("rope_scaling", "linear", {}), ("eos_token_id", [{}], {}), ("eos_token_id", "2", {}),
+        ("sliding_window", "9", {"model_type": "mistral"}), ("sliding_window", -4, {"model_type": "mistral"}),
+        ("layer_types", 5, {"model_type": "mistral", "sliding_window": 4}),
+        ("max_window_layers", "all", {"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 4, "layer_types": None}),
+        ("rope_scaling", {"type": "linear", "factor": -2}, {}))},
     "broken tokenizer": (lambda f: (f / "tokenizer.json").write_text("{}"), ["tokenizer.json"]),
 }  # fmt: skip
 
@@ -185,6 +203,22 @@ def test_a_broken_checkpoint_is_refused_naming_file_and_key(tmp_path: Path, name
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(folder)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_beside_model_safetensors_no_other_file_is_read(tmp_path: Path) -> None:
+    folder, oracle = factory.checkpoint(tmp_path, "llama")
+    save_file({key: torch.zeros_like(tensor) for key, tensor in load_file(folder / "model.safetensors").items()}, folder / "old.safetensors")
+    ours = load_checkpoint(folder)
+    batch = Batch.build([Row([1, 2, 3], 0, [0])], 16)
+    close(ours.model.logits(ours.model.forward(batch, PagedKV(ours.config, 1))), expected(oracle, [1, 2, 3]))
+
+
+def test_a_head_of_its_own_counts_though_the_config_ties_it(tmp_path: Path) -> None:
+    folder, _ = factory.checkpoint(tmp_path, "llama")
+    break_config(tie_word_embeddings=True)(folder)
+    ours, oracle = load_checkpoint(folder), AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    batch = Batch.build([Row([1, 2, 3], 0, [0])], 16)
+    close(ours.model.logits(ours.model.forward(batch, PagedKV(ours.config, 1))), expected(oracle, [1, 2, 3]))
 
 
 def test_a_shard_that_the_index_names_but_is_absent_is_reported(tmp_path: Path) -> None:

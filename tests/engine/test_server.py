@@ -1,33 +1,41 @@
 """The HTTP server as a client sees it: a real process, real sockets."""
 
+import asyncio
 import json
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
 from engine import LLM, SamplingParams, checkpoint_path
+from engine.errors import EngineBroken, PromptTooLong
+from engine.server.app import Api
+from engine.server.loop import EngineLoop, EngineStopped
 from engine.server.protocol import FIELDS, BadRequest, read_call
 
 LONG = {"prompt": "The scheduler", "max_tokens": 1000, "n": 8, "ignore_eos": True, "seed": 1, "stream": True}
 
 
 class Server:
-    def __init__(self, *flags: str):
+    def __init__(self, *flags: str, run: Sequence[str] = ("-m", "engine")):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = [sys.executable, "-m", "engine", "serve", "target", "--port", str(port), *flags]
+        command = [sys.executable, *run, "serve", "target", "--port", str(port), *flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
         for _ in range(600):
@@ -127,8 +135,8 @@ def test_a_chat_goes_through_the_template_and_streams(server: Server, llm: LLM) 
     body = {"messages": messages, "max_tokens": 12, "seed": 2, "logprobs": True, "top_logprobs": 3}
     whole = server.post("chat/completions", **body).json()["choices"][0]
     assert llm.tokenizer is not None
-    prompt = llm.tokenizer.chat([{"role": "user", "content": "What is a page?"}])
-    expected = llm.generate(prompt, SamplingParams(max_tokens=12, seed=2))[0].outputs[0].text
+    prompt = llm.tokenizer.chat_ids([{"role": "user", "content": "What is a page?"}])
+    expected = llm.generate([prompt], SamplingParams(max_tokens=12, seed=2))[0].outputs[0].text
     assert whole["message"] == {"role": "assistant", "content": expected}
     assert all(len(entry["top_logprobs"]) == 3 for entry in whole["logprobs"]["content"])
     assert b"".join(bytes(entry["bytes"]) for entry in whole["logprobs"]["content"]).decode() == expected
@@ -225,6 +233,111 @@ def test_half_a_character_and_a_number_past_64_bits_are_refused_and_the_engine_l
     assert server.client.get("/health").status_code == 200 and server.post(prompt="x", max_tokens=2).status_code == 200
 
 
+def test_a_long_prompt_is_refused_before_it_is_tokenized(llm: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(llm.tokenizer), "encode", lambda *_, **__: pytest.fail("it was tokenized"))
+    long = "scheduler " * 100_000
+    with TestClient(Api(llm, "m").app()) as client:
+        for path, body in (("completions", {"prompt": long}), ("completions", {"prompt": [5], "negative_prompt": long, "guidance_scale": 2}),
+                           ("chat/completions", {"messages": [{"role": "user", "content": long}]})):  # fmt: skip
+            answer = client.post(f"/v1/{path}", json=body)
+            assert (answer.status_code, "1000000 bytes" in answer.json()["error"]["message"]) == (400, True), answer.text
+
+
+@pytest.mark.parametrize("extra", [{}, {"n": 2}, {"n": 3}, {"guidance_scale": 1.5}, {"guidance_scale": 1.5, "negative_prompt": "The batch " * 30}])
+def test_a_chat_without_a_limit_takes_the_room_that_there_is(extra: dict[str, Any]) -> None:
+    small = LLM(checkpoint_path("target"), n_pages=40)
+    with TestClient(Api(small, "m").app()) as client:
+        body = {"messages": [{"role": "user", "content": "What is a page?"}], "ignore_eos": True, **extra}
+        assert {choice["finish_reason"] for choice in client.post("/v1/chat/completions", json=body).json()["choices"]} == {"length"}
+        call = read_call("chat", body, ["m"], lambda messages, **_: [1] * 20, small.room)
+        with pytest.raises(PromptTooLong):
+            small.submit([1] * 20, call.params.clone(max_tokens=call.params.max_tokens + 16 * call.params.n + 16))
+
+
+def test_text_offsets_are_places_in_the_text(llm: LLM) -> None:
+    body = {"prompt": "The sched", "max_tokens": 30, "seed": 1, "logprobs": 0}
+    with TestClient(Api(llm, "m").app()) as client:
+        for more, pieces in (({"grammar": 'root ::= "é中👩é"'}, None), ({"heal": True}, ["uler"])):
+            choice = client.post("/v1/completions", json={**body, **more}).json()["choices"][0]
+            text, offsets = choice["text"], choice["logprobs"]["text_offset"]
+            assert offsets[0] == 0 and offsets == sorted(offsets) and len(offsets) == len(choice["logprobs"]["tokens"])
+            if pieces:  # what the prompt had of its first token is no text of the answer
+                assert text[: offsets[1]] == pieces[0]
+                assert [text[a:b] for a, b in pairwise(offsets)][1:] == choice["logprobs"]["tokens"][1:-1]
+            else:
+                assert {text[at] for at in offsets} == set(text)
+        streamed: list[int] = []
+        with client.stream("POST", "/v1/completions", json={**body, "heal": True, "stream": True}) as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data: {"):
+                    streamed += json.loads(line.removeprefix("data: "))["choices"][0]["logprobs"]["text_offset"]
+        assert streamed == offsets
+
+
+def test_a_step_that_fails_fails_its_requests_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = LLM(checkpoint_path("target"), n_pages=64)
+    real, body = llm.engine.runner.launch, {"prompt": "The scheduler", "max_tokens": 5, "seed": 1}
+    monkeypatch.setattr(llm.engine.runner, "launch", lambda *args: 1 // 0 if any(row.request.params.top_k == 7 for row in args[0].rows) else real(*args))
+    with TestClient(Api(llm, "m").app()) as client:
+        good = client.post("/v1/completions", json=body).json()["choices"]
+        assert [client.post("/v1/completions", json={**body, "top_k": 7}).status_code for _ in range(3)] == [500] * 3
+        assert client.post("/v1/completions", json=body).json()["choices"] == good
+        assert client.get("/health").status_code == 200
+        assert "engine_open_requests 0.0" in client.get("/metrics").text
+
+
+def test_when_the_engine_breaks_nobody_waits_for_ever_and_no_place_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two requests arrive while the step runs that breaks it."""
+    llm = LLM(checkpoint_path("target"), n_pages=64)
+    begun, late = threading.Event(), threading.Event()
+
+    def step() -> Any:
+        begun.set()
+        late.wait(10)
+        raise EngineBroken("the bus fell off")
+
+    monkeypatch.setattr(llm, "step", step)
+    loop = EngineLoop(llm, max_open=3)
+    loop.broken = broken = Mock()
+
+    async def ask() -> Exception | None:
+        try:
+            async for _ in loop.generate("x", SamplingParams()):
+                pass
+        except Exception as error:
+            return error
+        return None
+
+    async def everybody() -> list[Exception | None]:
+        first = asyncio.ensure_future(ask())
+        await asyncio.to_thread(begun.wait, 10)
+        others = [asyncio.ensure_future(ask()) for _ in range(2)]
+        while loop._calls.qsize() < 2:
+            await asyncio.sleep(0.01)
+        late.set()
+        return await asyncio.wait_for(asyncio.gather(first, *others), 10) + [await ask() for _ in range(5)]
+
+    loop.start()
+    errors = asyncio.run(everybody())
+    assert [type(error) for error in errors] == [EngineStopped] * 8, errors
+    assert (loop.open, loop.alive) == (0, False)
+    broken.assert_called_once()
+
+
+def test_a_broken_engine_ends_its_process_with_an_error() -> None:
+    code = """if True:
+        import engine.llm, engine.cli, engine.errors, sys
+        def step(self): raise engine.errors.EngineBroken("the bus fell off")
+        engine.llm.LLM.step = step
+        sys.exit(engine.cli.main(sys.argv[1:]))"""
+    server = Server(run=["-c", code])
+    try:
+        assert server.post(prompt="x").status_code == 503
+        assert server.process.wait(timeout=60) == 1
+    finally:
+        server.stop()
+
+
 def test_metrics_count_what_was_asked(server: Server) -> None:
     before = {name: server.metric(name) for name in ("engine_ttft_seconds_count", "engine_tpot_seconds_count", "engine_generation_tokens_total")}
     server.post(prompt="The scheduler", max_tokens=7, ignore_eos=True)
@@ -242,7 +355,7 @@ def test_no_body_breaks_the_reader(kind: str, data: st.DataObject) -> None:
     if isinstance(body, dict) and data.draw(st.booleans()):
         body |= {"prompt": "x"} if kind == "completions" else {"messages": [{"role": "user", "content": "x"}]}
     try:
-        read_call(kind, body, ["target"], lambda messages, **extra: "prompt", lambda prompt: 10)
+        read_call(kind, body, ["target"], lambda messages, **extra: [1], lambda prompt, fields: 10)
     except BadRequest as error:
         assert str(error)
 

@@ -165,6 +165,12 @@ def test_a_low_temperature_neither_overflows_nor_becomes_greedy_by_accident(temp
     assert torch.allclose(law, torch.tensor([1, math.exp(-1), 0, 0]) / (1 + math.exp(-1)), atol=0.02)
 
 
+@pytest.mark.parametrize("params", [{"temperature": 1e-30}, {"logit_bias": {2: 1e30}, "temperature": 1e-20}, {"presence_penalty": -1e30, "temperature": 0.1}])
+def test_at_the_ends_of_a_parameters_range_there_is_a_law(params: dict[str, Any]) -> None:
+    law = SAMPLER.law(torch.tensor([[1.0, 9.0, 9.5]]), [Context(request_of([0, 2], 1, **params))])[0]
+    assert law.tolist() == [0, 0, 1]
+
+
 def test_a_vocabulary_of_one_token() -> None:
     for params in ({}, {"top_k": 3}, {"top_p": 0.1}, {"min_p": 1.0}, {"typical_p": 0.2}, {"mirostat_tau": 1.0}):
         assert int(SAMPLER(torch.tensor([[2.0]]), [request_of([0], 1, **params)], Noise.of([1])).tokens[0]) == 0
@@ -276,7 +282,8 @@ def test_log_probabilities_are_the_models_own(checkpoints: Any, draft: str | Non
         {"temperature": -0.1}, {"temperature": math.nan}, {"top_p": 0.0}, {"top_p": 1.1}, {"min_p": -0.1}, {"typical_p": 0}, {"top_k": -1},
         {"mirostat_tau": 0}, {"repetition_penalty": 0}, {"presence_penalty": math.inf}, {"logprobs": -1}, {"guidance_scale": 0.5}, {"n": 0},
         {"max_tokens": 0}, {"min_tokens": 99}, {"temperature": math.inf}, {"logit_bias": {3: math.nan}}, {"repetition_penalty": math.nan},
-        {"repetition_penalty": math.inf}, {"guidance_scale": math.inf}, {"mirostat_eta": math.inf},
+        {"repetition_penalty": math.inf}, {"guidance_scale": math.inf}, {"mirostat_eta": math.inf}, {"temperature": 1e-40}, {"temperature": 1e39},
+        {"logit_bias": {3: 1e39}}, {"presence_penalty": -1e39}, {"repetition_penalty": 1e-300}, {"top_k": 1 << 70},
     ],
 )  # fmt: skip
 def test_a_parameter_out_of_range_is_refused_by_name(wrong: dict[str, Any]) -> None:
