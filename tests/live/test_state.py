@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from interviews.live.models import Interview
+from sandbox import labs
 from tests.conftest import People
 from tests.live.helpers import pass_deadline
 
@@ -42,6 +43,7 @@ def test_a_running_interview_shows_what_the_room_needs(people: People, make: Mak
     assert kinds["estimate"]["fields"] == [{"id": "size", "label": "Size", "hint": "in GiB"}]
     assert kinds["code"]["lab"]["slug"] == "continuous-batcher"
     assert kinds["code"]["lab"]["public_tests"]
+    assert kinds["code"]["lab"]["starter"] == labs.load("continuous-batcher").starter
 
 
 def test_no_rubric_and_no_model_answer_is_in_it(people: People, make: Make) -> None:

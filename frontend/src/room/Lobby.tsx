@@ -1,11 +1,12 @@
 /** Before the start: what comes, and the button that starts the clock. */
-import type { Interview } from "../shared/types";
+import type { Interview, Kind } from "../shared/types";
 
-const KINDS: Record<string, string> = {
+const KINDS: Record<Kind, string> = {
   written: "Written answer",
   design: "System design, in writing",
   debug: "Debugging, in writing",
   estimate: "Estimate with units",
+  whiteboard: "Drawing, or the same in words",
   code: "Code against the engine",
 };
 
@@ -42,7 +43,7 @@ export function Lobby({ state, busy, onStart }: { state: Interview; busy: boolea
       </div>
       {!state.sandbox.ok && state.outline.some((item) => item.kind === "code") && <p className="banner warn">{state.sandbox.reason}</p>}
       <p>
-        <button type="button" className="primary" disabled={busy} onClick={onStart}>
+        <button type="button" className="primary" aria-disabled={busy} onClick={() => busy || onStart()}>
           {busy && <span className="spinner" aria-hidden="true" />}
           Start the clock
         </button>

@@ -6,25 +6,27 @@ import { Answers } from "./answers";
 import { announcement, Countdown, digits } from "./clock";
 import { Doorbell, socketUrl } from "./doorbell";
 import { Lobby } from "./Lobby";
-import { apply, withRun } from "./state";
+import { apply, withAnswer } from "./state";
 import { Work } from "./Work";
 
 const RESYNC_MS = 60_000;
+const RETRY_MS = 1000;
+
+/** The question that the address names, from 0: `#q2` is the second. A reload opens it again. */
+const named = (hash: string): number => Math.max(1, Number(/^#q(\d+)$/.exec(hash)?.[1] ?? 1)) - 1;
 
 function SavedState({ answers, online }: { answers: Answers; online: boolean }) {
   const state = answers.state;
   const kind = !online && state?.kind !== "refused" ? "offline" : (state?.kind ?? "saving");
-  const words =
-    kind === "saved" && state?.kind === "saved"
-      ? `Saved ${state.at.toLocaleTimeString()}`
-      : kind === "refused" && state?.kind === "refused"
-        ? state.detail
-        : kind === "offline"
-          ? "Offline: kept on this device"
-          : "Saving…";
+  const words = {
+    saved: state?.kind === "saved" ? `Saved ${state.at.toLocaleTimeString()}` : "",
+    saving: "Saving…",
+    offline: "Offline: kept on this device",
+    refused: "Not saved",
+  };
   return (
     <span className={`saved ${kind}`} data-testid="saved">
-      {words}
+      {words[kind]}
     </span>
   );
 }
@@ -36,8 +38,9 @@ function Finish({ state, answers, busy, onFinish }: { state: Interview; answers:
     <>
       <button
         type="button"
-        disabled={busy}
+        aria-disabled={busy}
         onClick={() => {
+          if (busy) return;
           setBlank(state.questions.filter((question) => answers.isBlank(question)).map((question) => question.title));
           dialog.current?.showModal();
         }}
@@ -79,19 +82,53 @@ function Finish({ state, answers, busy, onFinish }: { state: Interview; answers:
   );
 }
 
+/** What the server would not store while it still may, once the person does as it says. */
+function Refusals({ refusals, asked }: { refusals: ReturnType<Answers["refusals"]>; asked: number }) {
+  return refusals.map(({ detail, titles }) => (
+    <p key={detail} className="banner bad wide" role="alert">
+      {titles.length < asked && <strong>{titles.join(", ")}: </strong>}
+      {detail}
+    </p>
+  ));
+}
+
+/** After the end: what stayed on this device and counts no more. */
+function Unstored({ titles, report, onDelete }: { titles: string[]; report: string; onDelete: () => void }) {
+  return (
+    <div className="banner bad wide notice" role="alert">
+      <p>
+        <strong>Not everything that you wrote was saved before the interview ended, and what was not saved does not count:</strong> {titles.join(", ")}. It
+        is still in this browser and is shown below with the rest. Copy what you want to keep.
+      </p>
+      <p className="row">
+        <a className="button" href={report}>
+          Open the report
+        </a>
+        <button type="button" className="danger" onClick={onDelete}>
+          Delete it from this browser
+        </button>
+      </p>
+    </div>
+  );
+}
+
 export function Room({ id }: { id: string }) {
   const [state, setState] = useState<Interview | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [online, setOnline] = useState(true);
   const [shown, setShown] = useState(0);
-  const [chosen, setChosen] = useState(0);
+  const [chosen, setChosen] = useState(() => named(location.hash));
   const [spoken, setSpoken] = useState("");
   const [, redraw] = useReducer((n: number) => n + 1, 0);
   const answers = useMemo(() => new Answers(redraw), []);
   const countdown = useMemo(() => new Countdown(), []);
+  const askClock = useRef(() => {});
   const current = useRef<Interview | null>(null);
   current.current = state;
+  const heading = useRef<HTMLHeadingElement>(null);
+  const startedHere = useRef(false);
+  const report = `/interviews/${id}/report/`;
 
   const take = useCallback(
     (fresh: Interview, sentAt: number) => {
@@ -137,10 +174,13 @@ export function Room({ id }: { id: string }) {
       },
       setOnline,
     );
-    const wake = (): void => {
+    askClock.current = bell.askClock;
+    const wake = (event: Event): void => {
       if (document.visibilityState === "hidden") return answers.flush();
-      bell.retry();
-      answers.retry();
+      // A line from before the network changed may seem to stand.
+      const anew = event.type === "online";
+      bell.retry(anew);
+      answers.retry(anew);
       bell.askClock();
       void catchUp(Number.MAX_SAFE_INTEGER);
     };
@@ -162,34 +202,61 @@ export function Room({ id }: { id: string }) {
 
   const running = state?.status === "running";
   useEffect(() => {
+    // The button that started the clock is gone, and with it the focus.
+    if (running && startedHere.current) heading.current?.focus();
+  }, [running]);
+  useEffect(() => {
     if (!running) return;
     let before = countdown.remaining(performance.now());
     const tick = (): void => {
+      if (countdown.wake(performance.now(), Date.now())) askClock.current();
       const left = countdown.remaining(performance.now());
       const words = announcement(before, left);
       if (words) setSpoken(words);
-      if (before > 0 && left <= 0) void refresh();
+      if (before > 0 && left <= 0) {
+        answers.flush();
+        void refresh();
+      }
       before = left;
       setShown(left);
     };
     tick();
     const timer = setInterval(tick, 250);
     return () => clearInterval(timer);
-  }, [countdown, refresh, running]);
+  }, [answers, countdown, refresh, running]);
 
   const over = state !== null && state.status !== "ready" && state.status !== "running";
   useEffect(() => {
-    if (state?.status === "scored" || state?.status === "published") {
-      void answers.forget().finally(() => location.assign(`/interviews/${id}/report/`));
-    }
     if (state?.status !== "grading") return;
     // The doorbell rings when the scores are there; this asks in case it could not.
     const timer = setInterval(() => void refresh(), 10_000);
     return () => clearInterval(timer);
-  }, [answers, id, refresh, state?.status]);
+  }, [refresh, state?.status]);
+
+  const graded = state?.status === "scored" || state?.status === "published";
+  useEffect(() => {
+    if (!graded) return;
+    let left = false;
+    const leave = async (): Promise<void> => {
+      await answers.load();
+      while (!left && !(await answers.settle())) {
+        // Refused for good: the page stays and shows it. Anything else may still come through.
+        if (answers.state?.kind === "refused" && answers.state.final) return answers.forget();
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+      if (left) return;
+      await answers.forget().catch(() => undefined);
+      location.replace(report);
+    };
+    void leave();
+    return () => {
+      left = true;
+    };
+  }, [answers, graded, report]);
 
   const act = async (action: () => Promise<Interview>): Promise<void> => {
     setBusy(true);
+    setProblem(null);
     const sentAt = performance.now();
     try {
       take(await action(), sentAt);
@@ -204,7 +271,11 @@ export function Room({ id }: { id: string }) {
       if (!(await answers.settle())) throw new Error("Your last changes are not saved yet. Wait for “Saved”, then finish.");
       return api.finish(id);
     });
-  const onRun = useCallback((run: Run) => setState((old) => old && withRun(old, run)), []);
+  const onRun = useCallback((run: Run) => setState((old) => old && withAnswer(old, run)), []);
+  const choose = (index: number): void => {
+    setChosen(index);
+    history.replaceState(null, "", `#q${index + 1}`);
+  };
 
   if (!state)
     return (
@@ -220,40 +291,67 @@ export function Room({ id }: { id: string }) {
         )}
       </div>
     );
-  const alert = problem && (
-    <p className="banner bad wrap" role="alert">
-      {problem}
-    </p>
-  );
   if (state.status === "ready")
     return (
       <>
-        {alert}
-        <Lobby state={state} busy={busy} onStart={() => void act(() => api.start(id))} />
+        {problem && (
+          <p className="banner bad wrap notice" role="alert">
+            {problem}
+          </p>
+        )}
+        <Lobby
+          state={state}
+          busy={busy}
+          onStart={() => {
+            startedHere.current = true;
+            void act(() => api.start(id));
+          }}
+        />
       </>
     );
-  const question = state.questions[Math.min(chosen, state.questions.length - 1)];
+  const opened = Math.min(chosen, state.questions.length - 1);
+  const question = state.questions[opened];
   const left = running ? shown : 0;
+  const refusals = answers.refusals(state.questions);
+  const unstored = over ? refusals.filter(({ final }) => final).flatMap(({ titles }) => titles) : [];
   return (
     <>
       <div className="bar">
         <div className="wide">
-          <h1>{state.title}</h1>
+          <h1 ref={heading} tabIndex={-1}>
+            {state.title}
+          </h1>
           <SavedState answers={answers} online={online} />
           <span className={`clock ${left < 60_000 ? "bad" : left < 300_000 ? "warn" : ""}`} role="timer" aria-label="Time left">
             {digits(left)}
           </span>
           {running && state.can_write && <Finish state={state} answers={answers} busy={busy} onFinish={() => void finish()} />}
         </div>
+        {busy && running && (
+          <p className="banner wide" role="status">
+            <span className="spinner" aria-hidden="true" /> Saving your last changes, then finishing…
+          </p>
+        )}
+        {problem && (
+          <p className="banner bad wide" role="alert">
+            {problem}
+          </p>
+        )}
+        {!unstored.length && <Refusals refusals={refusals} asked={state.questions.length} />}
       </div>
       <p className="hidden-text" role="status" aria-live="assertive">
         {spoken}
       </p>
-      {alert}
-      {over && (
-        <p className="banner wide" role="status" style={{ marginTop: "var(--s4)" }}>
-          <span className="spinner" aria-hidden="true" /> The interview is over and your answers are being graded. This page opens the report when it is
-          ready. <a href={`/interviews/${id}/report/`}>See what is graded so far</a>
+      {unstored.length > 0 && (
+        <Unstored titles={unstored} report={report} onDelete={() => void answers.forget(true).finally(() => location.replace(report))} />
+      )}
+      {over && !unstored.length && (
+        <p className="banner wide notice" role="status">
+          <span className="spinner" aria-hidden="true" />{" "}
+          {graded
+            ? "The report is ready. This page opens it as soon as it is certain that everything you wrote has arrived."
+            : "The interview is over and your answers are being graded. This page opens the report when it is ready."}{" "}
+          <a href={report}>See what is graded so far</a>
         </p>
       )}
       <div className="wide room">
@@ -263,7 +361,7 @@ export function Room({ id }: { id: string }) {
               const last = item.runs.at(-1);
               return (
                 <li key={item.id}>
-                  <button type="button" aria-current={index === chosen} onClick={() => setChosen(index)}>
+                  <button type="button" aria-current={index === opened} onClick={() => choose(index)}>
                     <span>
                       {index + 1}. {item.title}
                     </span>

@@ -130,7 +130,7 @@ function RunFlight({ run }: { run: Run }) {
 function Code({ state, question, answers, onRun }: Props) {
   const [problem, setProblem] = useState<string | null>(null);
   const [asking, setAsking] = useState(false);
-  const text = answers.get(question).doc.getText("code");
+  const { doc, undo } = answers.get(question);
   const latest = question.runs.at(-1);
   const busy = asking || (latest !== undefined && latest.state !== "D");
   const closed = !state.can_write;
@@ -160,15 +160,16 @@ function Code({ state, question, answers, onRun }: Props) {
       <section className="panel">
         <header>
           <h3>Your module</h3>
-          <button type="button" className="compact" disabled={busy || closed} onClick={press("public")} title="Ctrl+Enter">
+          <button type="button" className="compact" disabled={closed} aria-disabled={busy} onClick={press("public")} title="Ctrl+Enter">
             Run
           </button>
-          <button type="button" className="compact primary" disabled={busy || closed} onClick={press("hidden")} title="Ctrl+Shift+Enter">
+          <button type="button" className="compact primary" disabled={closed} aria-disabled={busy} onClick={press("hidden")} title="Ctrl+Shift+Enter">
             Submit
           </button>
         </header>
         <Editor
-          text={text}
+          text={doc.getText("code")}
+          undo={undo.code}
           language="python"
           label={`Code for ${question.title}`}
           readOnly={closed}
@@ -191,6 +192,11 @@ function Code({ state, question, answers, onRun }: Props) {
           <span className="small soft">The code as it stands at the end is what is graded.</span>
         </header>
         <div className="inside stack">
+          {asking && (
+            <p className="row soft" role="status">
+              <span className="spinner" aria-hidden="true" /> Saving your code, then asking for a run…
+            </p>
+          )}
           {latest ? (
             <>
               <RunView
@@ -228,11 +234,11 @@ function Code({ state, question, answers, onRun }: Props) {
 
 export function Work(props: Props) {
   const { state, question, answers } = props;
-  const { doc } = answers.get(question);
+  const { doc, undo } = answers.get(question);
   const code = question.kind === "code";
   return (
     <div className={`workspace ${code ? "" : "prose-only"}`}>
-      <section className="panel" aria-label="Question">
+      <section className="panel" aria-label="Question" tabIndex={0}>
         <header>
           <h2>{question.title}</h2>
           <span className="badge num">{question.minutes} min</span>
@@ -275,7 +281,7 @@ export function Work(props: Props) {
               One line for each arrow, such as <code>Router -&gt; Queue: by age</code>, and <code>GPU contains weights, KV pool</code> for what lies inside. Sentences count as well.
             </p>
           )}
-          <Editor text={doc.getText("text")} language="prose" label={`Answer to ${question.title}`} readOnly={!state.can_write} />
+          <Editor text={doc.getText("text")} undo={undo.text} language="prose" label={`Answer to ${question.title}`} readOnly={!state.can_write} />
         </section>
       </div>
     </div>

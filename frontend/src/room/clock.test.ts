@@ -24,6 +24,20 @@ describe("the clock", () => {
     expect(clock.remaining(0)).toBe(330_000);
   });
 
+  it.each([
+    ["sleep, in which this page's clock stood still", 10_000, 70_000, true, 30_000],
+    ["sleep, in which it ran on", 70_000, 70_000, false, 30_000],
+    ["a correction of the clock of the day", 10_000, 11_500, false, 90_000],
+    ["one that set it back", 10_000, -5_000, false, 90_000],
+  ])("counts %s", (_, passed, wallPassed, asks, left) => {
+    const clock = new Countdown();
+    clock.update(100_000, 0);
+    expect(clock.wake(0, 1_000_000)).toBe(false);
+    expect(clock.wake(passed, 1_000_000 + wallPassed)).toBe(asks);
+    expect(clock.remaining(passed)).toBe(left);
+    expect(clock.wake(passed + 250, 1_000_250 + wallPassed)).toBe(false);
+  });
+
   it("stops at nothing", () => {
     const clock = new Countdown();
     clock.update(1_000, 0);

@@ -9,14 +9,28 @@
  */
 
 export const GRANT_MS = 5_000;
+const SLEPT_MS = 2_000; // the clock of the day ran on so much further: more than a correction of it
 
 export class Countdown {
   private endsAt: number | null = null;
+  private offset: number | null = null;
 
   /** `sentAt` and `now` are readings of performance.now(), in milliseconds. */
   update(remainingMs: number, sentAt: number): void {
     const endsAt = sentAt + remainingMs;
     if (this.endsAt === null || endsAt < this.endsAt || endsAt > this.endsAt + GRANT_MS) this.endsAt = endsAt;
+  }
+
+  /**
+   * Takes off the time that the machine slept since the last call, in which performance.now() may stand still; says whether there was any, so that the
+   * server can be asked. `wall` is a reading of Date.now(). Who sets the clock of the day forward loses nothing that the server does not give back.
+   */
+  wake(now: number, wall: number): boolean {
+    const slept = this.offset === null ? 0 : wall - now - this.offset;
+    this.offset = wall - now;
+    if (slept <= SLEPT_MS) return false;
+    if (this.endsAt !== null) this.endsAt -= slept;
+    return true;
   }
 
   remaining(now: number): number {

@@ -7,6 +7,8 @@ export type Message =
   | { type: "error"; code: string; detail: string };
 
 const BACKOFF_MS = [300, 700, 1500, 3000, 6000];
+const OPENING_MS = 20_000; // for the line to open and the server to say hello
+const PATIENCE_MS = 8000; // for an answer, before the line is held to be dead
 
 export class Doorbell {
   private socket: WebSocket | null = null;
@@ -14,6 +16,7 @@ export class Doorbell {
   private tries = 0;
   private closed = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private watch: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly url: string,
@@ -28,11 +31,12 @@ export class Doorbell {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
     this.askedAt = performance.now();
     this.socket.send(JSON.stringify({ type: "clock" }));
+    this.watch ??= setTimeout(this.giveUp, PATIENCE_MS);
   };
 
-  retry = (): void => {
-    if (this.closed || this.socket) return;
-    clearTimeout(this.timer);
+  /** Tries again at once; `anew` if the line that seems to stand is not to be trusted. */
+  retry = (anew = false): void => {
+    if (this.closed || (this.socket && !anew)) return;
     this.tries = 0;
     this.connect();
   };
@@ -40,22 +44,45 @@ export class Doorbell {
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
+    this.quiet();
     this.socket?.close();
   }
 
+  /** The line is dead without having closed: nothing came when an answer was due. */
+  private giveUp = (): void => {
+    this.onLine(false);
+    this.connect();
+  };
+
+  private quiet(): void {
+    clearTimeout(this.watch);
+    this.watch = undefined;
+  }
+
   private connect(): void {
+    const old = this.socket;
+    this.socket = null;
+    old?.close();
+    clearTimeout(this.timer);
+    this.quiet();
     const socket = new WebSocket(this.url);
     this.socket = socket;
+    this.watch = setTimeout(this.giveUp, OPENING_MS);
     const asked = performance.now();
-    socket.onopen = () => this.onLine(true);
+    socket.onopen = () => {
+      if (this.socket === socket) this.onLine(true);
+    };
     socket.onmessage = (event) => {
+      if (this.socket !== socket) return;
       this.tries = 0;
+      this.quiet();
       const message = JSON.parse(String(event.data)) as Message;
       this.onMessage(message, message.type === "hello" ? asked : message.type === "clock" ? this.askedAt : performance.now());
     };
     socket.onclose = (event) => {
       if (this.socket !== socket) return;
       this.socket = null;
+      this.quiet();
       this.onLine(false);
       if (this.closed || event.code === 4401 || event.code === 4404) return;
       const delay = BACKOFF_MS[Math.min(this.tries++, BACKOFF_MS.length - 1)]!;

@@ -1,69 +1,9 @@
-import * as decoding from "lib0/decoding";
 import * as encoding from "lib0/encoding";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as sync from "y-protocols/sync";
 import * as Y from "yjs";
-import { AnswerProvider } from "./provider";
-
-/** The server's side of the protocol, in this process. */
-class FakeServer {
-  static all: FakeServer[] = [];
-  binaryType = "arraybuffer" as BinaryType;
-  readyState = 0;
-  onopen: ((event: Event) => void) | null = null;
-  onmessage: ((event: MessageEvent) => void) | null = null;
-  onclose: ((event: CloseEvent) => void) | null = null;
-  stored = 0;
-  silent = false;
-
-  constructor(readonly doc: Y.Doc) {
-    FakeServer.all.push(this);
-  }
-
-  accept(): void {
-    this.readyState = 1;
-    this.onopen?.({} as Event);
-    const step1 = encoding.createEncoder();
-    encoding.writeVarUint(step1, 0);
-    sync.writeSyncStep1(step1, this.doc);
-    this.say(encoding.toUint8Array(step1));
-  }
-
-  send(frame: Uint8Array): void {
-    const decoder = decoding.createDecoder(frame);
-    expect(decoding.readVarUint(decoder)).toBe(0);
-    const reply = encoding.createEncoder();
-    encoding.writeVarUint(reply, 0);
-    const kind = sync.readSyncMessage(decoder, reply, this.doc, this);
-    if (kind === sync.messageYjsSyncStep1) this.say(encoding.toUint8Array(reply));
-    else if (!this.silent) this.acknowledge();
-  }
-
-  acknowledge(): void {
-    this.stored += 1;
-    const frame = encoding.createEncoder();
-    encoding.writeVarUint(frame, 2);
-    encoding.writeVarUint(frame, this.stored);
-    this.say(encoding.toUint8Array(frame));
-  }
-
-  refuse(detail: string): void {
-    const frame = encoding.createEncoder();
-    encoding.writeVarUint(frame, 3);
-    encoding.writeVarString(frame, JSON.stringify({ code: "deadline", detail }));
-    this.say(encoding.toUint8Array(frame));
-  }
-
-  say(frame: Uint8Array): void {
-    this.onmessage?.({ data: frame.slice().buffer } as MessageEvent);
-  }
-
-  close(code = 1006): void {
-    if (this.readyState === 3) return;
-    this.readyState = 3;
-    this.onclose?.({ code } as CloseEvent);
-  }
-}
+import { FakeServer } from "./fakeServer";
+import { AnswerProvider, lacking } from "./provider";
 
 describe("the provider", () => {
   let server: Y.Doc;
@@ -76,7 +16,7 @@ describe("the provider", () => {
     FakeServer.all = [];
     server = new Y.Doc();
     doc = new Y.Doc();
-    provider = new AnswerProvider("ws://x", doc, Y.mergeUpdates, () => undefined, () => new FakeServer(server));
+    provider = new AnswerProvider("ws://x", doc, () => undefined, () => new FakeServer(server));
   });
   afterEach(() => {
     provider.destroy();
@@ -125,15 +65,132 @@ describe("the provider", () => {
     doc.getText("text").insert(0, "too late");
     vi.advanceTimersByTime(200);
     last().refuse("The time is over.");
-    expect(provider.state).toEqual({ kind: "refused", detail: "The time is over." });
+    expect(provider.state).toEqual({ kind: "refused", detail: "The time is over.", final: true });
   });
 
-  it("does not come back when it is signed out", () => {
+  it("sends nothing more once the time is over", () => {
+    last().accept();
+    last().refusing = { code: "deadline", detail: "The time is over." };
+    doc.getText("text").insert(0, "too late");
+    vi.advanceTimersByTime(200);
+    const frames = last().frames.length;
+    doc.getText("text").insert(0, "later still ");
+    vi.advanceTimersByTime(60_000);
+    provider.retry(true);
+    expect([FakeServer.all.length, last().frames.length]).toEqual([1, frames]);
+    expect(provider.settled).toBe(false);
+  });
+
+  it("does not come back by itself when it is signed out, but does for whoever signed in again and came back", () => {
     last().close(4401);
     const count = FakeServer.all.length;
-    vi.advanceTimersByTime(60_000);
-    expect(FakeServer.all.length).toBe(count);
+    doc.getText("text").insert(0, "while signed out");
+    expect(provider.state).toMatchObject({ kind: "refused", final: false });
+    provider.retry();
+    expect(FakeServer.all.length).toBe(count + 1);
+    last().accept();
+    expect(provider.state.kind).toBe("saved");
+    doc.getText("text").insert(0, "and after: ");
+    vi.advanceTimersByTime(200);
+    expect(server.getText("text").toString()).toBe("and after: while signed out");
+    expect(provider.settled).toBe(true);
+  });
+
+  it("stores what is typed after a paste that was too large was undone, and never sends the paste", () => {
+    last().accept();
+    const text = doc.getText("text");
+    text.insert(0, "First. ");
+    vi.advanceTimersByTime(200);
+    const undo = new Y.UndoManager(text);
+    text.insert(7, "x".repeat(2_200_000));
+    vi.advanceTimersByTime(200);
+    last().accept();
+    expect(provider.state).toMatchObject({ kind: "refused", final: false });
+    expect(provider.settled).toBe(false);
+    text.insert(0, "Typed before the undo. ");
+    vi.advanceTimersByTime(1_200);
+    last().accept();
     expect(provider.state.kind).toBe("refused");
+    undo.undo();
+    text.insert(text.length, "Second.");
+    vi.advanceTimersByTime(1_200);
+    last().accept();
+    expect(provider.state.kind).toBe("saved");
+    expect(server.getText("text").toString()).toBe(text.toString());
+    expect(text.toString()).toMatch(/First\. .*Second\.$/);
+    expect(Math.max(...FakeServer.all.flatMap(({ frames }) => frames))).toBeLessThan(1000);
+  });
+
+  it("goes on after the server refused something that was taken back meanwhile", () => {
+    last().accept();
+    last().silent = true;
+    const text = doc.getText("text");
+    text.insert(0, "pasted");
+    vi.advanceTimersByTime(200);
+    text.delete(0, 6);
+    last().refuse("This answer has grown too large to store.", "too_large");
+    expect(provider.state.kind).toBe("refused");
+    vi.advanceTimersByTime(1_200);
+    last().accept();
+    expect(provider.settled).toBe(true);
+  });
+
+  it("sends in the new connection's words what is too large for one frame but known to the server for the most part", () => {
+    const text = server.getText("text");
+    text.insert(0, "x".repeat(1_500_000));
+    text.insert(0, "y".repeat(1_500_000));
+    last().accept();
+    Y.applyUpdate(doc, lacking(server, new Uint8Array([0])), "this device's copy");
+    doc.getText("text").insert(0, "More. ");
+    vi.advanceTimersByTime(200);
+    if (provider.state.kind !== "saved") last().accept();
+    expect(provider.state.kind).toBe("saved");
+    expect(server.getText("text").toString().slice(0, 6)).toBe("More. ");
+  });
+
+  it("gives up a line that went silent, sooner for a few words than for a large paste", () => {
+    last().accept();
+    const dead = last();
+    dead.send = () => undefined;
+    doc.getText("text").insert(0, "words");
+    vi.advanceTimersByTime(8_200);
+    expect(FakeServer.all.length).toBe(2);
+    last().accept();
+    expect(provider.settled).toBe(true);
+    expect(server.getText("text").toString()).toBe("words");
+    last().silent = true;
+    doc.getText("text").insert(0, "z".repeat(2_000_000));
+    vi.advanceTimersByTime(60_000);
+    expect(FakeServer.all.length).toBe(2);
+    last().acknowledge();
+    expect(provider.settled).toBe(true);
+    vi.advanceTimersByTime(600_000);
+    expect(FakeServer.all.length).toBe(2);
+  });
+
+  it.each([
+    ["that never opens", () => undefined, [20, 20, 20, 20, 20]],
+    ["that opens and says nothing", () => Object.assign(last(), { readyState: 1 }).onopen?.({} as Event), [8, 16, 32, 64, 64]],
+  ])("waits for a line %s, but not for ever", (_, opens, expected) => {
+    const waits: number[] = [];
+    for (let tries = 0; tries < 5; tries++) {
+      const count = FakeServer.all.length;
+      last().send = () => undefined;
+      opens();
+      let ms = 0;
+      for (; FakeServer.all.length === count && ms < 200_000; ms += 1_000) vi.advanceTimersByTime(1_000);
+      waits.push(ms / 1_000);
+    }
+    expect(waits).toEqual(expected);
+  });
+
+  it("takes a new line when the network came back, whatever the old one seems", () => {
+    last().accept();
+    provider.retry();
+    expect(FakeServer.all.length).toBe(1);
+    provider.retry(true);
+    expect(FakeServer.all.length).toBe(2);
+    expect(FakeServer.all[0]!.readyState).toBe(3);
   });
 
   it("does not send back what the server sent", () => {

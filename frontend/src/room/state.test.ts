@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Interview, LogEvent, Run } from "../shared/types";
-import { apply } from "./state";
+import { apply, withAnswer } from "./state";
 
 const run = (state: Run["state"], extra: Partial<Run> = {}): Run =>
   ({ id: "r", question_id: "q", state, tests: [], ...extra }) as Run;
@@ -19,6 +19,29 @@ describe("the room's state", () => {
   it("passes events by that it has seen", () => {
     const state = apply(start, [event(3, { state: { can_write: false } })]);
     expect(apply(state, [event(2, { state: { can_write: true } }), event(3, { state: { can_write: true } })])).toEqual(state);
+  });
+
+  it.each([
+    ["QU", 0, "D", 3],
+    ["QU", 0, "GR", 0],
+    ["GR", 1, "GR", 2],
+    ["GR", 2, "QU", 0],
+    ["QU", 0, "QU", 0],
+    ["PR", 0, "D", 3],
+  ] as const)("of an answer that says %s with %i tests and events that say %s with %i it takes the later", (answered, few, told, many) => {
+    const tests = (n: number): Run["tests"] => Array.from({ length: n }, () => ({}) as Run["tests"][number]);
+    const answer = run(answered, { tests: tests(few) });
+    const event3 = run(told, { tests: tests(many) });
+    const order = ["QU", "PR", "GR", "D"];
+    const later = order.indexOf(answered) > order.indexOf(told) || few > many ? answer : event3;
+    const state = apply(start, [event(3, { run: event3 })]);
+    expect(withAnswer(state, answer).questions[0]!.runs).toEqual([later]);
+    expect(withAnswer(start, answer).questions[0]!.runs).toEqual([answer]);
+  });
+
+  it("takes from the log that a run began anew, as when its worker died", () => {
+    const state = apply(start, [event(3, { run: run("GR") }), event(4, { run: run("PR") })]);
+    expect(state.questions[0]!.runs).toEqual([run("PR")]);
   });
 
   it("leaves the old state as it was", () => {

@@ -21,6 +21,11 @@ const DARK = matchMedia("(prefers-color-scheme: dark)");
 /** The page's theme: what was chosen on it, or else the system's. */
 const theme = (): "dark" | "light" => (document.documentElement.dataset.theme ?? (DARK.matches ? "dark" : "light")) as "dark" | "light";
 
+/** Excalidraw's dialogs take Escape only while the focus is in them, and some have nothing to focus. */
+function closeDialog(event: KeyboardEvent): void {
+  if (event.key === "Escape") document.querySelector<HTMLElement>(".excalidraw-modal-container .Modal__background")?.click();
+}
+
 function onTheme(changed: () => void): () => void {
   const watch = new MutationObserver(changed);
   watch.observe(document.documentElement, { attributeFilter: ["data-theme"] });
@@ -34,6 +39,11 @@ function onTheme(changed: () => void): () => void {
 export default function Board({ map, elements, label, readOnly }: Props) {
   const [api, setApi] = useState<ExcalidrawImperativeAPI | null>(null);
   const [start] = useState(() => ({ elements: map ? pull(map) : ordered(elements ?? []), scrollToContent: true, appState: { viewBackgroundColor: "transparent" } }));
+
+  useEffect(() => {
+    document.addEventListener("keydown", closeDialog, true);
+    return () => document.removeEventListener("keydown", closeDialog, true);
+  }, []);
 
   // What another tab or the offline copy brings. Our own writes come with this board as their origin and are passed over.
   useEffect(() => {
@@ -77,6 +87,7 @@ export default function Board({ map, elements, label, readOnly }: Props) {
         detectScroll={false}
         handleKeyboardGlobally={false}
         aiEnabled={false}
+        validateEmbeddable={false}
         UIOptions={{ tools: { image: false }, canvasActions: { loadScene: false, saveToActiveFile: false, export: false, saveAsImage: false, toggleTheme: false } }}
       >
         <MainMenu />

@@ -8,7 +8,7 @@ import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers, pl
 import { tags as t } from "@lezer/highlight";
 import { useEffect, useId, useRef } from "react";
 import { yCollab, yUndoManagerKeymap } from "y-codemirror.next";
-import * as Y from "yjs";
+import type * as Y from "yjs";
 
 const theme = EditorView.theme({
   "&": { backgroundColor: "var(--surface)", color: "var(--ink)" },
@@ -37,6 +37,8 @@ const colours = HighlightStyle.define([
 
 interface Props {
   text: Y.Text;
+  /** Outlives the editor, so that what was typed can be undone after another question was looked at. */
+  undo: Y.UndoManager;
   language: "prose" | "python";
   label: string;
   readOnly: boolean;
@@ -44,7 +46,7 @@ interface Props {
   keys?: { key: string; run: () => boolean }[];
 }
 
-export function Editor({ text, language, label, readOnly, hint, keys }: Props) {
+export function Editor({ text, undo, language, label, readOnly, hint, keys }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
   const frozen = useRef(new Compartment());
@@ -53,7 +55,6 @@ export function Editor({ text, language, label, readOnly, hint, keys }: Props) {
   const hintId = useId();
 
   useEffect(() => {
-    const undoManager = new Y.UndoManager(text);
     const code = language === "python";
     const extraKeys = (latestKeys.current ?? []).map(({ key }) => ({
       key,
@@ -72,18 +73,19 @@ export function Editor({ text, language, label, readOnly, hint, keys }: Props) {
           placeholder(code ? "" : "Write here. Markdown is fine."),
           EditorView.contentAttributes.of({ tabindex: "0", "aria-label": label, "aria-describedby": hintId, spellcheck: code ? "false" : "true" }),
           frozen.current.of([EditorState.readOnly.of(readOnly), EditorView.editable.of(!readOnly)]),
-          yCollab(text, null, { undoManager }),
+          yCollab(text, null, { undoManager: undo }),
+          // The page's bar lies over its top: what is scrolled to must come out below it.
+          EditorView.scrollMargins.of(() => ({ top: document.querySelector<HTMLElement>(".bar")?.offsetHeight ?? 0 })),
         ],
       }),
     });
     view.current = editor;
     return () => {
       editor.destroy();
-      undoManager.destroy();
       view.current = null;
     };
     // The editor belongs to the text; other changes are handed over below.
-  }, [text, language, label]);
+  }, [text, undo, language, label]);
 
   useEffect(() => {
     view.current?.dispatch({ effects: frozen.current.reconfigure([EditorState.readOnly.of(readOnly), EditorView.editable.of(!readOnly)]) });

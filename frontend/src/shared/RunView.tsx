@@ -12,6 +12,11 @@ function headline(run: Run): string {
   return `${run.score} of ${run.max_score} points, ${run.tests.filter((test) => test.verdict === "AC").length} of ${run.planned || run.tests.length} tests passed.`;
 }
 
+/** How long a test took. Of a hidden one it is told to a power of two only. */
+function took(run: Run, seconds: number): string {
+  return run.kind === "hidden" && seconds > 0 ? `≤ ${seconds} s` : `${seconds.toFixed(2)} s`;
+}
+
 export function RunView({ run, onAbort }: { run: Run; onAbort?: () => void }) {
   const busy = run.state !== "D";
   const share = run.planned ? run.tests.length / run.planned : 0;
@@ -44,7 +49,7 @@ export function RunView({ run, onAbort }: { run: Run; onAbort?: () => void }) {
               {test.name.replaceAll("_", " ")} <span className="soft small">{test.group}</span>
             </span>
             <span className="soft small num took">
-              {test.points}/{test.max_points} · {test.seconds.toFixed(2)} s
+              {test.points}/{test.max_points} · {took(run, test.seconds)}
             </span>
             {test.message && <pre tabIndex={0}>{test.message}</pre>}
             {test.stdout && (
