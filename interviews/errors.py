@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
+from rest_framework.exceptions import APIException, AuthenticationFailed, ErrorDetail, NotAuthenticated, ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
 
@@ -26,6 +26,8 @@ def _flatten(detail: Any, path: str = "") -> str:
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Every API error as `{detail, code}`, with `retry_after` seconds where waiting helps."""
+    if isinstance(exc, RecursionError):  # of the JSON parser
+        exc = ParseError("The request is nested too deeply.")
     response = drf_handler(exc, context)
     if response is None:
         return None
@@ -33,6 +35,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     code = detail.code if isinstance(detail, ErrorDetail) else "invalid" if isinstance(exc, ValidationError) else "error"
     if response.status_code == 404 and not isinstance(exc, Problem):
         detail, code = "There is no such thing, or it is not yours.", "not_found"
+    if isinstance(exc, NotAuthenticated | AuthenticationFailed):
+        detail = "You are signed out. Sign in in another tab, then try again."
     response.data = {"detail": _flatten(detail) or "The request could not be served.", "code": code}
     # Ours, the sandbox's and DRF's own refusals all say how long to wait, where waiting helps.
     wait = getattr(exc, "retry_after", getattr(exc, "wait", None))

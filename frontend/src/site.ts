@@ -1,6 +1,7 @@
-/** Every page: the look, and the choice between light and dark. */
+/** Every page: the look, the choice between light and dark, times, and parts that stay fresh. */
 import "@fontsource-variable/inter";
 import "@fontsource-variable/jetbrains-mono";
+import { when } from "./shared/when";
 import "./site.css";
 
 const KEY = "roofline-theme";
@@ -40,6 +41,11 @@ document.addEventListener("click", (event) => {
   }
   apply(next);
 });
+
+/** The server writes times in UTC; a page shows them in the reader's own zone. */
+for (const time of document.querySelectorAll<HTMLTimeElement>("time[datetime]")) {
+  time.textContent = when(time.dateTime);
+}
 
 /** A part of a page with `data-live="seconds"` is fetched anew that often, until it comes without. What is open or focused stays so. */
 function live(): void {

@@ -11,6 +11,10 @@ from interviews.bank.actions import edit_question
 from interviews.bank.files import BankError, parse_question
 from interviews.bank.models import Pack, Question, QuestionVersion
 
+CHANGED = (
+    "Saving this would undo what {who} changed meanwhile. Your text below is kept: open the question in another tab, put your changes into the version "
+    "that you find there, and save it."
+)
 AREA = forms.Textarea(attrs={"rows": 24, "cols": 120, "spellcheck": "true", "style": "font-family: monospace"})
 
 
@@ -20,17 +24,22 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
     question_yaml = forms.CharField(widget=AREA, label="question.yaml", strip=False)
     prompt_md = forms.CharField(widget=AREA, label="prompt.md", strip=False)
     rubric_yaml = forms.CharField(widget=AREA, label="rubric.yaml", strip=False)
+    base = forms.CharField(widget=forms.HiddenInput)  # the hash of the version that the text began as
     FILES = {"question_yaml": "question.yaml", "prompt_md": "prompt.md", "rubric_yaml": "rubric.yaml"}
 
     class Meta:
         model = Question
         fields: list[str] = []
 
+    class Media:
+        js = ("bank/unsaved.js",)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.current:
             for field, path in self.FILES.items():
                 self.fields[field].initial = self.instance.current.files[path]
+            self.fields["base"].initial = self.instance.current.hash
 
     def contents(self) -> dict[str, str]:
         """The edited files beside the exemplar answers. Browsers send CRLF; files in git end lines with LF."""
@@ -40,6 +49,10 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        # Locked until the admin site's transaction ends, so that of two that save at once the second sees the first.
+        current = Question.objects.select_for_update().get(pk=self.instance.pk).current
+        if current and "base" in cleaned and cleaned["base"] != current.hash:
+            self.add_error(None, CHANGED.format(who=current.created_by or "a load of the pack"))
         if not self.errors:
             try:
                 parsed = parse_question(self.instance.slug, self.contents())

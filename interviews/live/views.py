@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods
 from rest_framework.exceptions import NotFound
 
 from interviews.bank.queries import topics
@@ -29,9 +29,13 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """Makes an interview from the form and goes to its room. A wrong choice comes back as a message."""
+    if request.method == "GET":
+        # Who was signed out comes back from the sign-in page this way, without what they had chosen.
+        messages.info(request, "Choose the interview once more: nothing was set up.")
+        return redirect("home")
     slug = request.POST.get("blueprint")
     try:
         if slug:

@@ -245,7 +245,7 @@ def publish(*, interview: Interview, actor: User, scores: Collection[UUID] | Non
     check_reviewer(interview, actor)
     interview = events.lock(interview.pk)
     _check_scored(interview)
-    if GradeJob.objects.filter(question__interview=interview).exclude(state=GradeJob.State.DONE).exists():
+    if queries.being_graded(interview):
         raise Problem("grading", "An answer is being scored again. Publish when that is done.", 409)
     latest = [score for question in interview.questions.select_related("answer") if (score := queries.latest_score(question))]
     if scores is not None and set(scores) != {score.pk for score in latest}:

@@ -1,6 +1,9 @@
 """Who people are, and what an address and a role open."""
 
+import re
+
 import pytest
+from allauth.account.models import EmailAddress
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
@@ -74,3 +77,40 @@ def test_the_demo_command_prints_each_password_once(settings: object, capsys: py
     assert first.count("@roofline.example") == 3
     call_command("demo")
     assert "@roofline.example" not in capsys.readouterr().out
+
+
+def test_a_form_that_another_tab_made_stale_says_what_to_do(people: People) -> None:
+    page = Client(enforce_csrf_checks=True).post("/accounts/login/", {"login": "candidate@example.test", "password": "a long pass phrase"})
+    assert page.status_code == 403
+    assert "Go back, reload it and try again" in page.content.decode()
+
+
+def test_who_is_signed_out_is_told_what_to_do(client: Client, db: None) -> None:
+    answer = client.post("/api/interviews/", {}, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_authenticated")
+    assert "Sign in in another tab, then try again" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("primary", "verified", "offered"),
+    [
+        (True, True, set()),
+        (True, False, {"action_send"}),
+        (False, True, {"action_primary", "action_remove"}),
+        (False, False, {"action_send", "action_remove"}),
+    ],
+)
+def test_every_page_leads_to_the_account_where_each_address_has_what_can_be_done(
+    people: People, primary: bool, verified: bool, offered: set[str]
+) -> None:
+    client, user = people.candidate.client, people.candidate.user
+    EmailAddress.objects.create(user=user, email="one@example.test", primary=primary, verified=verified)
+    EmailAddress.objects.create(user=user, email=user.email, primary=not primary, verified=True)
+    assert 'href="/accounts/email/"' in client.get("/").content.decode()
+    page = client.get("/accounts/email/").content.decode()
+    assert 'href="/accounts/password/change/"' in page
+    form = next(part for part in page.split("</form>") if 'value="one@example.test"' in part)
+    assert set(re.findall(r'name="(action_\w+)"', form)) == offered
+    if "action_remove" in offered:
+        client.post("/accounts/email/", {"email": "one@example.test", "action_remove": ""})
+        assert not EmailAddress.objects.filter(email="one@example.test").exists()

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from grading.variants import GENERATOR
 from interviews.bank.files import ParsedQuestion, parse_question, read_pack
@@ -126,18 +126,24 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     desk = interviewer.page
     desk.goto(f"{site.url}/review/")
     interviewer.look("queue")
-    desk.get_by_role("link", name=re.compile("^Open")).first.click()
+    desk.get_by_role("link", name="Advanced inference, L6, 60 minutes").first.click()
     first = desk.locator(".criterion").first
     before = desk.locator(".criterion .points").first.inner_text()
     first.get_by_role("radio").nth(1).click()
     first.get_by_label("Why?").fill("The mechanism is named but not explained.")
     interviewer.look("desk")
+    desk.route("**/overrides/", lambda route: route.fulfill(status=500))
+    first.get_by_role("button", name="Set to 1").click()
+    expect(first.get_by_role("alert")).to_contain_text("The server failed.")
+    desk.unroute("**/overrides/")
     first.get_by_role("button", name="Set to 1").click()
     expect(first).to_contain_text("changed")
+    expect(first.get_by_role("radio").nth(1)).to_be_focused()
     assert desk.locator(".criterion .points").first.inner_text() != before
     desk.get_by_label("A note to the candidate").fill("Explain why before what.")
-    desk.get_by_role("button", name="Add the note").click()
-    expect(desk.get_by_text("Explain why before what.")).to_be_visible()
+    desk.get_by_role("button", name="Add the note").dblclick()
+    expect(desk.get_by_text("Explain why before what.")).to_have_count(1)
+    expect(desk.get_by_label("A note to the candidate")).to_have_value("")
     desk.get_by_role("button", name="Publish", exact=True).click()
     desk.get_by_role("button", name="Publish now").click()
     expect(desk.get_by_text("published", exact=True)).to_be_visible()
@@ -220,6 +226,48 @@ def test_two_tabs_and_a_lost_line(visit: Visit, site: Site) -> None:
     two.page.keyboard.insert_text("From the second, offline. ")
     two.context.set_offline(False)
     expect(one.page.get_by_role("textbox", name=f"Answer to {title}")).to_have_text("From the first. From the second, offline. ", timeout=30_000)
+
+
+def test_what_never_reached_the_server_is_shown_and_kept_until_the_candidate_deletes_it(visit: Visit) -> None:
+    one, two = visit("candidate"), visit("candidate")
+    lines: list[WebSocketRoute] = []
+    cut = False
+
+    def pass_on(line: WebSocketRoute) -> None:
+        if cut:
+            line.close()
+        else:
+            line.connect_to_server()
+            lines.append(line)
+
+    one.context.route_web_socket(re.compile("/ws/answers/"), pass_on)
+    start(one, "Advanced inference, L5, 30 minutes")
+    page = one.page
+    page.get_by_role("button", name="Start the clock").click()
+    title = open_question(page, 1)
+    write(page, f"Answer to {title}", "Stored. ")
+    saved(page)
+    cut = True
+    for line in lines:
+        line.close()
+    page.keyboard.insert_text("Never stored.")
+    expect(page.get_by_test_id("saved")).to_contain_text("Offline")
+
+    two.page.goto(page.url.split("#")[0])
+    two.page.get_by_role("button", name="Finish", exact=True).click()
+    two.page.get_by_role("button", name="Finish now").click()
+    two.page.wait_for_url("**/report/", timeout=60_000)
+    expect(two.page.locator(".answer").get_by_text("Stored.")).to_have_text("Stored. ")
+    cut = False
+    notice = page.get_by_role("alert").filter(has_text="does not count")
+    expect(notice).to_contain_text(title, timeout=30_000)
+    page.reload()
+    expect(notice).to_contain_text(title, timeout=30_000)
+    expect(page.get_by_role("textbox", name=f"Answer to {title}")).to_have_text("Stored. Never stored.")
+    one.look("room-unstored")
+    page.get_by_role("button", name="Delete it from this browser").click()
+    page.wait_for_url("**/report/")
+    assert page.evaluate("indexedDB.databases().then(all => all.length)") == 0
 
 
 def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError
+from django.test import Client
 
 from interviews.accounts.management.commands.serve import check_port, processes
 
@@ -33,6 +34,14 @@ def test_every_queue_is_consumed_and_redis_is_ours_only_when_nobody_named_one(se
     consumed = {queue for child in children if "--queues" in child.argv for queue in child.argv[child.argv.index("--queues") + 1].split(",")}
     assert consumed == set(settings.WORKER_QUEUES)  # type: ignore[attr-defined]
     assert "redis" not in [child.name for child in processes("127.0.0.1", 8000, own_redis=False)]
+
+
+def test_scripts_and_style_sheets_are_sent_compressed(client: Client, settings: Any) -> None:
+    built = json.loads(settings.DJANGO_VITE["default"]["manifest_path"].read_text()).values()
+    files = {part["file"] for part in built if part["file"].endswith((".js", ".css"))}
+    for file in (file for file in files if (settings.FRONTEND_DIST / file).stat().st_size > 1000):
+        answer = client.get(f"/static/{file}", headers={"accept-encoding": "gzip"})
+        assert (answer.status_code, answer.headers.get("Content-Encoding")) == (200, "gzip"), file
 
 
 def _health(port: int) -> dict[str, Any]:

@@ -113,3 +113,12 @@ def test_the_form_says_what_was_wrong(people: People, bank: Path) -> None:
     page = people.candidate.client.post("/interviews/new/", {"level": "L6", "minutes": "٣"}, follow=True)
     assert "minutes" in page.content.decode()
     assert not Interview.objects.exists()
+
+
+def test_who_comes_back_from_signing_in_is_led_to_choose_again(people: People, bank: Path) -> None:
+    sent = people.stranger.client.post("/interviews/new/", {"blueprint": "any"})
+    assert sent.url == "/accounts/login/?next=/interviews/new/"
+    page = people.candidate.client.get("/interviews/new/", follow=True)
+    assert page.redirect_chain == [("/", 302)]
+    assert "Choose the interview once more" in page.content.decode()
+    assert not Interview.objects.exists()

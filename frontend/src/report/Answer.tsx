@@ -48,7 +48,8 @@ function Marked({ text, channel, question, active, onPick }: Props & { text: str
 export function AnswerView(props: Props) {
   const { answer, field_labels: labels } = props.question;
   const elements = useMemo(() => elementsOf(answer.scene), [answer.scene]);
-  const fields = Object.entries(answer.fields).filter(([, value]) => value.trim());
+  // In the order in which they were asked.
+  const fields = Object.keys({ ...labels, ...answer.fields }).flatMap((id) => (answer.fields[id]?.trim() ? [[id, answer.fields[id]] as const] : []));
   if (!answer.text.trim() && !answer.code.trim() && !fields.length && !elements.length) return <p className="empty">Nothing was written.</p>;
   return (
     <div className="stack">

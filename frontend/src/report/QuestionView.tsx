@@ -1,9 +1,11 @@
 /** One question of the report: the answer beside its criteria. The desk puts its controls into each criterion. */
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 import { FlightView } from "../shared/FlightView";
 import { Html } from "../shared/Html";
 import { RunView } from "../shared/RunView";
 import type { Criterion, ReportQuestion } from "../shared/types";
+import { when } from "../shared/when";
 import { AnswerView } from "./Answer";
 import { label } from "./Bands";
 import { CriterionView } from "./CriterionView";
@@ -16,9 +18,21 @@ function ScoreLine({ question }: { question: ReportQuestion }) {
         <span className="spinner" aria-hidden="true" /> being graded
       </span>
     );
-  if (score.state === "not_scored") return <span className="badge warn">not scored</span>;
+  const again = question.rescoring && (
+    <span className="badge info">
+      <span className="spinner" aria-hidden="true" /> being scored again
+    </span>
+  );
+  if (score.state === "not_scored")
+    return (
+      <span className="row">
+        {again}
+        <span className="badge warn">not scored</span>
+      </span>
+    );
   return (
     <span className="row">
+      {again}
       {score.state === "review" && <span className="badge warn">for review</span>}
       <span className="badge accent">{label(score.level, score.bands)}</span>
       <strong className="num">
@@ -37,11 +51,17 @@ interface Props {
 export function QuestionView({ question, controls, children }: Props) {
   const [active, setActive] = useState<string | null>(null);
   const score = question.score;
+  const answer = useRef<HTMLElement>(null);
   // Questions share criterion ids, so the page's ids name the question too.
   const place = (criterion: string): string => `criterion-${question.id}-${criterion}`;
-  const pick = (id: string): void => {
-    setActive(id === active ? null : id);
+  const pick = (id: string): void => flushSync(() => setActive(id === active ? null : id));
+  const showCriterion = (id: string): void => {
+    pick(id);
     document.getElementById(place(id))?.scrollIntoView({ block: "nearest" });
+  };
+  const showWords = (id: string): void => {
+    pick(id);
+    answer.current?.querySelector("mark.active")?.scrollIntoView({ block: "nearest" });
   };
   return (
     <section className="stack" aria-labelledby={`q-${question.id}`} style={{ marginTop: "var(--s7)" }}>
@@ -51,13 +71,18 @@ export function QuestionView({ question, controls, children }: Props) {
         </h2>
         <ScoreLine question={question} />
       </div>
+      {question.withheld && (
+        <p className="banner">
+          You are asked this question in another of your interviews, too. What was missed and the model answer are shown here when that interview is over.
+        </p>
+      )}
       {score?.reason && <p className={`banner ${score.state === "scored" ? "" : "warn"}`}>{score.reason}</p>}
       {score?.rescore_failed && <p className="banner">Scoring it again failed, so this score stands: {score.rescore_failed}</p>}
       {score?.before && score.total !== null && (
         <p className="banner">
           Scored again: {score.before.total === score.total ? `${score.total}, as before` : `${score.before.total} before, ${score.total} now`}
           {score.before.scorer !== score.scorer && ` (by ${score.before.scorer}, then ${score.scorer})`}. The earlier score of{" "}
-          <time dateTime={score.before.at}>{new Date(score.before.at).toLocaleString()}</time> is kept.
+          <time dateTime={score.before.at}>{when(score.before.at)}</time> is kept.
         </p>
       )}
       <details className="card">
@@ -67,11 +92,11 @@ export function QuestionView({ question, controls, children }: Props) {
         </div>
       </details>
       <div className="split">
-        <section className="card sticky" aria-label="Answer">
+        <section className="card sticky" aria-label={`Answer to ${question.title}`} ref={answer}>
           <h3>Answer</h3>
-          <AnswerView question={question} active={active} onPick={pick} />
+          <AnswerView question={question} active={active} onPick={showCriterion} />
         </section>
-        <section aria-label="Criteria">
+        <section aria-label={`Criteria of ${question.title}`}>
           {score?.criteria.map((criterion) => (
             <CriterionView
               key={criterion.id}
@@ -80,7 +105,7 @@ export function QuestionView({ question, controls, children }: Props) {
               settled={score.settled}
               before={score.before?.points[criterion.id]}
               active={criterion.id === active}
-              onPick={() => pick(criterion.id)}
+              onPick={() => showWords(criterion.id)}
             >
               {controls?.(criterion)}
             </CriterionView>

@@ -1,5 +1,6 @@
 /** The head of the report: the level, why, and where each question stands. */
 import type { Report } from "../shared/types";
+import { when } from "../shared/when";
 import { Bands, label } from "./Bands";
 import { Meter } from "./CriterionView";
 
@@ -9,7 +10,7 @@ export function Summary({ report }: { report: Report }) {
     <header className="stack">
       <p className="small soft" style={{ marginBottom: 0 }}>
         {interview.candidate}
-        {interview.finished_at && ` · ${new Date(interview.finished_at).toLocaleString()}`}
+        {interview.finished_at && ` · ${when(interview.finished_at)}`}
       </p>
       <div className="row between">
         <h1 style={{ margin: 0 }}>{interview.title}</h1>

@@ -6,8 +6,6 @@ const MINUTE_MS = 60_000;
 
 export interface Shown {
   report: Report | null;
-  /** Why the reader's last action failed. It stands until their next one, whatever is loaded meanwhile. */
-  failedAction: string | null;
   /** Why the report could not be loaded. */
   failedLoad: string | null;
 }
@@ -18,7 +16,7 @@ function words(error: unknown): string {
 
 /** The report as the latest call brought it: one that an earlier call brings afterwards is not shown. */
 export class Feed {
-  private shown: Shown = { report: null, failedAction: null, failedLoad: null };
+  private shown: Shown = { report: null, failedLoad: null };
   private calls = 0;
   private latest = 0;
   private rung: number | null = null;
@@ -37,17 +35,15 @@ export class Feed {
     }
   };
 
-  /** Does what the reader asked for. True when it worked. */
-  act = async (action: () => Promise<Report>): Promise<boolean> => {
+  /** Does what the reader asked for. Returns why it failed, to be said where they asked; null when it worked. */
+  act = async (action: () => Promise<Report>): Promise<string | null> => {
     const call = ++this.calls;
-    this.show({ failedAction: null });
     try {
       // A load that began later may have come back earlier, without what this did.
       if (!this.take(call, await action())) void this.refresh();
-      return true;
+      return null;
     } catch (error) {
-      this.show({ failedAction: words(error) });
-      return false;
+      return words(error);
     }
   };
 

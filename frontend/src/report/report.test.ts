@@ -7,10 +7,10 @@ import { QuestionView } from "./QuestionView";
 
 const criterion: Criterion = { id: "limits", title: "Limits", points: 2, auto_points: 2, max: 4, levels: [], evidence: [], reason: "", missed: [], confidence: null, override: null };
 
-function markup(id: string, score: Partial<Score> = {}): string {
+function markup(id: string, score: Partial<Score> = {}, changes: Partial<ReportQuestion> = {}): string {
   const whole = { state: "scored", total: 2, max: 4, level: "below", bands: { L6: 3 }, reason: "", before: null, rescore_failed: null, version: { question: "", rubric: "" }, criteria: [criterion], ...score };
   const answer = { text: "", code: "", fields: {}, scene: "" };
-  const question = { id, position: 0, title: "A question", prompt_html: "", model_answer_html: "", answer, field_labels: {}, run: null, score: whole };
+  const question = { id, position: 0, title: "A question", prompt_html: "", model_answer_html: "", withheld: false, answer, field_labels: {}, run: null, score: whole, ...changes };
   return renderToStaticMarkup(createElement(QuestionView, { question: question as unknown as ReportQuestion }));
 }
 
@@ -31,6 +31,24 @@ describe("a question of the report", () => {
   it("gives the criteria ids of its own: questions share theirs", () => {
     expect(markup("q1")).toContain('id="criterion-q1-limits"');
     expect(markup("q2")).toContain('id="criterion-q2-limits"');
+  });
+
+  it("names its regions after itself: each question has the same ones", () => {
+    const names = [...markup("q1").matchAll(/aria-label="([^"]+)"/g)].map((match) => match[1]);
+    expect(names).toEqual(["Answer to A question", "Criteria of A question"]);
+  });
+
+  it("says that a newer score is on its way, beside the one that stands", () => {
+    const shown = markup("q1", {}, { rescoring: true });
+    expect(shown).toContain("being scored again");
+    expect(shown).toContain("2 of 4");
+    expect(markup("q1")).not.toContain("being scored again");
+  });
+
+  it("lists fields in the order in which they were asked, and leaves out what is blank", () => {
+    const answer = { text: "", code: "", fields: { total: "3 GB", blank: " ", each: "1 GB" }, scene: "" };
+    const shown = markup("q1", {}, { answer, field_labels: { each: "Of each", blank: "Blank", total: "In all" } });
+    expect([...shown.matchAll(/<th scope="row">([^<]+)/g)].map((match) => match[1])).toEqual(["Of each", "In all"]);
   });
 
   it("names its level by its own bands", () => {

@@ -9,5 +9,5 @@ export function useReport(id: string): { report: Report | null; problem: string 
   const [shown, setShown] = useState<Shown | null>(null);
   const feed = useMemo(() => new Feed(() => api.report(id), setShown), [id]);
   useEffect(() => keepFresh(feed, socketUrl(`/ws/interviews/${id}/`)), [feed, id]);
-  return { report: shown?.report ?? null, problem: shown?.failedAction ?? shown?.failedLoad ?? null, act: feed.act };
+  return { report: shown?.report ?? null, problem: shown?.failedLoad ?? null, act: feed.act };
 }

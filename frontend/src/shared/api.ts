@@ -30,8 +30,7 @@ async function call<T>(method: "GET" | "POST", path: string, body?: unknown): Pr
   const data: unknown = await response.json().catch(() => null);
   if (response.ok) return data as T;
   const problem = (data ?? {}) as { detail?: string; code?: string; retry_after?: number };
-  const fallback = response.status === 403 ? "You are signed out. Sign in in another tab, then try again." : "The server failed. Try again in a moment.";
-  throw new ApiError(problem.detail ?? fallback, problem.code ?? "error", response.status, problem.retry_after ?? null);
+  throw new ApiError(problem.detail ?? "The server failed. Try again in a moment.", problem.code ?? "error", response.status, problem.retry_after ?? null);
 }
 
 const base = (id: string): string => `/api/interviews/${id}/`;

@@ -56,7 +56,7 @@ export interface Question {
   prompt_html: string;
   answer_id: string;
   fields: { id: string; label: string; hint: string }[];
-  lab: null | { slug: string; title: string; brief_html: string; public_tests: { name: string; group: string; doc: string }[] };
+  lab: null | { slug: string; title: string; brief_html: string; starter: string; public_tests: { name: string; group: string; doc: string }[] };
   runs: Run[];
 }
 
@@ -131,8 +131,12 @@ export interface ReportQuestion {
   answer: { text: string; code: string; fields: Record<string, string>; scene: string };
   field_labels: Record<string, string>;
   model_answer_html: string;
+  /** Whether what was missed and the model answer are left out, for the question is open in another interview. */
+  withheld: boolean;
   run: Run | null;
   score: Score | null;
+  /** A newer score is on its way. */
+  rescoring: boolean;
 }
 
 export interface Report {

@@ -1,0 +1,26 @@
+import { createElement } from "react";
+import { renderToStaticMarkup } from "react-dom/server";
+import { describe, expect, it } from "vitest";
+import type { Report, Status } from "../shared/types";
+import { ReviewActions } from "./ReviewActions";
+
+/** The buttons of a review and whether they can be used. */
+function buttons({ status = "scored", rescoring = false, busy = false }: { status?: Status; rescoring?: boolean; busy?: boolean }): Record<string, boolean> {
+  const report = { interview: { id: "i", status, candidate: "Ada" }, publish_again: true, questions: [{ run: null, score: null, rescoring }] } as unknown as Report;
+  const doing = { busy, problem: null, run: async () => true, forget: () => undefined };
+  const html = renderToStaticMarkup(createElement(ReviewActions, { report, doing, act: async () => null })).split("<dialog")[0]!;
+  return Object.fromEntries([...html.matchAll(/<button([^>]*)>([^<]+)/g)].map(([, attributes, name]) => [name, !attributes!.includes('aria-disabled="true"')]));
+}
+
+describe("what is done with a review", () => {
+  it("can be scored again or published, unless that is under way", () => {
+    expect(buttons({})).toEqual({ "Score again": true, Publish: true });
+    expect(buttons({ status: "published" })).toEqual({ "Score again": true, "Publish again": true });
+    expect(buttons({ rescoring: true })).toEqual({ "Score again": false, Publish: false });
+    expect(buttons({ busy: true })).toEqual({ "Score again": false, Publish: false });
+  });
+
+  it("is nothing while it is graded", () => {
+    expect(buttons({ status: "grading" })).toEqual({});
+  });
+});
