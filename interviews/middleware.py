@@ -1,11 +1,11 @@
-"""The one middleware of ours: a content security policy that lets a page talk to its own host alone."""
+"""The middleware of ours: a content security policy that lets a page talk to its own host alone, and no NUL for the database."""
 
 from collections.abc import Awaitable, Callable
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.utils.decorators import sync_and_async_middleware
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.utils.decorators import sync_and_async_middleware, sync_only_middleware
 
 # CodeMirror and KaTeX set styles on elements; nothing of ours needs an inline script.
 POLICY = "; ".join(
@@ -43,5 +43,22 @@ def content_security_policy(
 
     def middleware(request: HttpRequest) -> HttpResponse:
         return _mark(get_response(request))
+
+    return middleware
+
+
+def _holds_nul(request: HttpRequest) -> bool:
+    """Whether a text of the request has a character that PostgreSQL can't store. JSON is not looked at: its fields refuse it themselves."""
+    texts = [request.path, *request.COOKIES.values()]
+    forms = [request.GET, request.POST] if request.method == "POST" and request.content_type != "application/json" else [request.GET]
+    return any("\0" in text for text in texts) or any("\0" in value for form in forms for key, values in form.lists() for value in (key, *values))
+
+
+@sync_only_middleware
+def no_nul(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Refuses what no field of the site can hold."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return HttpResponseBadRequest("A NUL character can't be sent here.") if _holds_nul(request) else get_response(request)
 
     return middleware

@@ -9,7 +9,8 @@ import urllib.request
 def web() -> bool:
     """The site on this host answers /healthz with 200."""
     port = os.environ.get("PORT", "8000")
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/healthz", headers={"Host": "localhost"})
+    host = os.environ.get("ALLOWED_HOSTS", "").split(",")[0].strip().lstrip("*.") or "localhost"  # others are refused before /healthz is asked
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/healthz", headers={"Host": host})
     with urllib.request.urlopen(request, timeout=4) as answer:
         return bool(answer.status == 200)
 

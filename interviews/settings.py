@@ -68,6 +68,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "interviews.middleware.no_nul",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -103,7 +104,8 @@ if EMBEDDED:
                 "timeout": 20,
                 # Take the write lock when a transaction begins: a reader that upgrades would fail without waiting.
                 "transaction_mode": "IMMEDIATE",
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+                # What was acknowledged outlives a power cut, not just a crash.
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
             },
             "TEST": {"NAME": STATE_DIR / f"test-{os.getpid()}.sqlite3"},
         }
@@ -139,6 +141,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "beat")
 WORKER_QUEUES = ("default", "grading", "sandbox.cpu", "sandbox.gpu")
 CELERY_TASK_ROUTES = {
     "grading.*": {"queue": "grading"},
+    "interviews.review.tasks.reap": {"queue": "default"},  # not behind the grading that it watches
     "interviews.review.tasks.*": {"queue": "grading"},
     "sandbox.tasks.reap": {"queue": "default"},
     "sandbox.tasks.judge_run": {"queue": "sandbox.cpu"},

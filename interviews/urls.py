@@ -1,10 +1,13 @@
 """Every address of the site."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from interviews import health
+
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # the site's own sign-in, which counts attempts
 
 urlpatterns = [
     path("", include("interviews.live.urls")),

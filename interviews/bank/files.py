@@ -111,12 +111,19 @@ def content_hash(value: Any) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, which YAML would silently let the last one win."""
+    """SafeLoader that refuses a key given twice, which YAML would silently let the last one win, and aliases, of which a few lines make a billion values."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="aliases are not read", problem_mark=self.peek_event().start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool):
+                raise yaml.MarkedYAMLError(problem=f"{key!r} can't be a key", problem_mark=key_node.start_mark)
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
             seen.add(key)
@@ -134,7 +141,7 @@ class _Yaml:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             raise BankError(file, mark.line + 1 if mark else 1, error.problem or "not YAML") from error
-        except (yaml.YAMLError, RecursionError) as error:
+        except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:  # the last three by what a tag or a date can't be
             raise BankError(file, 1, f"not YAML: {error}") from error
         if not isinstance(self.value, dict):
             raise BankError(file, 1, "expected a mapping of keys to values")
@@ -195,7 +202,10 @@ def parse_answer(text: str, *, kind: str, file: str = "answer") -> tuple[dict[st
     if match := FRONT.match(text):
         front = _Yaml(file, match[1]).value
         text = text[match.end() :]
-    fields = {str(key): str(value) for key, value in (front.get("fields") or {}).items()}
+    written = front.get("fields") or {}
+    if not isinstance(written, dict):
+        raise BankError(file, 1, "fields: expected a mapping of ids to what is filled in")
+    fields = {str(key): str(value) for key, value in written.items()}
     fence = {"code": CODE_FENCE, "whiteboard": SCENE_FENCE}.get(kind)
     blocks = list(fence.finditer(text)) if fence else []
     if len(blocks) > 1:

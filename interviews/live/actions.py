@@ -201,11 +201,12 @@ RUN_EVENTS = {
 @transaction.atomic
 def note_run(*, run_id: UUID, kind: str) -> None:
     """Writes a run's change into the log of the interview that it belongs to. Runs of no interview are passed by."""
-    run = Run.objects.select_related("user").prefetch_related("tests").get(pk=run_id)
-    question = InterviewQuestion.objects.filter(answer__id=run.subject).select_related("version").first() if run.subject else None
+    subject = Run.objects.values_list("subject", flat=True).get(pk=run_id)
+    question = InterviewQuestion.objects.filter(answer__id=subject).select_related("version").first() if subject else None
     if question is None:
         return
     interview = events.lock(question.interview_id)
+    run = Run.objects.select_related("user").prefetch_related("tests").get(pk=run_id)  # behind the lock, so that the log's order is that of the states
     body = {"run": queries.run_state(run, question.pk)}
     events.append(interview, RUN_EVENTS[kind], actor=run.user if kind == "queued" else None, body=body)
     if kind == "finished" and run.kind == Run.Kind.HIDDEN:

@@ -16,9 +16,9 @@ from interviews.bank.files import in_words, parse_answer
 from interviews.bank.markdown import render, render_prompt
 from interviews.live.documents import Content
 from interviews.live.models import Interview, InterviewQuestion
-from interviews.live.queries import content_of, run_state, sees_review
+from interviews.live.queries import content_of, flown, sees_review
 from interviews.review import levels
-from interviews.review.models import Override
+from interviews.review.models import GradeJob, Override
 from sandbox.models import Run
 
 LOOKED = "An interviewer has looked at this answer. The scorer had left it to a person:"
@@ -173,8 +173,28 @@ def _model_answer(question: InterviewQuestion) -> str:
     return ""
 
 
-def _question_json(question: InterviewQuestion, content: Content, scores: list[Score], published_at: datetime | None) -> dict[str, Any]:
-    """`scores`: those of the answer, the newest first."""
+def _open_elsewhere(interview: Interview) -> set[UUID | str]:
+    """The questions, and the labs, that the candidate is being asked in another interview that is not over."""
+    waiting = (Interview.Status.READY, Interview.Status.RUNNING)
+    asked = InterviewQuestion.objects.filter(interview__candidate=interview.candidate_id, interview__status__in=waiting).exclude(interview=interview)
+    return {key for row in asked.values_list("version__question_id", "version__lab") for key in row if key}
+
+
+def _withhold(item: dict[str, Any]) -> dict[str, Any]:
+    """A question's part of the report without what would answer it: what was missed and the model answer."""
+    score = item["score"] and {**item["score"], "criteria": [{**row, "missed": [], "levels": []} for row in item["score"]["criteria"]]}
+    return {**item, "score": score, "model_answer_html": "", "withheld": True}
+
+
+def being_graded(interview: Interview) -> set[UUID]:
+    """The questions of this interview with a grading that is not over."""
+    return set(GradeJob.objects.filter(question__interview=interview).exclude(state=GradeJob.State.DONE).values_list("question_id", flat=True))
+
+
+def _question_json(
+    question: InterviewQuestion, content: Content, scores: list[Score], published_at: datetime | None, graded: bool, user: User
+) -> dict[str, Any]:
+    """`scores`: those of the answer, the newest first; `graded`: whether it is being graded now; `user`: who reads."""
     version = question.version
     run = final_run(question, content.code) if version.kind == "code" else None
     labels = {field["id"]: field["label"] for field in version.fields}
@@ -188,8 +208,10 @@ def _question_json(question: InterviewQuestion, content: Content, scores: list[S
         "answer": {"text": content.text, "code": content.code, "fields": content.fields, "scene": content.scene},
         "field_labels": labels,
         "model_answer_html": _model_answer(question),
-        "run": run_state(run, question.pk, flight=True) if run else None,
+        "withheld": False,
+        "run": flown(run, question, user) if run else None,
         "score": _score_json(scores, version.hash, published_at) if scores else None,
+        "rescoring": graded and bool(scores),
     }
 
 
@@ -207,8 +229,14 @@ def report(interview: Interview, user: User) -> dict[str, Any]:
     """The report as it stands. The candidate reads overrides and notes once the review is published; until then, what the scorer said."""
     reviewed = sees_review(interview, user)
     questions = list(interview.questions.select_related("version", "answer"))
-    scores = _scores(questions, reviewed)
-    body = [_question_json(question, content_of(question), scores.get(question.answer.pk, []), interview.published_at) for question in questions]
+    scores, open_jobs = _scores(questions, reviewed), being_graded(interview)
+    body = [
+        _question_json(question, content_of(question), scores.get(question.answer.pk, []), interview.published_at, question.pk in open_jobs, user)
+        for question in questions
+    ]
+    if not user.reviews and (elsewhere := _open_elsewhere(interview)):
+        versions = [question.version for question in questions]
+        body = [_withhold(item) if {v.question_id, v.lab} & elsewhere else item for v, item in zip(versions, body, strict=True)]
     marks = []
     for question, item in zip(questions, body, strict=True):
         if (score := item["score"]) is None:

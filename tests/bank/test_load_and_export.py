@@ -123,6 +123,15 @@ def test_the_line_named_is_the_line_of_the_fault(small: Path) -> None:
     assert refusal.value.line == line
 
 
+@pytest.mark.parametrize("text", [
+    "? [a]\n: 1\n", "a: &a [*a]\n", "a: &a [1, 2]\nb: [*a, *a]\n", "a: 2024-99-99\n", "a: !!bool abc\n", "a: !!int ''\n", f"a: {'9' * 5000}\n", "{a: 1}: 2\n",
+])
+def test_yaml_that_no_pack_needs_is_refused_by_file_and_line(small: Path, text: str) -> None:
+    (small / "a-question/rubric.yaml").write_text(text)
+    with pytest.raises(BankError, match=r"rubric\.yaml:\d"):
+        load_pack(folder=small)
+
+
 def test_a_uuid_of_another_pack_is_refused(small: Path, tmp_path: Path) -> None:
     load_pack(folder=small)
     other = tmp_path / "other"

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
 OUR_MODULES = ("interviews.asgi", "interviews.celery", "interviews.probe")
 # Read by programs of the image other than ours.
-FOREIGN = {"POSTGRES_PASSWORD", "POSTGRES_USER", "POSTGRES_DB"}
+FOREIGN = {"POSTGRES_PASSWORD", "POSTGRES_USER", "POSTGRES_DB", "FORWARDED_ALLOW_IPS"}
 
 
 def services() -> list[tuple[str, dict[str, Any]]]:

@@ -52,3 +52,20 @@ def test_the_interface_describes_itself(admin_client: Client) -> None:
     text = admin_client.get("/api/schema/").content.decode()
     for part in ("/report/", "/abort/", "/overrides/", "/questions/"):
         assert part in text
+
+
+@pytest.mark.parametrize(("method", "path", "data"), [
+    ("get", "/?next=%00", {}), ("post", "/interviews/new/", {"blueprint": "a\0b"}), ("post", "/accounts/login/", {"login\0": "a", "password": "b"}),
+])
+def test_a_nul_is_refused_before_the_database_is_asked(client: Client, method: str, path: str, data: dict[str, str]) -> None:
+    assert getattr(client, method)(path, data).status_code == 400
+
+
+def test_a_cookie_with_a_nul_is_refused(client: Client) -> None:
+    client.cookies["sessionid"] = "\0"
+    assert client.get("/").status_code == 400
+
+
+def test_json_nested_without_end_is_refused_with_a_sentence(admin_client: Client) -> None:
+    answer = admin_client.post("/api/interviews/", "[" * 200_000, content_type="application/json")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "The request is nested too deeply.")

@@ -12,10 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from grading.models import Score
 from interviews.bank.actions import edit_question
 from interviews.bank.models import Question
+from interviews.live import actions as live
 from interviews.live.models import Interview
 from interviews.review import actions
 from tests.conftest import People
-from tests.review.helpers import finish, grade_all, scored
+from tests.review.helpers import finish, grade_all, judged, scored
 
 pytestmark = pytest.mark.django_db
 Make = Callable[..., Interview]
@@ -63,6 +64,23 @@ def test_while_answers_are_graded_it_shows_what_there_is(people: People, make: M
     by_kind = {question["kind"]: question["score"] for question in report["questions"]}
     assert by_kind["code"] is None
     assert by_kind["written"]["total"] == 28
+
+
+def test_it_says_which_answers_are_being_scored_again(people: People, make: Make) -> None:
+    interview = finish(make())
+
+    def kinds() -> set[str]:
+        report = people.interviewer.client.get(url(interview)).json()
+        return {question["kind"] for question in report["questions"] if question["rescoring"]}
+
+    found = [kinds()]
+    judged(interview, points={"admission": (4, 4), "budget": (2, 4)})
+    grade_all(interview)
+    found.append(kinds())
+    actions.rescore(interview=interview, actor=people.interviewer.user)
+    found.append(kinds())
+    grade_all(interview)
+    assert [*found, kinds()] == [set(), set(), {"written", "estimate", "code"}, set()]
 
 
 HALF_SURE = "Decode reads all the weights for each token, so it waits for memory. Prefill is different, since it has many tokens to work on at once."
@@ -156,7 +174,7 @@ def test_the_number_of_queries_is_bounded(people: People, make: Make) -> None:
     interview = scored(make())
     with CaptureQueriesContext(connection) as caught:
         people.candidate.client.get(url(interview))
-    # Session and user, the interview, its questions, scores with criteria and overrides, notes; and per question its document and run.
+    # Session and user, the interview, its questions, scores with criteria and overrides, open gradings, notes; and per question its document and run.
     assert len(caught) <= 14 + 4 * interview.questions.count()
 
 
@@ -165,3 +183,21 @@ def test_the_pages_around_it(people: People, make: Make) -> None:
     assert people.candidate.client.get(f"/interviews/{running.pk}/report/").url == f"/interviews/{running.pk}/"
     pages = {person.name: person.client.get(f"/interviews/{done.pk}/report/").status_code for person in people}
     assert pages == {"candidate": 200, "other": 404, "interviewer": 200, "admin": 200, "stranger": 302}
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_what_answers_a_question_is_withheld_while_it_is_open_in_another_interview(people: People, make: Make, started: bool) -> None:
+    interview = scored(make())
+    other = make(started=started)
+    both = {question.version.question_id for question in other.questions.all()}
+    twice = {str(question.pk) for question in interview.questions.all() if question.version.question_id in both}
+    shown = people.candidate.client.get(url(interview)).json()["questions"]
+    assert {question["id"] for question in shown if question["withheld"]} == twice != set()
+    for question in (question for question in shown if question["withheld"]):
+        assert question["model_answer_html"] == ""
+        assert not any(criterion["missed"] or criterion["levels"] for criterion in question["score"]["criteria"])
+    assert not any(question["withheld"] for question in people.interviewer.client.get(url(interview)).json()["questions"])
+    finish(other if started else live.start(interview=other, actor=people.candidate.user))
+    shown = people.candidate.client.get(url(interview)).json()["questions"]
+    assert not any(question["withheld"] for question in shown)
+    assert any(criterion["missed"] for question in shown for criterion in question["score"]["criteria"])

@@ -1,6 +1,7 @@
 """The review desk: overrides, notes, publishing."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -205,3 +206,11 @@ def test_the_queue_and_the_desk_open_for_reviewers_alone(people: People, make: M
     for page in ("/review/", f"/review/{interview.pk}/"):
         codes = {person.name: person.client.get(page).status_code for person in people}
         assert codes == {"candidate": 403, "other": 403, "interviewer": 200, "admin": 200, "stranger": 302}
+
+
+def test_lists_lead_on_by_the_title_and_say_which_time_they_write(people: People, make: Make) -> None:
+    interview = scored(make())
+    for person, page, target in ((people.interviewer, "/review/", f"/review/{interview.pk}/"), (people.candidate, "/", f"/interviews/{interview.pk}/report/")):
+        html = person.client.get(page).content.decode()
+        assert re.search(f'<a href="{target}">{re.escape(interview.title)}', html)
+        assert re.search(r'<time datetime="[^"]+\+00:00">[^<]+ UTC</time>', html)

@@ -38,6 +38,8 @@ def processes(host: str, port: int, own_redis: bool) -> list[Child]:
         redis = [redis_binary(), "--port", "0", "--unixsocket", str(settings.REDIS_SOCKET), "--unixsocketperm", "700"]
         children.append(Child("redis", [*redis, "--save", "", "--appendonly", "no", "--loglevel", "warning"]))
     web = [python, "-m", "uvicorn", "interviews.asgi:application", "--host", host, "--port", str(port), "--lifespan", "off"]
+    if not settings.SECURE_PROXY_SSL_HEADER:  # with no proxy in front anybody could name an address of their own, and with it the limits on sign-ins
+        web.append("--no-proxy-headers")
     children.append(Child("web", [*web, "--ws", "websockets-sansio", "--no-access-log", "--log-level", "warning"]))
     children += [
         worker("default", "default", 2),
@@ -60,7 +62,6 @@ def welcome(url: str, people: list[Demo], out: Any) -> None:
             time.sleep(0.3)
     else:
         out.write(f"The site does not answer at {url} yet; what went wrong stands above.")
-        return
     lines = ["", f"  Roofline is at {url}", ""]
     if people:
         lines += ["  Demo accounts (these passwords are shown this once):"]
@@ -100,8 +101,11 @@ class Command(BaseCommand):
         if own_redis:
             Path(settings.REDIS_SOCKET).unlink(missing_ok=True)
         call_command("prepare", verbosity=0)
+        if settings.EMBEDDED:
+            Path(settings.DATABASES["default"]["NAME"]).chmod(0o600)  # sessions, password hashes and answers
         people = ensure_demo_people() if settings.EMBEDDED else []
-        url = f"http://{options['host']}:{options['port']}"
+        local = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(options["host"], options["host"])
+        url = f"http://{local}:{options['port']}"
         supervisor = Supervisor(processes(options["host"], options["port"], own_redis))
         threading.Thread(target=welcome, args=(url, people, self.stdout), daemon=True).start()
         supervisor.run()
