@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from grading.lexicon import NEGATORS
@@ -21,12 +22,15 @@ MAX_POINTS = 1000  # as in rubric.schema.json
 
 
 def split_reference(text: str) -> list[str]:
-    """The atomic statements of a model answer, in order and without repeats. Remarks to graders and lone headings are left out."""
-    document = read(_POINTS.sub(" ", text))
+    """The atomic statements of a model answer, in order and without repeats. Remarks to graders and lone headings are left out; what earns points is none."""
+    document = read(_POINTS.sub(lambda m: " " * len(m[0]), text))
+    sentences = document.sentences
+    begins = [sentence.start for sentence in sentences]
+    paid = {sentences[i - 1].sentence for m in _POINTS.finditer(text) if (i := bisect_right(begins, m.start()))}  # points stand behind what they are for
     by_sentence: dict[int, list[Clause]] = {}
     for clause in document.clauses:
         by_sentence.setdefault(clause.sentence, []).append(clause)
-    out: dict[str, None] = {}
+    out: dict[str, bool] = {}  # whether it states something by itself
     for clauses in by_sentence.values():
         whole, parts = clauses[0], clauses[1:]
         content = sum(t.content for t in whole.tokens)
@@ -35,11 +39,11 @@ def split_reference(text: str) -> list[str]:
         if len(whole.tokens) > LONG and len(parts) > 1 and not _denies_on(parts):
             for part in parts:
                 if sum(t.content for t in part.tokens) >= 2:
-                    out[_tidy(part.text)] = None
+                    out[_tidy(part.text)] = True
         else:
-            out[_tidy(whole.text)] = None
+            out[_tidy(whole.text)] = content >= 2 or whole.sentence in paid
     lines = [line for line in out if len(line) > 1]
-    solid = [line for line in lines if sum(t.content for t in tokenise(line)) >= 2]
+    solid = [line for line in lines if out[line]]
     return (solid or lines)[:MAX_CLAIMS]
 
 

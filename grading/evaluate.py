@@ -31,10 +31,12 @@ def load(path: str, rubric: Rubric | None = None) -> list[dict[str, Any]]:
         if line.strip():
             try:
                 rows.append(_row(json.loads(line), rubric is not None))
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}:{number}: not JSON: {error}") from None
             except DataError as error:
                 raise DataError(f"{path}:{number}: {error}") from None
+            except RecursionError:
+                raise DataError(f"{path}:{number}: not JSON that can be read: nested too deeply") from None
+            except ValueError as error:  # malformed, or a whole number of thousands of digits
+                raise DataError(f"{path}:{number}: not JSON: {error}") from None
     if not rows:
         raise DataError(f"{path}: no answers")
     return rows

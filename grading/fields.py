@@ -12,7 +12,7 @@ from grading.encoder import encoder
 from grading.lexicon import NEGATORS
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence
 from grading.rubric import Criterion, Quantity
-from grading.units import UnitError, compare, find_quantities, is_count, other_prefix, quantity, read_quantity, registry
+from grading.units import UnitError, compare, find_quantities, is_count, other_prefix, quantity, read_quantity, registry, stands_for
 
 
 def judge_tests(criterion: Criterion, groups: Mapping[str, Sequence[Any]]) -> CriterionScore:
@@ -81,7 +81,7 @@ def _in_text(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
     for number in wanted.accepted:
         value = quantity(number.value, number.unit)
         alike = [(f, registry().Quantity(f.value, "" if value.dimensionless else f.unit or "")) for f in figures
-                 if (is_count(f.unit) if value.dimensionless else f.unit is not None and f.unit.dimensionality == value.dimensionality)]
+                 if (is_count(f.unit) if value.dimensionless else f.unit is not None and stands_for(f.unit, value.units))]
         if len({float(q.to_base_units().magnitude) for _, q in alike}) > (MAX_COUNTS if value.dimensionless else MAX_FIGURES):
             why = "the text holds so many figures of this kind that none can be taken for the step"
             continue
@@ -107,9 +107,9 @@ def _short(text: str) -> str:
 
 
 def _same_quantity(said: str, form: str) -> bool | None:
-    """Whether both are one quantity; None when one of them is none. An author lists the rounded forms."""
+    """Whether both are one quantity; None when one of them is none, as a bound ("at least 2") is. An author lists the rounded forms."""
     try:
-        return compare(read_quantity(said), read_quantity(form), 1e-9) == "exact"
+        return compare(read_quantity(said, bounds=False), read_quantity(form, bounds=False), 1e-9) == "exact"
     except UnitError:
         return None
 

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 import pint
+from pint.facets.plain import PlainUnit
 
 
 class UnitError(ValueError):
@@ -22,6 +23,8 @@ class UnitError(ValueError):
 # Units of this field. FLOPs is a count, FLOPS a rate: the two conventions are told apart by the capital S.
 # A bit is a dimension of its own here: by default it is a bare number, and 2 GB would pass for a count.
 COUNTS = ("token", "request", "parameter", "block", "layer", "gpu", "step", "user", "sequence", "forward_pass")
+_COUNTED = frozenset(f"[{name}]" for name in COUNTS)
+_SAME_COUNT = {"[request]": "[sequence]", "[user]": "[sequence]", "[forward_pass]": "[step]"}  # 55 requests in a batch are its 55 sequences
 _DEFINITIONS = (
     "bit = [information]", "baud = bit / second",
     "token = [token] = tok", "dollar = [currency] = USD = usd", "euro = [euro] = EUR", "flop = [flop] = FLOP",
@@ -39,6 +42,7 @@ _ALIAS = {
     "blocks": "block", "layers": "layer", "steps": "step", "users": "user", "seqs": "sequence", "sequences": "sequence",
     "us": "microsecond", "µs": "microsecond", "μs": "microsecond", "euros": "euro", "€": "euro", "$": "dollar", "x": "", "times": "",
     "cents": "cent", "ops": "flop", "op": "flop", "operations": "flop", "pass": "forward_pass", "passes": "forward_pass", "weeks": "week",
+    "tps": "token/second", "rps": "request/second", "qps": "request/second",
 }
 _SI = {"k": "kilo", "K": "kilo", "M": "mega", "G": "giga", "T": "tera", "P": "peta", "E": "exa", "Z": "zetta", "m": "milli", "u": "micro", "n": "nano"}
 _SUP = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻−", "0123456789+--")
@@ -59,6 +63,13 @@ _VALUE = re.compile(
 _UNREAD = re.compile(r"\s?\^|\*\*\d|[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]")  # what follows a number whose power is not read
 _PER_NUMBER = re.compile(rf"(?:per|/)\s*{_NUMBER}(?:[eE][-+]?\d+)?")
 MAX_EXPONENT = 9  # of a unit
+_ABOUT = r"about|around|approximately|approx\.?|roughly|circa|ca\.?|~|≈|≃|=|\s"
+_BOUND = r"at\s+(?:least|most)\b|up\s+to\b|(?:no|not)\s+(?:more|less|fewer)\s+than\b|(?:more|less|fewer)\s+than\b|[<>]=?|[≤≥⩽⩾]"
+_MONEY = re.compile(r"(?:US\s?(?=\$)|(?:USD|EUR)(?=\s*[\d.]))", re.I)  # before an amount; the sign that follows, or the code, is the unit
+_CARD_HOUR = re.compile(r"\b(?:GB|GH|MI|[ABHLTV])\d{1,3}[A-Z]?(?:[- ]GPU)?(?=[- ]?(?:hours?|hrs?|h)\b)")  # an hour of an H100 is one of a GPU
+# Words beside a count that leave it what it is. Not "input": a price per input token is another price.
+_WHICH = re.compile(r"\b(?:output|generated|decoded|concurrent|simultaneous|parallel)\s+(?=(?:[kM]?tok(?:en)?|seq(?:uence)?|req(?:uest)?|user)s?\b)", re.I)
+_FASTER = re.compile(r"^(?:(?:x|×|times)\s*(?:faster|quicker|as\s+fast)|(?:(?:x|×|times)\s*)?speed-?up)$", re.I)
 
 @cache
 def registry() -> pint.UnitRegistry[Any]:
@@ -120,7 +131,7 @@ def _word_unit(word: str) -> str:
 def _unit(text: str) -> tuple[float, pint.Unit]:
     spelled = re.sub(r"\b(?:per|a|an|each|/)\b(?=\s)", "/", text.strip()) if " per " in f" {text} " else text.strip()
     spelled = re.sub(r"\b([kKMB])\s+(?=tok)", lambda m: f"{_MAGNITUDE[m[1].lower()]:.0f} ", spelled)  # "$ per M tokens"
-    spelled = re.sub(r"(?<=[A-Za-z])-(?=[A-Za-z])", " ", spelled)  # GPU-hours
+    spelled = _WHICH.sub("", re.sub(r"(?<=[A-Za-z])-(?=[A-Za-z])", " ", spelled))  # GPU-hours
     spelled = re.sub(r"\bforward\s+(?=pass)", "", spelled, flags=re.I)
     spelled = spelled.replace("·", "*").replace("⋅", "*").replace("×", "*")
     spelled = _EXPONENT.sub(lambda m: f"**{_exponent(m):d}", spelled)
@@ -201,15 +212,17 @@ def spelled(found: pint.Quantity[float]) -> str:
     return f"{written}, a bare number" if found.units == registry().Unit("") else f"{written} {unit}"
 
 
-def read_quantity(text: str) -> pint.Quantity[float]:
+def read_quantity(text: str, bounds: bool = True) -> pint.Quantity[float]:
     """The quantity that a whole field holds, such as `≈ 21.5 GB` or `$0.40 per million tokens`.
 
-    Raises UnitError when there is no number, more than one, or an unknown unit: a field that hedges ("12 or 24 GB") earns nothing.
+    With `bounds` a bound before the number is passed over: who fills "at least 10.4 ms" into a field for the least time says 10.4 ms. Raises UnitError
+    when there is no number, more than one, or an unknown unit: a field that hedges ("12 or 24 GB") earns nothing.
     """
     if len(text) > 200:
         raise UnitError("a field holds one number and its unit")
     rest = text.strip().rstrip(".;")
-    rest = re.sub(r"^(?:about|around|approximately|approx\.?|roughly|circa|ca\.?|~|≈|≃|=|\s)+", "", rest, flags=re.I)
+    rest = re.sub(rf"^(?:{_BOUND}|{_ABOUT})+" if bounds else rf"^(?:{_ABOUT})+", "", rest, flags=re.I)
+    rest = _CARD_HOUR.sub("GPU", _MONEY.sub(lambda m: {"usd": "$", "eur": "€"}.get(m[0].lower(), ""), rest, count=1))
     dollar = rest.startswith(("$", "€"))
     lead = rest[0] if dollar else ""
     rest = rest[1:].lstrip() if dollar else rest
@@ -220,7 +233,7 @@ def read_quantity(text: str) -> pint.Quantity[float]:
     value = _value(match)
     if math.isnan(value):
         raise UnitError("a decimal is written with a point, not with a comma")
-    rest = rest[match.end():].strip().removeprefix("×")
+    rest = _FASTER.sub("", rest[match.end():].strip()).removeprefix("×")
     magnitude = re.match(r"(thousand|million|billion|trillion|[kKMBT]|bn|mn)(?![A-Za-z/])\s*", rest)
     if magnitude and (len(magnitude[1]) > 1 or rest[magnitude.end():] or magnitude[1] != "B"):
         value *= _MAGNITUDE[magnitude[1].lower()]
@@ -242,7 +255,7 @@ _UNIT_TAIL = re.compile(r"\s?((?:[kKMGTPmgt]i?[Bb](?:ps)?|[kMGTPEZ]?FLOPs?|[kMGT
 
 
 _PRICE_TAIL = re.compile(r"\s?(?:/|per\b|an?\b)\s?((?:GPU[- ])?(?:hour|hr|h|day|month)|token|"
-                         r"(?:(?:1\s?)?(?:million\s|M\s?)|(?:1e6|10\^6|10⁶)\s)[tT]ok(?:en)?s?)\b")
+                         r"(?:(?:1\s?)?(?:million\s|M\s?)|(?:1e6|10\^6|10⁶)\s)(?:(?:output|generated|decoded)\s)?[tT]ok(?:en)?s?)\b")
 
 
 def find_quantities(text: str) -> list[Found]:
@@ -298,17 +311,42 @@ def other_prefix(found: pint.Quantity[float], expected: pint.Quantity[float], to
     return ""
 
 
-def is_count(unit: pint.Unit | None) -> bool:
+def is_count(unit: PlainUnit | None) -> bool:
     """Whether a number with this unit only counts things: "2.8", "2.8 tokens", "1.35 passes"."""
-    return unit is None or set(unit.dimensionality) <= {f"[{name}]" for name in COUNTS}
+    return unit is None or set(unit.dimensionality) <= _COUNTED
+
+
+@lru_cache(maxsize=4096)
+def _dimensions(unit: PlainUnit) -> dict[str, float]:
+    """The exponents of a unit's dimensions, counts that are one taken together."""
+    out: dict[str, float] = {}
+    for name, power in unit.dimensionality.items():
+        name = _SAME_COUNT.get(name, name)
+        out[name] = out.get(name, 0.0) + float(str(power))
+    return {name: power for name, power in out.items() if power}
+
+
+def stands_for(found: PlainUnit, expected: PlainUnit) -> bool:
+    """Whether a figure in one unit may be one in the other.
+
+    Where the expected unit is itself per something, the two have the same dimensions. Where it is not, the figure may say per how many things it is
+    ("320 KiB per token", where the question says of what); a number of things may be bare; and a bare one may say what it counts. A time or a size is
+    never passed over: GB are no GB/s.
+    """
+    mine, wanted = _dimensions(found), _dimensions(expected)
+    if mine == wanted or any(power < 0 for power in wanted.values()):
+        return mine == wanted
+    if set(wanted) <= _COUNTED and (not mine or (not wanted and is_count(found))):
+        return True
+    return wanted == {name: power for name, power in mine.items() if power > 0 or name not in _COUNTED}
 
 
 def compare(found: pint.Quantity[float], expected: pint.Quantity[float], tolerance: float) -> str:
-    """`exact` (inside the relative tolerance), `order` (right dimension, within a factor of ten), `value` (right dimension only) or `unit`.
+    """`exact` (inside the relative tolerance), `order` (right kind of unit, within a factor of ten), `value` (right kind only) or `unit`.
 
-    Bare numbers stand for the expected unit only when the expected one has no dimension.
+    Bare numbers stand for the expected unit only when the expected one has no dimension or counts things.
     """
-    if found.dimensionality != expected.dimensionality:
+    if not stands_for(found.units, expected.units):
         return "unit"
     a, b = _base(found), _base(expected)
     if abs(a - b) <= tolerance * abs(b) + 1e-12 * abs(b):

@@ -27,6 +27,7 @@ MEANS = 0.78  # cosine from which a short label means what a name of the rubric 
 MAX_ROLES = 3  # a box that answers to more names than this is a list of words and stands for nothing
 MAX_WORDS = 25  # of a box's text
 TANGLE = 0.6  # share of pairs joined both ways from which arrows say nothing
+MESH = 4  # nor do they where each of some things is joined to at least this many others of them; in a drawing that was thought over it is 2
 MAX_SAID = 4  # a sentence that holds more names than this is a list
 NOTES = 40  # words in a sentence from which its lines may be statements of their own
 MAX_PASSAGE = 150  # words of a passage, and lines of a sentence, that are read
@@ -114,8 +115,29 @@ def drawing(graph: Graph, channel: str, checks: Sequence[Check], model: Encoder)
     pairs = {frozenset((e.source, e.target)) for e in graph.edges}
     directed = {(e.source, e.target) for e in graph.edges if e.directed}
     both = sum(all((a, b) in directed for a, b in (tuple(p), tuple(p)[::-1])) for p in pairs if len(p) == 2)
-    tangled = len(pairs) >= 6 and both >= TANGLE * len(pairs)
+    tangled = (len(pairs) >= 6 and both >= TANGLE * len(pairs)) or _meshed(graph, {part for check in checks for part in check.parts})
     return Drawing(graph, channel, model, frozenset(voided), tangled), flags | ({"tangle"} if tangled else set())
+
+
+def _meshed(graph: Graph, parts: Iterable[Sequence[str]]) -> bool:
+    """Whether some of the rubric's things are each joined to MESH others of them, whichever way the arrows run.
+
+    Boxes that answer to the same names are one thing, so that eight cards in a mesh are no tangle and a name drawn eight times doesn't hide one. Boxes
+    without a name of the rubric are left out, and things with fewer neighbours are taken away until none is left: a long tail makes no tangle thinner.
+    """
+    names = list(parts)
+    thing = {node.id: frozenset(i for i, forms in enumerate(names) if means(node.text, forms)) for node in graph.nodes}
+    near: dict[frozenset[int], set[frozenset[int]]] = {}
+    for edge in graph.edges:
+        a, b = thing[edge.source], thing[edge.target]
+        if a and b and a != b:
+            near.setdefault(a, set()).add(b)
+            near.setdefault(b, set()).add(a)
+    while few := [a for a, others in near.items() if len(others) < MESH]:
+        for a in few:
+            for other in near.pop(a):
+                near.get(other, set()).discard(a)
+    return bool(near)
 
 
 def _roles(parts: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
@@ -143,7 +165,7 @@ def judge(check: Check, drawn: Drawing) -> tuple[bool, str, tuple[Evidence, ...]
                 return True, "drawn", drawn.evidence(node, drawn.graph.node(min(held)))
         return False, f"“{check.parts[0][0]}” does not lie inside “{check.parts[1][0]}”", drawn.evidence(*drawn.nodes(check.parts[0])[:1])
     if drawn.tangled:
-        return False, "almost everything is joined both ways, which says nothing of an order", ()
+        return False, "almost everything is joined to everything, which says nothing of an order", ()
     return _edge(check, drawn, *found) if check.kind == "edge" else _path(check, drawn, found)
 
 

@@ -2,8 +2,8 @@
 
 import json
 import random
-from collections.abc import Callable
-from itertools import permutations
+from collections.abc import Callable, Iterable
+from itertools import combinations, permutations
 from typing import Any
 
 import pytest
@@ -40,12 +40,27 @@ def no_arrows(elements: Elements) -> Elements:
     return [e for e in elements if e["id"] not in arrows and e.get("containerId") not in arrows]
 
 
-def all_joined(elements: Elements) -> Elements:
-    """Every box joined to every other."""
+def joined(elements: Elements, pick: Callable[[list[str]], Iterable[tuple[str, str]]]) -> Elements:
+    """The boxes with these arrows in place of their own."""
     boxes = [e["id"] for e in elements if e["type"] == "rectangle" and e.get("boundElements")]
     joins = [{"id": f"j{i}", "type": "arrow", "x": 0, "y": 0, "points": [[0, 0], [1, 1]], "startBinding": {"elementId": a}, "endBinding": {"elementId": b}}
-             for i, (a, b) in enumerate(permutations(boxes, 2))]
+             for i, (a, b) in enumerate(pick(boxes))]
     return no_arrows(elements) + joins
+
+
+def all_joined(elements: Elements) -> Elements:
+    """Every box joined to every other."""
+    return joined(elements, lambda boxes: permutations(boxes, 2))
+
+
+def each_to_all_later(elements: Elements) -> Elements:
+    """Every box joined to all that come after it, which is an arrow the right way for whatever lies in its order."""
+    return joined(elements, lambda boxes: combinations(boxes, 2))
+
+
+def half_both_ways(elements: Elements) -> Elements:
+    """Every box joined to all that come after it, and every other arrow with its way back."""
+    return joined(elements, lambda boxes: [pair for i, (a, b) in enumerate(combinations(boxes, 2)) for pair in ((a, b), (b, a))[: 1 + i % 2]])
 
 
 def one_box(elements: Elements) -> Elements:
@@ -75,7 +90,7 @@ def drawn_points(question: ParsedQuestion, score: grading.Score) -> float:
 
 
 @pytest.mark.parametrize("question", BOARDS, ids=lambda q: q.slug)
-@pytest.mark.parametrize("attack", [turned, headless, renamed, no_arrows, all_joined, one_box], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("attack", [turned, headless, renamed, no_arrows, all_joined, each_to_all_later, half_both_ways, one_box], ids=lambda f: f.__name__)
 def test_the_right_words_in_a_wrong_drawing_stay_below_every_band(question: ParsedQuestion, attack: Callable[[Elements], Elements]) -> None:
     genuine, score = marked(question, best(question)), marked(question, attack(best(question)))
     assert drawn_points(question, genuine) == sum(c.points for c in question.rubric.criteria if c.diagram)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grading.__main__ import main
-from grading.attack import RELATED, attack_bank, negated
+from grading.attack import RELATED, attack_bank, negated, stamped
 from grading.evaluate import DataError, load
 from grading.metrics import agreement, auc, pearson, qwk, smd
 
@@ -48,6 +48,19 @@ def test_a_bad_line_is_named(tmp_path, capsys):
     path.write_text('{"question_id": "a", "answer": "x", "score": 1, "max_score": 1, "reference": "y"}\n{"question_id": 1}\n')
     assert main(["evaluate", str(path)]) == 2
     assert f"{path}:2: lacks answer, score, max_score" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"score": ' + "1" * 5000 + "}", "{"])
+def test_a_line_that_is_no_json_is_named_however_deep_or_long(tmp_path, line):
+    path = tmp_path / "bad.jsonl"
+    path.write_text(json.dumps(LINES[0]) + "\n" + line, "utf-8")
+    with pytest.raises(DataError, match=r"bad\.jsonl:2: not JSON"):
+        load(str(path))
+
+
+@pytest.mark.parametrize("words", ["", "the bandwidth", "memory bandwidth", "memory bandwidth limits decode"])
+def test_a_frame_is_filled_from_however_few_words(words):
+    assert stamped(words, None).count("{") == 0
 
 
 def test_odd_lines_are_read_or_named(tmp_path, capsys):
@@ -154,4 +167,5 @@ def test_an_answer_to_a_related_question_is_no_attack(tmp_path):
     assert related["reaches_l5"] > 0
     assert report["attacks"]["off topic"]["n"] == 3
     assert report["attacks"]["off topic"]["mean"] == 0
+    assert [(report["attacks"][name]["n"], report["attacks"][name]["mean"]) for name in ("crib sheet", "everything")] == [(3, 0), (3, 0)]
     assert RELATED not in {r["attack"] for r in report["reached"]}

@@ -104,6 +104,8 @@ def test_a_draft_splits_a_model_answer_into_claims_and_leaves_out_the_question()
     ("Appending is O(1) amortised. softmax(0) gives equal weights. f(2) = 4.",
      ["Appending is O(1) amortised", "softmax(0) gives equal weights", "f(2) = 4"]),
     ("1. Reliable delivery (1p)\n2. Ordered delivery (0.5 points)\n3. Flow control (2)", ["Reliable delivery", "Ordered delivery", "Flow control"]),
+    ("The KV cache (2)\nThe pages (1)\n", ["The KV cache", "The pages"]),
+    ("Caching:\nThe KV cache holds keys. (2)\nPages (1 point)", ["The KV cache holds keys", "Pages"]),
 ])
 def test_a_draft_leaves_out_points_in_brackets_and_keeps_other_numbers(answer, claims):
     assert [c.text for c in draft_rubric("What?", answer).criteria[0].claims] == claims

@@ -81,8 +81,40 @@ def test_everyday_notation_is_read(value: float, unit: str, forms: tuple[str, ..
     assert [form for form in forms if not same(form, value, unit)] == []
 
 
-@pytest.mark.parametrize("typed", ["2 x 100 GB", "2*1024 GB", "2 x 10 GB", "4 x 1024 bytes", "8 x H100", "1h30", "12 GB24", "12 or 24 GB",
-                                   "1 2 GB", "12 500,5 GB", "131 072^2", "0,125 GB", "3,5 GB", "1.3x10e12 FLOP", "5 m2"])
+@pytest.mark.parametrize(("value", "unit", "forms"), [
+    (320, "KiB", ("320 KiB per token", "320 KiB/token", "327,680 B/token")),
+    (10.45, "ms", ("10.45 ms per token", "10.45 ms/step", "≥ 10.45 ms", ">= 10.45 ms", "at least 10.45 ms", "no less than ~10.45 ms per forward pass")),
+    (55, "sequence", ("55", "55 requests", "55 users", "55 concurrent sequences", "55 seqs per GPU", "up to 55 parallel requests")),
+    (2.5, "token/pass", ("2.5 tokens per step", "2.5 output tokens per forward pass")),
+    (2.5, "", ("2.5 tokens/pass", "2.5 tokens", "2.5x faster", "2.5 times as fast", "2.5× speed-up")),
+    (2344, "token/s", ("2,344 tps", "2,344 output tokens/s")),
+    (4.42e6, "GPU hour", ("4.42M H100-hours", "4.42 million A100 hours", "4,420,000 H200 GPU-hours", "4.42M GPU-hours")),
+    (2.31, "$ per million tokens", ("$2.31 per million output tokens", "USD 2.31 per million tokens", "US$2.31/Mtok", "2.31 USD per million generated tokens")),
+])
+def test_a_field_is_read_as_people_fill_it_in(value: float, unit: str, forms: tuple[str, ...]) -> None:
+    assert [form for form in forms if not same(form, value, unit)] == []
+
+
+@pytest.mark.parametrize(("typed", "value", "unit"), [
+    ("320 KiB", 320, "KiB/token"), ("320 KiB per request", 320, "KiB/token"), ("320", 320, "KiB"), ("320 KiB tokens", 320, "KiB"), ("3 GB", 3, "GB/s"),
+    ("3 GB/s", 3, "GB"), ("2344", 2344, "token/s"), ("2344 tokens", 2344, "token/s"), ("2344 tokens/s per GPU", 2344, "token/s"), ("2.5", 2.5, "token/pass"),
+    ("2.5 tokens", 2.5, "token/pass"), ("$2.31", 2.31, "$/token"), ("55 GPUs", 55, "sequence"), ("55 tokens", 55, "sequence"), ("55 GB", 55, "sequence"),
+    ("4.42M hours", 4.42e6, "GPU hour"), ("4420000", 4.42e6, "GPU hour"), ("2.5 s", 2.5, ""),
+])
+def test_a_count_never_hides_another_unit_nor_what_a_figure_is_per(typed: str, value: float, unit: str) -> None:
+    assert compare(read_quantity(typed), quantity(value, unit), 1e-9) == "unit"
+
+
+def test_a_figure_per_thing_fills_a_field_and_is_a_step_in_the_text() -> None:
+    rubric = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "quantities": [
+        {"field": name, "value": 320, "unit": "KiB", "points": 2} for name in ("f", "text")]}]})
+    assert score(rubric, Answer("Each layer adds up to 320 KiB per token.", fields={"f": "320 KiB/token"})).total == 4
+    assert score(rubric, Answer("It is 320 KiB/s.", fields={"f": "320 GiB/token"})).total == 0
+
+
+@pytest.mark.parametrize("typed", ["2.05x slower", "$2.31 per million input tokens", "2 x 100 GB", "2*1024 GB", "2 x 10 GB", "4 x 1024 bytes", "8 x H100",
+                                   "1h30", "12 GB24", "12 or 24 GB", "at least 10 ms or 12 ms", "1 2 GB", "12 500,5 GB", "131 072^2",
+                                   "0,125 GB", "3,5 GB", "1.3x10e12 FLOP", "5 m2"])
 def test_a_field_that_can_be_read_in_two_ways_is_refused(typed: str) -> None:
     with pytest.raises(UnitError):
         read_quantity(typed)
@@ -103,6 +135,7 @@ def test_a_mega_never_becomes_a_milli() -> None:
     ("4,096 tokens", [(4096, "tok")]), ("1 000 000 tokens", [(1e6, "tok")]), ("Llama 3 405B", [(3, ""), (405e9, "")]),
     ("- 320 KiB", [(320, "KiB")]), ("a cache – 320 KiB", [(320, "KiB")]), ("5-10 ms", [(5, ""), (10, "ms")]), ("it is -5 ms", [(-5, "ms")]),
     ("990 TFlop/s", [(990, "TFLOP / s")]), ("about $2.31/MTok", [(2.31, "USD / Mtok")]),
+    ("$2.31 per million output tokens", [(2.31e-6, "USD / tok")]), ("it does 2,344 tps", [(2344, "tok / s")]),
 ])
 def test_prose_is_read_as_it_is_written(text: str, read: list[tuple[float, str]]) -> None:
     assert figures(text) == read
@@ -112,7 +145,7 @@ def test_prose_is_read_as_it_is_written(text: str, read: list[tuple[float, str]]
     ("127", "126"), ("256", "255"), ("65536", "65535"), ("99.9%", "99.99%"), ("512 bytes", "510 bytes"), ("20 GB", "20.1 GB"), ("22", "2²"),
     ("-1", "1"), ("1", "-1"), ("5", ".5"), ("5 ms", ".5 ms"), ("-log p", "log p"), ("−log p", "log p"), ("-inf", "inf"), ("2^-1", "2^1"),
     ("sharded", "shared"), ("shared", "sharded"), ("contiguous", "continuous"), ("continuous batching", "contiguous batching"), ("private", "primate"),
-    ("sending", "sensing"), ("bounded", "unbounded"), ("synchronous", "asynchronous"),
+    ("2", "at least 2"), ("2 ms", "more than 2 ms"), ("<5 ms", ">5 ms"), ("sending", "sensing"), ("bounded", "unbounded"), ("synchronous", "asynchronous"),
 ])
 def test_another_number_sign_or_word_is_no_slip(accepted: str, said: str) -> None:
     assert not same_short(said, accepted)
@@ -123,7 +156,7 @@ def test_another_number_sign_or_word_is_no_slip(accepted: str, said: str) -> Non
     ("memory bandwidth", "memory bandwith"), ("synchronous", "synchronuos"), ("contiguous", "contigious"), ("optimised", "optimized"),
     ("behaviour", "behavior"), ("eviction", "evictions"), ("all-reduce", "all reduce"), ("n-1", "n - 1"), ("-1", "−1"),
     ("-1", "It is -1."), ("0.5", ".5"), ("1/2", "0.5"),
-    ("10%", "0.1"), ("1,000", "1000"), ("2^10", "2¹⁰"), ("O(n^2)", "O(n²)"), ("128 B", "128 bytes"), ("1-2", "1 – 2"),
+    ("127 blocks", "127"), ("10%", "0.1"), ("1,000", "1000"), ("2^10", "2¹⁰"), ("O(n^2)", "O(n²)"), ("128 B", "128 bytes"), ("1-2", "1 – 2"),
 ])
 def test_another_way_to_type_it_and_a_slip_are_forgiven(accepted: str, said: str) -> None:
     assert same_short(said, accepted)
