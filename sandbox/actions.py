@@ -27,13 +27,15 @@ def notify(run_id: UUID, kind: str) -> None:
 
 
 def wake(run: Run) -> None:
-    """Rings a worker. When the broker is away the row stays queued and the reaper rings again."""
-    queue = f"sandbox.{labs.load(run.lab).queue}"
+    """Rings a worker. When the broker is away, or the lab is, the row stays queued; the reaper rings again, or ends it."""
     try:
+        queue = f"sandbox.{labs.load(run.lab).queue}"
         # By name: the web process need not import the judge.
         current_app.send_task("sandbox.tasks.judge_run", (str(run.id),), queue=queue, priority=LAST if run.background else None, retry=False)
     except OperationalError as error:
         log.warning("run %s waits for the broker: %s", run.id, error)
+    except (labs.UnknownLab, labs.BadLab) as error:
+        log.warning("run %s can't be judged: %s", run.id, error)
 
 
 def _check_limits(user: Any) -> None:

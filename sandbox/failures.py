@@ -1,5 +1,6 @@
 """How a test can end other than well. Each kind knows its verdict; none of them is raised by the jail itself."""
 
+import errno
 from typing import Any
 
 from sandbox.verdict import Verdict
@@ -11,17 +12,23 @@ class Stop(Exception):
     verdict = Verdict.RTE
 
 
-class Raised(Stop):
-    """The submission raised. `lines` are (line, function) of its own frames; all of it is the submission's word."""
+# How torch says that the system gave it no memory, in a RuntimeError, and that the GPU had none left.
+ALLOCATOR, CUDA = "DefaultCPUAllocator: ", "CUDA out of memory"
 
-    def __init__(self, kind: str, message: str, lines: list[tuple[int, str]]) -> None:
+
+class Raised(Stop):
+    """The submission raised. `lines` are (line, function) of its own frames, `number` is an OSError's errno; all of it is the submission's word."""
+
+    def __init__(self, kind: str, message: str, lines: list[tuple[int, str]], number: int | None = None) -> None:
         super().__init__(f"{kind}: {message}" if message else kind)
         self.kind, self.text, self.lines = kind, message, lines
-        if kind == "MemoryError" or "can't allocate memory" in message or "not enough memory" in message:
+        # A person may write any of these words about a pool or a limit of their own: what the system refused carries its errno, or torch's text.
+        torch_says = message if kind == "RuntimeError" else ""
+        if kind == "MemoryError" or ALLOCATOR in torch_says or (kind == "OSError" and number == errno.ENOMEM):
             self.verdict = Verdict.MLE
-        elif kind == "OutOfMemoryError" or "CUDA out of memory" in message:
+        elif CUDA in torch_says:
             self.verdict = Verdict.GMLE
-        elif kind == "PermissionError":
+        elif kind == "PermissionError" and number in (errno.EPERM, errno.EACCES):
             self.verdict = Verdict.SV
 
 
@@ -37,6 +44,10 @@ class LoadFailed(Stop):
 
 class Gone(Stop):
     """The submission's process ended before it answered."""
+
+
+class Died(Gone):
+    """The jail itself ended before the submission was loaded, which need not be the submission's doing."""
 
 
 class Broken(Stop):

@@ -40,6 +40,7 @@ FIXED = {
     Verdict.AB: "aborted",
     Verdict.JE: "the judge failed; this does not count against you",
 }
+OUT_OF_TURN = "not run: the tests before it used up the time of the run"
 BROKEN, ENDED = "the answer breaks the protocol", "the process ended before the submission answered"
 _BUILTIN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
 _OURS = {"EngineError", "OutOfBlocks", "BudgetExceeded", "BadHandle", "BadRequest", "Unserialisable", "TooBig"}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_STEPS = 400
+MAX_PREEMPTED = 256  # of one step
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,12 @@ class Recorder:
         else:
             self.truncated = True
         return record
+
+    @staticmethod
+    def preempt(step: dict[str, Any], number: int) -> None:
+        """Enters a preemption: each request once, and not without end, since a submission may close and open as often as it likes."""
+        if number not in step["preempted"] and len(step["preempted"]) < MAX_PREEMPTED:
+            step["preempted"].append(number)
 
     def as_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "total_blocks": self.total_blocks, "truncated": self.truncated}

@@ -52,6 +52,16 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total / _CLOCK
 
 
+def queued_seconds(pids: Iterable[int]) -> float:
+    """Time so far in which threads of these processes could have computed and had to wait for a processor; 0 where the kernel does not tell."""
+    total = 0
+    for pid in pids:
+        for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                total += int(path.read_text().split()[1])
+    return total / 1e9
+
+
 class Slots:
     """Small numbers that are held by one at a time anywhere on this machine: the user ids of jails, the GPUs.
 
@@ -170,8 +180,10 @@ class Jail:
         if self.healthy:
             self._prepare()
 
-    def cpu_seconds(self) -> float:
-        return cpu_seconds(self.tests())
+    def busy_seconds(self) -> float:
+        """Time in which the running test computed, or would have on a machine with nothing else to do."""
+        running = self.tests()
+        return cpu_seconds(running) + queued_seconds(running)
 
     def interrupt(self) -> None:
         """Ends the running test's processes; the zygote stays."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from sandbox import drivers, feedback, labs, processor
-from sandbox.failures import Stop
+from sandbox.failures import Died, Stop
 from sandbox.gpus import Lease
 from sandbox.jail import Jail
 from sandbox.labs import Lab
@@ -54,6 +54,7 @@ class _Execution:
     seconds: float
     stdout: str
     record: dict[str, Any] | None = None
+    died: bool = False  # whether its jail ended before the submission was loaded
 
 
 @dataclass
@@ -67,6 +68,8 @@ class _Run:
     jail: Jail | None = None
     lease: Lease | None = None
     entered: bool = False  # whether a test has begun
+    fatal: bool = False  # whether the submission's load ended a jail that was started for it alone
+    tested: float = 0.0  # seconds that its tests took
     began: float = field(default_factory=time.monotonic)
     detail: list[str] = field(default_factory=list)
 
@@ -180,8 +183,11 @@ class _Run:
         seconds, text = 0.0, ""
         record: dict[str, Any] | None = None
         for repeat in range(test.repeats):
+            if self.tested > self.lab.limits.run_s:
+                return _Execution(Verdict.TLE, feedback.OUT_OF_TURN, seconds, text, record)
             inputs = derive(seed, test.name, repeat)
             went = self._once(test, inputs, self.request.source)
+            self.tested += went.seconds
             if went.verdict is Verdict.JE and self._control(test, inputs):
                 # The test itself is sound: what it choked on is the form of the submission's answer.
                 went.verdict = Verdict.WA
@@ -202,22 +208,34 @@ class _Run:
             self._end_jail()
 
     def _once(self, test: Test, inputs: int, source: str) -> _Execution:
+        """Runs the test, and again in another jail when the first ended before the submission was loaded, which need not be the submission's doing.
+
+        One whose load ends jails ends the second too, and gets no more second ones in this run.
+        """
+        first, self.entered = not self.entered, True
+        went = self._execute(test, inputs, source, first)
+        if went.died and not self.fatal:
+            went = self._execute(test, inputs, source, first)
+            self.fatal = went.died
+        return went
+
+    def _execute(self, test: Test, inputs: int, source: str, first: bool) -> _Execution:
         jail = self._jail()
         jail.link.take_text()
         began = time.monotonic()
         session = Session(jail, self.lab.limits)
         bench = Bench(inputs)
-        verdict, message = Verdict.AC, ""
-        first, self.entered = not self.entered, True
+        verdict, message, died = Verdict.AC, "", False
         try:
             with processor.settled(jail.spec.threads == 1) as cpu:
                 try:
-                    session.load(source, self.lab.entry, inputs ^ 0x5DEECE66D, cpu)
+                    session.load(source, self.lab.entry, derive(inputs, "the submission's own", 0), cpu)
                     test.function(session, bench)
                     session.finish()
                 finally:
                     session.abandon()
         except Stop as stop:
+            died = isinstance(stop, Died)
             verdict, message = Verdict(stop.verdict), feedback.message(stop, self.request.source, self.request.hidden, first)
         except Exception:
             self.detail.append(f"{test.name}: {traceback.format_exc(limit=-6)}")
@@ -229,4 +247,4 @@ class _Run:
         if engine is not None and engine.record.steps:
             engine.settle()
             record = engine.record.as_dict()
-        return _Execution(verdict, message, seconds, jail.link.take_text(), record)
+        return _Execution(verdict, message, seconds, jail.link.take_text(), record, died)

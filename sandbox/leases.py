@@ -6,18 +6,21 @@ a failure of ours. Every write that ends or renews a job is conditional on the a
 cannot overwrite its successor.
 """
 
+import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
-from django.db import close_old_connections, connection, models
+from django.db import Error, close_old_connections, connection, models
 from django.utils import timezone
 
 LEASE = timedelta(seconds=15)
 HEARTBEAT_SECONDS = 4.0
 MAX_ATTEMPTS = 3
+log = logging.getLogger(__name__)
 
 
 class Lost(Exception):
@@ -61,6 +64,10 @@ class Leased(models.Model):
         """The row, if this attempt still holds it."""
         return type(self)._default_manager.filter(pk=self.pk, attempt=self.attempt, state__in=self.ACTIVE)
 
+    def lapsed(self) -> "models.QuerySet[Any]":
+        """The row, if this attempt still holds it and its lease has run out."""
+        return self.mine().filter(lease_until__lt=timezone.now())
+
     def advance(self, **fields: Any) -> None:
         """Writes fields while the lease is held.
 
@@ -82,18 +89,27 @@ class Leased(models.Model):
 
     @contextmanager
     def heartbeat(self) -> Iterator[threading.Event]:
-        """Renews the lease from a thread while the body works. The event that it gives is set when the lease is lost."""
+        """Renews the lease from a thread while the body works. The event that it gives is set when the lease is lost, or could not be renewed in time."""
         lost, stop = threading.Event(), threading.Event()
+        began = time.monotonic()
 
         def beat() -> None:
+            until = began + LEASE.total_seconds()
             try:
                 while not stop.wait(HEARTBEAT_SECONDS):
-                    close_old_connections()
+                    now = time.monotonic()
                     try:
+                        close_old_connections()
                         self.renew()
+                        until = now + LEASE.total_seconds()
                     except Lost:
                         lost.set()
                         return
+                    except Error as error:
+                        log.warning("%s: the lease was not renewed, and is tried again: %s", self.pk, error)
+                        if now > until:
+                            lost.set()
+                            return
             finally:
                 connection.close()
 

@@ -142,7 +142,7 @@ class MeteredEngine:
             self.count.preemptions += 1
             step = self._closed.pop(name)
             if step is not None:
-                step["preempted"].append(sequence.number)
+                self.record.preempt(step, sequence.number)
         handle = self.count.opened
         self._sequences[handle] = sequence
         self._names[handle] = name

@@ -27,6 +27,7 @@ class Run(Leased):
     kind = models.CharField(max_length=8, choices=Kind)
     source = models.TextField()
     background = models.BooleanField(default=False)
+    ring_at = models.DateTimeField(null=True)  # when the reaper may ring for it again; none where it has not rung
     abort_requested = models.BooleanField(default=False)
     verdict = models.CharField(max_length=4, blank=True)
     score = models.FloatField(default=0)

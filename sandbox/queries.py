@@ -60,8 +60,8 @@ def test_json(result: TestResult) -> dict[str, Any]:
     return {name: getattr(result, name) for name in names}
 
 
-def run_json(run: Run, *, flight: bool = True) -> dict[str, Any]:
-    """A run as the API tells it: the contract's Run without `question_id`."""
+def run_json(run: Run, flight: dict[str, Any] | None) -> dict[str, Any]:
+    """A run as the API tells it, with this flight record: the contract's Run without `question_id`."""
     ahead = position(run)
     wait = None
     if ahead is not None:
@@ -81,8 +81,15 @@ def run_json(run: Run, *, flight: bool = True) -> dict[str, Any]:
         "message": run.message,
         "planned": run.planned,
         "tests": [test_json(result) for result in run.tests.all()],
-        "flight": run.flight if flight else None,
+        "flight": flight,
     }
+
+
+def public_flight(run: Run) -> dict[str, Any] | None:
+    """The flight record of the last run of the same code for the same answer against the public tests, which hide nothing."""
+    same = Run.objects.filter(subject=run.subject, lab=run.lab, kind=Run.Kind.PUBLIC, state=Run.State.DONE, source=run.source)
+    record: dict[str, Any] | None = same.order_by("-finished_at").values_list("flight", flat=True).first()
+    return record
 
 
 def runs_of(subjects: list[UUID]) -> QuerySet[Run]:

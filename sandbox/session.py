@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from sandbox.failures import (
     Broken,
+    Died,
     Gone,
     Idle,
     LoadFailed,
@@ -74,7 +75,8 @@ class Session:
         self._depth = 0
         self._engine_calls = 0
         self._spent = 0.0  # seconds on the submission's side
-        self._began = time.monotonic()
+        self._served = 0.0  # seconds that the judge's objects worked for it
+        self._owed = False  # whether a frame was sent whose answer has not come: it may still lie in the stream, read or not
         self._oom = jail.oom_kills()
         self._nonce = 0
         self._ending = jail.prepared  # the nonce of the frame that says that the process is gone
@@ -113,6 +115,7 @@ class Session:
         packed = parcel.pack(source.encode())
         self._loading = nonce = secrets.randbits(62)
         message = wire.Start(nonce=nonce, entry=entry, seed=seed, cpu_s=int(self._limits.test_s) + 1, source=packed, cpu=cpu)
+        self._owed = True
         try:
             self._jail.link.send(message, parcel, time.monotonic() + self._limits.load_s)
         except (Aborted, Closed, Deadline, Flood) as error:
@@ -180,11 +183,17 @@ class Session:
         raise Broken("frames came that nobody asked for, or the process would not end")
 
     def abandon(self) -> None:
-        """Ends the test's process by force; the jail stays usable when its zygote can tidy up."""
+        """Ends the test's process by force; the jail stays usable when its zygote can tidy up.
+
+        A frame that the process may not have read to its end would be what the zygote reads next: then no other test enters.
+        """
         if self._over:
             return
         self._over = True
         jail = self._jail
+        if self._owed:
+            jail.condemn()
+            return
         jail.interrupt()
         end = time.monotonic() + END_S
         try:
@@ -219,7 +228,8 @@ class Session:
         except Closed:
             self._over = True
             self._jail.healthy = False
-            raise self._memory() or Gone("the jail ended before the submission answered") from None
+            kind = Died if message is None else Gone  # without a message it is the load that was waited for
+            raise self._memory() or kind("the jail ended before the submission answered") from None
         except wire.Violation as error:
             self.abandon()
             raise Broken(f"the answer breaks the protocol: {error}") from None
@@ -233,26 +243,34 @@ class Session:
         while True:
             began = time.monotonic()
             deadline = began + min(left, self._limits.test_s - self._spent)
-            deadline = min(deadline, self._began + 3 * self._limits.test_s + allowed_s)
-            if message is not None:
-                link.send(message, parcel, deadline)
-            answer, payload = link.receive(deadline)
-            used = time.monotonic() - began
-            self._spent += used
-            left -= used
+            try:
+                if message is not None:
+                    self._owed = True
+                    link.send(message, parcel, deadline)
+                answer, payload = link.receive(deadline)
+            finally:
+                used = time.monotonic() - began
+                self._spent += used
+                left -= used
             if isinstance(answer, wire.Ended) and answer.nonce == self._ending:
                 self._over = True
                 self._jail.settle(answer.clean)
                 raise self._ended(answer.status)
             if answer.nonce != nonce:
                 raise wire.Violation("it does not belong to the request")
+            self._owed = False
             if isinstance(answer, wire.Return):
                 return wire.unpack(answer.value, answer, payload, self._resolve)
             if isinstance(answer, wire.Raise):
-                raise Raised(answer.kind[:80], answer.message[:2000], answer.lines[-8:])
+                raise Raised(answer.kind[:80], answer.message[:2000], answer.lines[-8:], answer.number)
             if not isinstance(answer, wire.Invoke):
                 raise wire.Violation("it is of the wrong kind")
+            began, spent = time.monotonic(), self._spent
             message, parcel = self._serve(answer, payload)
+            self._served += time.monotonic() - began - (self._spent - spent)  # less what the submission took when it was called from there
+            if self._served > self._limits.test_s:
+                self.abandon()
+                raise TooSlow(f"the engine worked for more than {self._limits.test_s:g} s: too many passes, or too large ones")
 
     def _serve(self, invoke: wire.Invoke, payload: bytearray) -> tuple[wire.Frame, wire.Parcel]:
         parcel = wire.Parcel(self._refer)
@@ -292,12 +310,11 @@ class Session:
         return Proxy(self, body)
 
     def _too_slow(self) -> Stop:
-        used = self._jail.cpu_seconds()
-        waited = time.monotonic() - self._began
+        busy = self._jail.busy_seconds()
         self.abandon()
         if memory := self._memory():
             return memory
-        if used < IDLE_SHARE * waited:
+        if busy < IDLE_SHARE * self._spent:
             return Idle("the submission waited without computing until its time was up")
         return TooSlow("the submission ran out of time")
 

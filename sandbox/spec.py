@@ -35,7 +35,8 @@ class Limits:
     """What one test may use, enforced by the judge on its own clock.
 
     Args:
-        test_s: wall seconds of a whole test.
+        run_s: wall seconds after which no other test of a run begins.
+        test_s: wall seconds of a test on the submission's side, and as many again for the engine's work on its behalf.
         call_s: wall seconds of one call into the submission, from the request's first byte to the answer's last.
         load_s: wall seconds to import the submission.
         output_kb: KiB of text that a test may print before it is stopped.
@@ -43,6 +44,7 @@ class Limits:
         engine_calls: calls of the engine per test.
     """
 
+    run_s: float = 300.0
     test_s: float = 20.0
     call_s: float = 10.0
     load_s: float = 10.0

@@ -2,15 +2,17 @@
 
 import logging
 import time
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from celery import shared_task
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from sandbox import JudgeRequest, Outcome, judge
+from sandbox import JudgeRequest, Outcome, judge, labs
 from sandbox.actions import notify, wake
 from sandbox.leases import MAX_ATTEMPTS, Lost
 from sandbox.models import Run, TestResult
@@ -18,6 +20,8 @@ from sandbox.worker import pool
 
 log = logging.getLogger(__name__)
 ABORT_POLL_SECONDS = 0.25
+RING_AFTER, RING_LATEST = timedelta(seconds=30), timedelta(minutes=5)
+RINGS_PER_LAB = 20  # in one round of the reaper
 OURS = "The judge failed, not your code: this run does not count against you."
 
 
@@ -73,19 +77,40 @@ def _finish(run: Run, outcome: Outcome) -> None:
 
 
 def _fail(run: Run, why: str) -> None:
-    """Queues the run again, or after the last attempt ends it as JE."""
+    """Queues the run again, or after the last attempt ends it as JE.
+
+    Raises:
+        Lost: this attempt no longer holds the run.
+    """
     if run.attempt < MAX_ATTEMPTS:
         with transaction.atomic():
             run.advance(state=Run.State.QUEUED, lease_until=None)
             transaction.on_commit(lambda: wake(run))
         return
-    _end_as_judge_error(run, why)
+    _end_as_judge_error(run, run.mine(), why)
 
 
 @transaction.atomic
-def _end_as_judge_error(run: Run, why: str) -> None:
-    run.advance(state=Run.State.DONE, verdict="JE", score=0, message=f"{OURS} ({why})", finished_at=timezone.now())
+def _end_as_judge_error(run: Run, row: QuerySet[Run], why: str) -> None:
+    """Ends the run, if its row still is as `row` says.
+
+    Raises:
+        Lost: it is not.
+    """
+    if not row.update(state=Run.State.DONE, verdict="JE", score=0, message=f"{OURS} ({why})", finished_at=timezone.now(), lease_until=None):
+        raise Lost(f"{run.id}: it is not what it was")
     notify(run.id, "finished")
+
+
+@transaction.atomic
+def _sweep(run: Run) -> None:
+    """Removes what a worker that died half way left, unless this one was itself believed dead: then the results are its successor's.
+
+    Raises:
+        Lost: it was.
+    """
+    run.renew()
+    run.tests.all().delete()
 
 
 @shared_task
@@ -95,11 +120,12 @@ def judge_run(run_id: str) -> None:
     if run is None:
         return
     try:
-        # A worker that died half way may have left results.
-        run.tests.all().delete()
         with run.heartbeat() as lost:
+            _sweep(run)
             request = JudgeRequest(lab=run.lab, source=run.source, hidden=run.kind == Run.Kind.HIDDEN)
             outcome = judge(request, on_event=_Recorder(run), should_abort=_Abort(run, lost), pool=pool())
+        if lost.is_set():
+            raise Lost(f"{run.id}: the lease ran out")
         if outcome.verdict == "JE":
             _fail(run, outcome.message)
         else:
@@ -118,12 +144,37 @@ def judge_run(run_id: str) -> None:
 def reap() -> None:
     """Queues again what dead workers held, ends what is out of attempts, and rings for rows that no message stands for."""
     requeued, exhausted = Run.requeue_expired()
-    for run in Run.objects.filter(pk__in=exhausted, state__in=Run.ACTIVE):
+    _each(Run.objects.filter(pk__in=exhausted), lambda run: _end_as_judge_error(run, run.lapsed(), "its workers died"))
+    _each(Run.objects.filter(pk__in=requeued), _ring)
+    now = timezone.now()
+    due = Run.objects.filter(state=Run.State.QUEUED).filter(Q(ring_at__lt=now) | Q(ring_at=None, queued_at__lt=now - RING_AFTER))
+    # By labs, so that those whose queue nobody serves do not keep the others waiting.
+    for lab in due.order_by().values_list("lab", flat=True).distinct():
+        _each(due.filter(lab=lab).order_by("background", "queued_at")[:RINGS_PER_LAB], _ring)
+
+
+def _each(runs: Iterable[Run], mend: Callable[[Run], None]) -> None:
+    for run in runs:
         try:
-            _end_as_judge_error(run, "its workers died")
+            mend(run)
         except Lost:
             continue
-    forgotten = Run.objects.filter(state=Run.State.QUEUED, queued_at__lt=timezone.now() - timedelta(seconds=30))
-    # Ringing twice is harmless, but a long queue need not be rung for whole every few seconds.
-    for run in [*Run.objects.filter(pk__in=requeued), *forgotten.order_by("background", "queued_at")[:20]]:
-        wake(run)
+        except Exception:
+            # One that can't be mended must not keep the others waiting; the next round tries it again.
+            log.exception("run %s could not be mended", run.id)
+
+
+def _ring(run: Run) -> None:
+    """Rings for a queued run, or ends it where its lab is gone.
+
+    It is rung for again when it has waited twice as long, RING_LATEST more at most: a message that nobody consumes needs few others beside it.
+    """
+    try:
+        labs.load(run.lab)
+    except (labs.UnknownLab, labs.BadLab) as error:
+        log.error("run %s can't be judged: %s", run.id, error)
+        _end_as_judge_error(run, Run.objects.filter(pk=run.pk, state=Run.State.QUEUED), "its lab is not installed here any more, or can't be read")
+        return
+    now = timezone.now()
+    Run.objects.filter(pk=run.pk).update(ring_at=now + min(max(now - run.queued_at, RING_AFTER), RING_LATEST))
+    wake(run)

@@ -77,6 +77,6 @@ def collect(module: ModuleType) -> tuple[Test, ...]:
 
 
 def derive(seed: int, test: str, repeat: int) -> int:
-    """A 64-bit seed for one execution; knowing one says nothing about another."""
+    """A 64-bit seed for one execution; knowing one says nothing about another, nor about the one that it was derived from."""
     digest = hashlib.blake2b(f"{seed}/{test}/{repeat}".encode(), digest_size=8)
     return int.from_bytes(digest.digest(), "little")

@@ -114,7 +114,7 @@ class RunDetail(APIView):
     @extend_schema(responses=dict)
     def get(self, request: Request, pk: UUID) -> Response:
         run, question = access.run_for(request.user, pk)
-        return Response(queries.run_state(run, question.pk, flight=True))
+        return Response(queries.flown(run, question, request.user))
 
 
 class RunAbort(APIView):

@@ -24,9 +24,19 @@ def blueprint_json(blueprint: Blueprint) -> dict[str, Any]:
     return {name: getattr(blueprint, name) for name in ("slug", "title", "level", "minutes", "sections")}
 
 
-def run_state(run: Run, question_id: UUID, *, flight: bool = False) -> dict[str, Any]:
-    """A run as the room shows it. The flight record is left to the run's own address: it may be long."""
-    return {**sandbox_queries.run_json(run, flight=flight), "question_id": str(question_id)}
+def run_state(run: Run, question_id: UUID, flight: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A run as the room shows it. The flight record comes with `flown`: it may be long, and is not for everybody."""
+    return {**sandbox_queries.run_json(run, flight), "question_id": str(question_id)}
+
+
+def flown(run: Run, question: InterviewQuestion, user: User) -> dict[str, Any]:
+    """A run with its flight record, as far as this person may see it.
+
+    What a submission has the engine do in a hidden test can spell that test's inputs. So the record of a hidden run is for other interviewers; its
+    candidate is shown that of the last public run of the very same code, if there was one.
+    """
+    kept = run.kind == Run.Kind.HIDDEN and not _looks_on(question.interview, user)
+    return run_state(run, question.pk, sandbox_queries.public_flight(run) if kept else run.flight)
 
 
 def _lab(slug: str) -> dict[str, Any] | None:
@@ -34,7 +44,8 @@ def _lab(slug: str) -> dict[str, Any] | None:
         return None
     lab = labs.load(slug)
     tests = [{"name": test.name, "group": test.group, "doc": test.doc} for test in lab.public_tests]
-    return {"slug": slug, "title": lab.title, "brief_html": render_prompt(lab.brief, lab.title), "public_tests": tests}
+    brief = render_prompt(lab.brief, lab.title)
+    return {"slug": slug, "title": lab.title, "brief_html": brief, "starter": lab.starter, "public_tests": tests}
 
 
 def _question(question: InterviewQuestion, runs: list[Run]) -> dict[str, Any]:
@@ -91,9 +102,14 @@ def event_json(event: Event) -> dict[str, Any]:
     return {"seq": event.seq, "kind": event.kind, "actor": actor, "body": event.body, "at": event.at.isoformat()}
 
 
+def _looks_on(interview: Interview, user: User) -> bool:
+    """Whether this person is an interviewer or admin to whom the interview is somebody else's."""
+    return user.reviews and interview.candidate_id != user.pk
+
+
 def sees_review(interview: Interview, user: User) -> bool:
     """Whether this person reads what interviewers wrote: other interviewers do, the candidate once it is published."""
-    return interview.status == Interview.Status.PUBLISHED or (user.reviews and interview.candidate_id != user.pk)
+    return interview.status == Interview.Status.PUBLISHED or _looks_on(interview, user)
 
 
 def events_since(interview: Interview, since: int, user: User) -> dict[str, Any]:

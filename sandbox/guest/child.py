@@ -182,7 +182,8 @@ def _raised(nonce: int, error: BaseException) -> wire.Raise:
     except BaseException:
         message = "(its message can't be shown)"
     message = message[:MAX_MESSAGE].encode("utf-8", "replace").decode()
-    return wire.Raise(nonce=nonce, kind=kind, message=message, lines=lines[-MAX_LINES:])
+    number = error.errno if isinstance(error, OSError) and type(error.errno) is int else None
+    return wire.Raise(nonce=nonce, kind=kind, message=message, number=number, lines=lines[-MAX_LINES:])
 
 
 _KNOWN = {

@@ -99,10 +99,11 @@ class Return(Frame, tag="return"):
 
 
 class Raise(Frame, tag="raise"):
-    """Jail: the submission raised. `lines` are (line, function) of its own frames, outermost first."""
+    """Jail: the submission raised. `lines` are (line, function) of its own frames, outermost first; `number` is the errno of an OSError."""
 
     kind: str
     message: str
+    number: int | None = None
     lines: list[tuple[int, str]] = []
 
 

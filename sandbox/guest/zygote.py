@@ -9,6 +9,7 @@ no parallel torch operation and no accelerator call may happen before the fork, 
 
 import contextlib
 import ctypes
+import fcntl
 import gc
 import os
 import resource
@@ -33,6 +34,7 @@ def main(words: list[str]) -> None:
     versions = _preload(options)
     prctl(PR_SET_DUMPABLE, 0)  # the submission shares our user id: keep its hands off our memory
     stream = child.Stream(STREAM)
+    flags = [fcntl.fcntl(descriptor, fcntl.F_GETFL) for descriptor in range(STREAM + 2)]
     stream.send(wire.Ready(nonce=0, versions=versions))
     gc.collect()
     gc.freeze()  # keeps the pages of what is imported shared with the forks
@@ -40,7 +42,7 @@ def main(words: list[str]) -> None:
         message, _ = stream.receive()
         if not isinstance(message, wire.Prepare):
             raise wire.Violation("a test's process must be asked for first")
-        _one_test(stream, message.nonce, options, contained)
+        _one_test(stream, message.nonce, options, contained, flags)
 
 
 def prctl(option: int, value: int) -> None:
@@ -92,7 +94,7 @@ def _preload(options: dict[str, str]) -> dict[str, str]:
     return versions
 
 
-def _one_test(stream: "child.Stream", nonce: int, options: dict[str, str], contained: bool) -> None:
+def _one_test(stream: "child.Stream", nonce: int, options: dict[str, str], contained: bool, flags: list[int]) -> None:
     pid = os.fork()
     if pid == 0:
         status = 70
@@ -107,6 +109,8 @@ def _one_test(stream: "child.Stream", nonce: int, options: dict[str, str], conta
             os._exit(status)
     _, raw = os.waitpid(pid, 0)
     clean = _sweep(pid, contained)
+    for descriptor, value in enumerate(flags):  # they belong to what is open, which we and every test share
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, value)
     status = os.waitstatus_to_exitcode(raw)
     stream.send(wire.Ended(nonce=nonce, status=status, clean=clean))
 

@@ -4,7 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from sandbox import leases
@@ -95,3 +95,32 @@ def test_a_heart_that_beats_keeps_the_lease_and_says_when_it_is_lost(run: Run, m
         assert run.lease_until > before
         Run.objects.filter(pk=run.pk).update(attempt=9)
         assert lost.wait(10)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_heart_goes_on_after_an_error_of_the_database_until_the_lease_is_over(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.02)
+    held = Run.claim(run.pk)
+    assert held is not None
+    before, renew, failed, renewed = held.lease_until, Run.renew, threading.Event(), threading.Event()
+
+    def fails_once(self: Run) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise OperationalError("the database is starting up")
+        renew(self)
+        renewed.set()
+
+    def fails(self: Run) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(Run, "renew", fails_once)
+    with held.heartbeat() as lost:
+        assert renewed.wait(30)
+        assert not lost.is_set()
+    run.refresh_from_db()
+    assert run.lease_until > before
+    monkeypatch.setattr(Run, "renew", fails)
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=0.1))
+    with held.heartbeat() as lost:
+        assert lost.wait(30)

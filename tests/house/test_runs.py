@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -139,3 +141,85 @@ def test_when_the_broker_is_away_the_row_waits_and_the_reaper_rings_again(
     Run.objects.filter(pk=run.pk).update(queued_at=timezone.now() - timedelta(minutes=1))
     tasks.reap()
     assert no_broker == [str(run.pk)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_stalls_after_its_claim_leaves_its_successors_results_alone(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = request(people, labs.load(LAB).reference)
+    stalled = Run.claim(run.pk)
+    Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    tasks.reap()
+    tasks.judge_run(str(run.pk))
+    monkeypatch.setattr(Run, "claim", lambda pk: stalled)
+    tasks.judge_run(str(run.pk))
+    run.refresh_from_db()
+    assert (run.verdict, run.attempt, run.tests.count()) == ("AC", 2, 4)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_whose_lease_ran_out_writes_no_verdict(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def away(self: Run) -> Iterator[threading.Event]:
+        lost = threading.Event()
+        lost.set()
+        yield lost
+
+    monkeypatch.setattr(Run, "heartbeat", away)
+    run = request(people, labs.load(LAB).reference)
+    tasks.judge_run(str(run.pk))  # it stops as if aborted, which nobody asked for
+    run.refresh_from_db()
+    assert (run.state, run.verdict) == ("GR", "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_last_attempt_that_lives_after_all_is_not_ended(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = request(people, "x = 1")
+    Run.claim(run.pk)
+    monkeypatch.setattr(Run, "requeue_expired", lambda: ([], [run.pk]))  # and then its worker renewed
+    tasks.reap()
+    run.refresh_from_db()
+    assert (run.state, run.verdict) == ("PR", "")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("lab", ["removed", "faulty"])
+def test_a_run_whose_lab_is_gone_ends_and_keeps_nobody_waiting(
+    people: People, monkeypatch: pytest.MonkeyPatch, no_broker: list[str], lab: str
+) -> None:
+    load = labs.load
+
+    def faulty(slug: str) -> labs.Lab:
+        if slug == "faulty":
+            raise labs.BadLab("no groups")
+        return load(slug)
+
+    monkeypatch.setattr(labs, "load", faulty)
+    run, other = request(people, "x = 1"), request(people, "x = 1")
+    Run.objects.filter(pk=run.pk).update(lab=lab)
+    tasks.judge_run(str(run.pk))  # fails, and its bell is not rung in vain
+    Run.objects.update(queued_at=timezone.now() - timedelta(minutes=1))
+    no_broker.clear()
+    tasks.reap()
+    run.refresh_from_db()
+    assert (run.state, run.verdict) == ("D", "JE")
+    assert "its lab" in run.message
+    assert no_broker == [str(other.pk)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_forgotten_run_is_rung_for_in_its_turn_and_not_without_end(people: People, no_broker: list[str]) -> None:
+    ago = timezone.now() - timedelta(minutes=1)
+    many = Run.objects.bulk_create(Run(user=people.candidate.user, lab=LAB, kind="public", source="", queued_at=ago) for _ in range(tasks.RINGS_PER_LAB + 5))
+    lone = Run.objects.create(user=people.candidate.user, lab="speculative-decoder", kind="public", source="", queued_at=timezone.now() - timedelta(seconds=40))
+    rounds = []
+    for _ in range(3):
+        no_broker.clear()
+        tasks.reap()
+        rounds.append(set(no_broker))
+    assert [len(rung) for rung in rounds] == [tasks.RINGS_PER_LAB + 1, 5, 0]
+    assert str(lone.pk) in rounds[0]  # though the other lab's have waited longer
+    assert rounds[0] | rounds[1] == {str(run.pk) for run in [*many, lone]}
+    Run.objects.filter(pk=lone.pk).update(ring_at=timezone.now())
+    no_broker.clear()
+    tasks.reap()
+    assert no_broker == [str(lone.pk)]

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable
 
 import pytest
+from django.utils import timezone
 
 from interviews.live import actions
 from interviews.live.models import Interview
+from interviews.review.queries import report
 from sandbox.models import Run
 from tests.conftest import People
 from tests.live.helpers import pass_deadline, question, write
@@ -110,3 +112,25 @@ def test_the_run_that_decides_the_score_can_not_be_aborted(people: People, make:
     answer = people.candidate.client.post(f"/api/runs/{run.pk}/abort/", "{}", content_type="application/json")
     assert (answer.status_code, answer.json()["code"]) == (409, "deadline")
     assert Run.objects.get().state == "QU"
+
+
+def test_the_record_of_a_hidden_run_is_for_interviewers_and_the_candidate_sees_the_public_one(people: People, make: Make) -> None:
+    interview = make()
+    asked = question(interview, "code")
+    write(asked, code="x = 1\n")
+    post(people.candidate, interview)
+    post(people.candidate, interview, "hidden")
+    for kind in ("public", "hidden"):
+        Run.objects.filter(kind=kind).update(state="D", verdict="AC", flight={"steps": [kind]}, finished_at=timezone.now())
+    runs = {run.kind: run.pk for run in Run.objects.all()}
+
+    def seen(person, kind: str) -> object:  # type: ignore[no-untyped-def]
+        return person.client.get(f"/api/runs/{runs[kind]}/").json()["flight"]
+
+    for person, shown in ((people.candidate, "public"), (people.interviewer, "hidden"), (people.admin, "hidden")):
+        assert seen(person, "public") == {"steps": ["public"]}
+        assert seen(person, "hidden") == {"steps": [shown]}
+        reported = next(item for item in report(interview, person.user)["questions"] if item["kind"] == "code")
+        assert reported["run"]["flight"] == {"steps": [shown]}
+    Run.objects.filter(kind="public").update(source="x = 2\n")  # of other code, which this record would not be true of
+    assert seen(people.candidate, "hidden") is None

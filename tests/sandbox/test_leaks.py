@@ -1,9 +1,12 @@
 """Between one test and the next, and from a hidden test to its author, nothing crosses that was not meant to."""
 
 import dataclasses
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +18,7 @@ from sandbox.jail import Slots
 from sandbox.pool import Pool
 from sandbox.session import Session
 from sandbox.spec import Limits
-from sandbox.testing import Bench, Test
+from sandbox.testing import Bench, Test, derive
 from sandbox.verdict import Verdict
 
 TOYS = Path(__file__).with_name("toys")
@@ -115,6 +118,86 @@ def test_the_reference_runs_as_control_in_a_jail_that_the_submission_never_enter
     assert not controls & {pid for pid, reference in entered if not reference}
 
 
+class Stopper:
+    """An object of the judge's that answers when the submission's process has been stopped, so that nobody reads the answer."""
+
+    NAME = "Stopper"
+    METHODS = ("ring",)
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def constants(self) -> dict[str, int]:
+        return {}
+
+    def ring(self, depth: int) -> None:
+        for pid in self.session._jail.tests():
+            os.kill(pid, signal.SIGSTOP)
+
+
+def adds(sut: Session, bench: Bench) -> None:
+    """Adds."""
+    assert sut.new("Counter", 1).add(1) == 2
+
+
+def test_an_answer_that_nobody_read_does_not_meet_the_next_test(toy: labs.Lab, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    met: list[int] = []
+
+    def stops(sut: Session, bench: Bench) -> None:
+        """Runs out of time between an answer and its reader."""
+        met.append(sut._jail.process.pid)
+        sut.new("Counter", 1).chime(Stopper(sut), 0)
+
+    def next_one(sut: Session, bench: Bench) -> None:
+        """Comes next."""
+        met.append(sut._jail.process.pid)
+        adds(sut, bench)
+
+    tests = tuple(Test(function.__name__, "basics", 2, "", 1, False, function) for function in (stops, next_one))
+    monkeypatch.setattr(labs.Lab, "tests", lambda self, *, hidden: tests)
+    assert [test.verdict for test in hidden(GOOD, pool).tests] == ["ILE", "AC"]
+    assert len(set(met)) == 2  # the jail itself was not trusted again, rather than found to be dead
+
+
+def test_a_jail_that_dies_before_the_submission_is_there_is_replaced_once(toy: labs.Lab, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[str] = []
+    load = Session.load
+
+    def kills(self: Session, source: str, *rest: Any) -> None:
+        loads.append(source)
+        if len(loads) in (1, 3):  # two tests, and neither has two jails die
+            os.kill(self._jail.core[-1], signal.SIGKILL)
+            self._jail.process.wait(10)
+        load(self, source, *rest)
+
+    tests = tuple(Test(name, "basics", 1, "", 1, False, adds) for name in ("one", "two", "three", "four"))
+    monkeypatch.setattr(labs.Lab, "tests", lambda self, *, hidden: tests)
+    monkeypatch.setattr(Session, "load", kills)
+    assert {test.verdict for test in hidden(GOOD, pool).tests} == {"AC"}
+    assert len(loads) == len(tests) + 2
+    before = len(loads)
+    outcome = hidden("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nsignal.pause()", pool)
+    assert {test.verdict for test in outcome.tests} == {"RTE"}
+    assert len(loads) - before == len(tests) + 1  # who kills its jails gets one other in a run, not one in each test
+
+
+def test_the_submissions_random_numbers_say_nothing_of_the_judges(toy: labs.Lab, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs: list[int] = []
+    load = Session.load
+
+    def spy(self: Session, source: str, entry: str, seed: int, cpu: int = -1) -> None:
+        theirs.append(seed)
+        load(self, source, entry, seed, cpu)
+
+    tests = tuple(Test(name, "basics", 2, "", 1, False, adds) for name in ("one", "two"))
+    monkeypatch.setattr(labs.Lab, "tests", lambda self, *, hidden: tests)
+    monkeypatch.setattr(Session, "load", spy)
+    judge(JudgeRequest(lab="counter", source=GOOD, hidden=True, seed=7), pool=pool)
+    ours = [derive(7, test.name, 0) for test in tests]
+    assert len({*ours, *theirs}) == 4
+    assert len({one ^ other for one, other in zip(ours, theirs, strict=True)}) == len({one - other for one, other in zip(ours, theirs, strict=True)}) == 2
+
+
 def test_a_test_that_its_own_reference_fails_is_the_judges_error(toy: labs.Lab, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(sut: Session, bench: Bench) -> None:
         """Has a fault of its own."""
@@ -127,8 +210,6 @@ def test_a_test_that_its_own_reference_fails_is_the_judges_error(toy: labs.Lab, 
 
 
 def test_groups_of_a_killed_judge_are_swept_and_those_of_a_live_one_stay(tmp_path: Path) -> None:
-    import os
-
     for name in (f"jail-{os.getpid()}-aa", "jail-4194999-bb", "other"):
         (tmp_path / name).mkdir()
     limits.sweep(limits.Hierarchy(1, tmp_path, None))

@@ -3,6 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sandbox.flight import MAX_PREEMPTED
 from sandbox.meter import MeteredEngine
 from sandbox.oracle import Solo
 from sandbox.session import Refused
@@ -97,3 +98,16 @@ def test_two_writers_of_a_shared_block_leave_none_behind() -> None:
     engine.close(first)
     engine.close(second)
     assert engine.free_blocks() == 4
+
+
+def test_a_step_names_each_preempted_request_once_and_not_without_end() -> None:
+    engine = MeteredEngine.on("target", blocks=4, block_size=SIZE)
+    names = [f"r{number}" for number in range(MAX_PREEMPTED + 9)]
+    for name in names:
+        engine.close(engine.open(name))
+    handle = engine.open("works")
+    engine.forward([(handle, [5])])
+    for name in [*names, *names] * 2:
+        engine.close(engine.open(name))
+    assert engine.record.steps[0]["preempted"] == list(range(1, MAX_PREEMPTED + 1))
+    assert engine.count.preemptions == 4 * len(names)

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from sandbox.seccomp import ALLOW, AUDIT_ARCH, CLONE, CLONE3, CLONE_NAMESPACES, DENIED, ERRNO, IOCTL, KILL, SOCKET, TIOCLINUX, TIOCSTI, X32_BIT, program
+from sandbox.seccomp import ALLOW, AUDIT_ARCH, CLONE, CLONE3, CLONE_NAMESPACES, DENIED, ERRNO, KILL, OWN_ONLY, REFUSED, SOCKET, X32_BIT, program
 
 # read, write, openat, mmap, futex, clock_gettime, socketpair, exit_group: what Python and torch live on.
 NEEDED = {"x86_64": (0, 1, 257, 9, 202, 228, 53, 231), "aarch64": (63, 64, 56, 222, 98, 113, 199, 94)}
@@ -50,11 +50,20 @@ def test_threads_may_start_and_namespaces_may_not(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", AUDIT_ARCH)
-def test_only_the_terminal_tricks_of_ioctl_are_refused(machine: str) -> None:
+def test_of_ioctl_and_fcntl_only_the_tricks_are_refused(machine: str) -> None:
     column = list(AUDIT_ARCH).index(machine)
-    assert decide(machine, IOCTL[column], (0, TIOCSTI)) == decide(machine, IOCTL[column], (0, TIOCLINUX)) == REFUSE
-    assert decide(machine, IOCTL[column], (0, TIOCSTI | 1 << 40)) == REFUSE  # the kernel reads the low word alone
-    assert decide(machine, IOCTL[column], (0, 0x5401)) == ALLOW
+    for call, commands in REFUSED:
+        for command in commands:
+            assert decide(machine, call[column], (0, command)) == REFUSE
+            assert decide(machine, call[column], (0, command | 1 << 40)) == REFUSE  # the kernel reads the low word alone
+        assert decide(machine, call[column], (0, 0x5401)) == ALLOW
+
+
+@pytest.mark.parametrize("machine", AUDIT_ARCH)
+def test_limits_and_processors_are_set_for_oneself_alone(machine: str) -> None:
+    column = list(AUDIT_ARCH).index(machine)
+    for name, numbers in OWN_ONLY.items():
+        assert [decide(machine, numbers[column], (pid,)) for pid in (0, 1 << 32, 5)] == [ALLOW, ALLOW, REFUSE], name
 
 
 def test_other_tables_are_no_way_round() -> None:

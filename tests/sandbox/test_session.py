@@ -4,13 +4,14 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from sandbox import processor
 from sandbox.checks import raises
 from sandbox.drivers import default, start
-from sandbox.failures import LoadFailed, Stop
+from sandbox.failures import Idle, LoadFailed, Stop, TooSlow
 from sandbox.jail import Jail
 from sandbox.session import Session
 from sandbox.spec import JailSpec, Limits
@@ -25,7 +26,48 @@ class Looks:
     def processors(self):
         return sorted(os.sched_getaffinity(0))
 """
-REFUSES_TO_LOAD = "raise PermissionError('no')"
+REFUSES_TO_LOAD = "raise PermissionError(1, 'no')"
+CALLS = """
+import time
+class Calls:
+    def work(self, engine):
+        while True:
+            engine.work()
+    def sleep(self):
+        time.sleep(99)
+    def spin(self):
+        while True:
+            pass
+"""
+# What one test could leave on what the next one inherits.
+LEAVES = {
+    "an option of the stream": "import os, socket; socket.socket(fileno=os.dup(3)).setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 5)",
+    "a limit of the zygote": "import os, resource; resource.prlimit(os.getppid(), resource.RLIMIT_MSGQUEUE, (100, 100))",
+    "a processor of the zygote": "import os; os.sched_setaffinity(os.getppid(), {0})",
+    "the size of a pipe": "import fcntl; fcntl.fcntl(1, 1031, 8192)",
+    "the owner of a descriptor": "import fcntl, os; fcntl.fcntl(3, fcntl.F_SETOWN, os.getpid())",
+}
+UNBLOCKS = """
+import os
+assert os.get_blocking(3) and os.get_blocking(1)
+class Unblocks:
+    def both(self):
+        os.set_blocking(3, False)
+        os.set_blocking(1, False)
+"""
+
+
+class Engine:
+    """An object of the judge's that takes its time."""
+
+    NAME = "Engine"
+    METHODS = ("work",)
+
+    def constants(self) -> dict[str, Any]:
+        return {}
+
+    def work(self) -> None:
+        time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +140,38 @@ def test_no_test_passes_without_a_submission(jail: Jail, source: str, kind: type
         session.finish()
     session.abandon()
     assert jail.healthy
+
+
+@pytest.mark.parametrize("what", LEAVES)
+def test_nothing_is_left_on_what_the_next_test_inherits(jail: Jail, what: str) -> None:
+    session = Session(jail, Limits())
+    session.load(f"class Leaves:\n    def __init__(self):\n        {LEAVES[what]}", "Leaves", 0)
+    with raises("PermissionError", what):
+        session.new("Leaves")
+    session.finish()
+    assert jail.healthy
+
+
+def test_a_flag_that_a_test_sets_on_the_streams_is_gone_before_the_next() -> None:
+    with start(JailSpec(), default()) as jail:
+        for _ in range(2):
+            session = Session(jail, Limits())
+            session.load(UNBLOCKS, "Unblocks", 0)
+            with contextlib.suppress(Stop):  # it can't wait for the next frame now
+                session.new("Unblocks").both()
+            session.abandon()
+            assert jail.healthy
+            assert session._failed is None
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "words"), [("work", TooSlow, "the engine worked"), ("sleep", Idle, "without computing"), ("spin", TooSlow, "ran out")]
+)
+def test_the_verdict_says_whose_time_was_used_up(method: str, kind: type[Stop], words: str) -> None:
+    with start(JailSpec(), default()) as jail:
+        session = Session(jail, Limits(test_s=3, call_s=2))
+        session.load(CALLS, "Calls", 0)
+        calls = session.new("Calls")
+        with pytest.raises(kind, match=words) as ended:
+            calls.work(Engine()) if method == "work" else getattr(calls, method)()
+        assert type(ended.value) is kind

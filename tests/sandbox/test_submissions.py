@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import JudgeRequest, judge, labs
+from sandbox import JudgeRequest, feedback, judge, labs
 from sandbox.drivers import default
 from sandbox.labs import Lab
 from sandbox.pool import Pool
@@ -106,3 +106,27 @@ def test_the_plain_driver_refuses_hidden_tests(toy: Lab) -> None:
 
     with pytest.raises(Unavailable, match="plain"):
         judge(JudgeRequest(lab="counter", source=GOOD, hidden=True, driver="plain"))
+
+
+RAISED = {
+    "words about memory": ("raise ValueError('not enough memory: the pool is full')", "RTE"),
+    "more words about memory": ("raise RuntimeError(\"can't allocate memory in the pool\")", "RTE"),
+    "words about a GPU": ("raise ValueError('CUDA out of memory')", "RTE"),
+    "a refusal of its own": ("raise PermissionError('max_running reached')", "RTE"),
+    "what the system refuses": ("import socket; socket.socket()", "SV"),
+    "what Python can't have": ("bytearray(1 << 40)", "MLE"),
+    "what torch can't have": ("import torch; torch.empty(1 << 40)", "MLE"),
+}
+
+
+@pytest.mark.parametrize("what", RAISED)
+def test_a_verdict_goes_by_what_happened_and_not_by_the_submissions_words(what: str, toy: Lab, pool: Pool) -> None:
+    body, verdict = RAISED[what]
+    assert verdicts(f"class Counter:\n    def __init__(self, start):\n        {body}", pool) - {"SK"} == {verdict}
+
+
+def test_no_test_begins_when_the_time_of_the_run_is_used_up(toy: Lab, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = dataclasses.replace(toy, limits=dataclasses.replace(toy.limits, run_s=0))
+    monkeypatch.setattr(labs, "load", lambda slug: lab)
+    basics = judge(JudgeRequest(lab="counter", source=GOOD, hidden=True), pool=pool).tests[:2]  # the first of them has three repeats
+    assert [(test.verdict, test.message) for test in basics] == [("TLE", feedback.OUT_OF_TURN)] * 2
