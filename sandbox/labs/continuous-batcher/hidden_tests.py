@@ -21,6 +21,10 @@ class Job:
     def tokens(self):
         return [token for _, token, _ in self.events]
 
+    @property
+    def steps(self):
+        return [step for step, _, _ in self.events]
+
 
 class Run:
     """A batcher with its jobs; keeps every event with the step that brought it."""
@@ -97,20 +101,40 @@ def prefill_in_chunks_of_any_size(sut, bench):
 # admission -----------------------------------------------------------------------------------------------------------
 
 
-@test("admission", points=2)
+@test("admission", points=1)
 def starts_in_order_of_arrival(sut, bench):
     """A big request at the head of the queue is not overtaken by small ones behind it."""
-    run = Run(sut, bench, 4, blocks=6, max_tokens=64)
+    run = Run(sut, bench, 4, blocks=6, max_tokens=80)  # one pass can compute all that wait
     run.add(34, 10)  # three blocks
     run.step()
     for length in (60, 4, 5):  # the first of these has to wait for blocks
         run.add(length, 3)
     run.finish()
-    firsts = [job.events[0][0] if job.events else -1 for job in run.jobs.values()]
+    firsts = [job.steps[0] if job.steps else -1 for job in run.jobs.values()]
     checks.that(firsts == sorted(firsts), "order", "requests started out of order", actual=firsts)
 
 
 @test("admission", points=2)
+def starts_as_soon_as_its_tokens_fit(sut, bench):
+    """A request starts in the first pass in which the free blocks can hold the tokens that it has, be its answer as long as it may, and not before."""
+    run = Run(sut, bench, 4, blocks=4, max_tokens=24)
+    for new in (3, 50):  # together more than the pool can hold in the end
+        run.add(10, new)
+    run.step()
+    checks.equal(run.engine.sequences, 2, "requests that run", reason="state")
+    # The first chunk of the second prompt would fit; then: it would all fit into blocks that the rest of the first prompt needs.
+    for blocks, first, second in ((4, bench.rng.randrange(18, 24), 60), (3, bench.rng.randrange(34, 44), 5)):
+        run = Run(sut, bench, 4, blocks=blocks, max_tokens=24)
+        holder, _ = run.add(first, 4), run.add(second, 2)
+        while len(holder.events) < 4:
+            checks.that(run.steps < 20, "order", "a request that runs alone stalls")
+            run.step()
+            checks.that(run.engine.sequences <= 1, "state", "a request started before its tokens fit")
+        run.step()
+        checks.equal(run.engine.sequences, 1, "requests that run in the pass after the blocks became free", reason="state")
+
+
+@test("admission", points=1)
 def limits_the_running_set(sut, bench):
     """Never more than max_running requests have an open sequence."""
     run = Run(sut, bench, 3, blocks=60, max_tokens=64)
@@ -126,7 +150,7 @@ def limits_the_running_set(sut, bench):
 
 @test("budget", points=2)
 def fills_the_budget(sut, bench):
-    """While prompts wait, a pass computes exactly max_tokens tokens."""
+    """While prompts wait, a pass computes exactly max_tokens tokens, and the oldest prompt comes first."""
     budget = bench.rng.randrange(18, 30)
     run = Run(sut, bench, 12, blocks=80, max_tokens=budget)
     lengths = [bench.rng.randrange(10, 17) for _ in range(8)]
@@ -136,6 +160,12 @@ def fills_the_budget(sut, bench):
         before = run.engine.count.tokens
         run.step()
         checks.equal(run.engine.count.tokens - before, budget, "tokens of a pass while prompts wait", reason="budget")
+    run = Run(sut, bench, 4, blocks=80, max_tokens=budget)
+    for _ in range(3):
+        run.add(budget + bench.rng.randrange(8), 3)  # so long that no two of them can end in one pass
+    run.finish()
+    firsts = [job.steps[0] if job.steps else -1 for job in run.jobs.values()]
+    checks.that(firsts == sorted(set(firsts)), "order", "the budget did not go to the oldest prompt first", actual=firsts)
 
 
 @test("budget", points=2)
@@ -162,20 +192,20 @@ def decoding_never_stalls(sut, bench):
         if run.steps % 4 == 1:
             run.add(bench.rng.randrange(40, 60), 3)
         run.step()
-    steps = [step for step, _, _ in first.events]
-    checks.equal(steps, list(range(steps[0], steps[0] + 20)), "the steps that brought a token", reason="order")
+    checks.equal(first.steps, list(range(first.steps[0], first.steps[0] + 20)), "the steps that brought a token", reason="order")
 
 
 @test("fairness", points=2, flight=True)
 def preempts_the_youngest(sut, bench):
-    """When blocks run out, the youngest gives way: the oldest gets a token in every step until it ends."""
-    run = Run(sut, bench, 4, blocks=6, max_tokens=64)
-    oldest = run.add(15, 34)
-    for _ in range(3):
-        run.add(15, 30)
+    """When blocks run out, the youngest gives way and nobody else: the others get a token in every step. It starts again before those that never ran."""
+    run = Run(sut, bench, 3, blocks=7, max_tokens=64)
+    others = [run.add(16, 33), run.add(16, 33)]  # six blocks at their end
+    youngest, never_ran = run.add(16, 20), run.add(75, 2)  # these two need eight blocks by then
     run.finish()
-    steps = [step for step, _, _ in oldest.events]
-    checks.equal(steps, list(range(34)), "the steps that brought the oldest request a token", reason="order")
+    for job in others:
+        checks.equal(job.steps, list(range(33)), "the steps that brought an older request a token", reason="order")
+    again = [step for step in youngest.steps if step > 17]  # in step 17 all three need a third block, and one is free
+    checks.that(bool(again and never_ran.steps) and again[0] < never_ran.steps[0], "order", "who gave way was overtaken")
 
 
 # abort ---------------------------------------------------------------------------------------------------------------
@@ -196,7 +226,7 @@ def abort_frees_blocks_at_once(sut, bench):
 
 @test("abort", points=1)
 def abort_of_waiting_and_unknown(sut, bench):
-    """A waiting request can be aborted; an unknown, an aborted and a finished one can't."""
+    """A waiting request can be aborted, also one that gave way; an unknown, an aborted and a finished one can't."""
     run = Run(sut, bench, 4, blocks=2, max_tokens=24)
     run.add(20, 3)  # takes both blocks, so that the next one waits
     run.add(10, 3)
@@ -206,6 +236,17 @@ def abort_of_waiting_and_unknown(sut, bench):
     run.finish()
     checks.equal(run.jobs["r1"].events, [], "events of an aborted request", reason="state")
     checks.equal(run.batcher.abort("r0"), False, "abort of a finished request", reason="state")
+    run = Run(sut, bench, 4, blocks=4, max_tokens=64)
+    for _ in range(3):
+        run.add(16, 17)
+    for _ in range(2):
+        run.step()  # in the second, all three need one more block, and one is free
+    gone = [job for job in run.jobs.values() if job.steps == [0]]
+    checks.that(bool(gone), "state", "nobody gave way, although the pool was too small")
+    for known in (True, False):
+        checks.equal(run.batcher.abort(gone[-1].id), known, "abort of a request that gave way", reason="state")
+    run.finish()
+    checks.equal(gone[-1].steps, [0], "the steps that brought an aborted request a token", reason="state")
 
 
 @test("abort", points=1)
@@ -250,9 +291,9 @@ def preempted_requests_continue(sut, bench):
 
 @test("edge-cases", points=1)
 def stops_where_it_must(sut, bench):
-    """Any of the stop tokens ends a request, at the first token too; so does max_new_tokens = 1."""
+    """Any of the stop tokens ends a request, at the first token too; so does max_new_tokens = 1. A last token that is a stop token is a stop."""
     run = Run(sut, bench, 8, blocks=40, max_tokens=64)
-    for name, length, new, at in (("length", 5, 1, None), ("first", 6, 9, 0), ("second", 7, 9, 1)):
+    for name, length, new, at in (("length", 5, 1, None), ("both", 8, 1, 0), ("first", 6, 9, 0), ("second", 7, 9, 1)):
         tokens, made = prompt(bench.rng, length, 9)
         other = next(token for token in range(run.engine.vocab_size) if token not in made)
         stop = [] if at is None else [other, made[at]]
@@ -267,7 +308,7 @@ def stops_where_it_must(sut, bench):
 
 @test("edge-cases", points=1)
 def refuses_what_can_never_run(sut, bench):
-    """add refuses what could never finish, and what it refuses leaves no trace."""
+    """add refuses what could never finish, and what it refuses leaves no trace. What may be just as long, or has the id of a request that ended, is taken."""
     run = Run(sut, bench, 4, blocks=4, max_tokens=64, max_length=60)
     run.add(10, 3)
     ones = [1] * 70
@@ -276,7 +317,16 @@ def refuses_what_can_never_run(sut, bench):
         with checks.raises("ValueError", "a request that can't be"):
             run.batcher.add(name, tokens, new, [])
     run.add(56, 5)  # exactly as long as allowed
+    run.add(6, 2, "x")
     run.finish().check_tokens()
+    run.add(9, 2, "r0")
+    run.finish().check_tokens()
+    run = Run(sut, bench, 4, blocks=3, max_tokens=64)  # here it is the pool that is too small
+    for length, new in ((49, 1), (40, 10)):
+        with checks.raises("ValueError", "a request that can't be"):
+            run.batcher.add("x", ones[:length], new, [])
+    run.add(40, 9)  # exactly the pool
+    run.finish(limit=20).check_tokens()
 
 
 # efficiency ----------------------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """What decides. The rule is checked with its noise given; the loop by its tokens, its law and its counts."""
 
-from collections import Counter
-
 import torch
 
 from sandbox import checks
+from sandbox.meter import MeteredEngine
 from sandbox.oracle import MARGIN, greedy, law, prompt
 from sandbox.testing import test
+
+BINS = 4  # of a token's place in its law: few, so that a lasting shift shows in few answers
 
 
 class Pair:
@@ -23,6 +24,11 @@ class Pair:
         return made
 
 
+def agreeing(drafted, answer):
+    """How many of the drafted tokens stand in the answer, up to the first that does not."""
+    return next((i for i, (one, other) in enumerate(zip(drafted, answer, strict=False)) if one != other), min(len(drafted), len(answer)))
+
+
 def course(tokens, expected, k):
     """How greedy speculation must go: (target passes, draft passes, tokens the draft computes), or None when rounding could change it."""
     rounds = draft_passes = draft_tokens = held = 0
@@ -32,9 +38,7 @@ def course(tokens, expected, k):
         drafted, margin = greedy(tokens + made, count, model="draft") if count else ([], 1.0)
         if margin < MARGIN:
             return None
-        accepted = 0
-        while accepted < count and drafted[accepted] == expected[len(made) + accepted]:
-            accepted += 1
+        accepted = agreeing(drafted, expected[len(made) :])
         if count:
             draft_tokens += len(tokens) + len(made) - held + count - 1
             held = len(tokens) + len(made) + count - 1
@@ -72,6 +76,20 @@ def clear_draw(rng, weights):
         index, gap = pick(weights, u)
         if gap > 1e-4:
             return u, index
+
+
+def laws(tokens, answers, temperature, model):
+    """The model's distribution of each token of each answer, given those before it: `[answers, tokens of one, vocab]`, float64."""
+    engine = MeteredEngine.on(model, blocks=len(answers), returns="logits")  # a block for each: they are short
+    work = [(engine.open(str(i)), tokens + answer[:-1]) for i, answer in enumerate(answers)]
+    return torch.softmax(torch.stack(engine.forward(work))[:, len(tokens) - 1 :].double() / temperature, -1)
+
+
+def places(rng, answers, p, order):
+    """For each token, the share of its law `p` that comes before it in `order`, and a random part of its own: uniform and independent if the law is kept."""
+    mine = order.gather(-1, torch.tensor(answers)[..., None])
+    before, own = (p * (order < mine)).sum(-1), (p * (order == mine)).sum(-1)
+    return before + own * torch.tensor([[rng.random() for _ in answer] for answer in answers], dtype=torch.float64)
 
 
 # greedy-exact --------------------------------------------------------------------------------------------------------
@@ -120,15 +138,20 @@ def accepts_by_the_ratio(sut, bench):
 
 @test("acceptance-law", points=2)
 def follows_the_target_law(sut, bench):
-    """At a temperature, the first token of an answer has the target's distribution."""
-    temperature = 3.0
-    # Where the temperature matters most: a draft that forgets it must show in a few hundred draws.
+    """At a temperature, each token of an answer has the target's distribution, given the tokens before it."""
+    temperature, count = 3.0, 4
+    # Where the temperature matters most: a draft that forgets it must show in a few hundred answers.
     prompts = [prompt(bench.rng, 6, 1)[0] for _ in range(24)]
     tokens = max(prompts, key=lambda tokens: float((law(tokens, 1.0, "draft") - law(tokens, temperature, "draft")).abs().sum()))
-    pair = Pair(sut, bench, 2)
-    drawn = Counter(pair.generate(tokens, 2, temperature)[0] for _ in range(700))
-    expected = law(tokens, temperature).tolist()
-    checks.follows([drawn[i] for i in range(len(expected))], expected, "the first token")
+    pair = Pair(sut, bench, 3)
+    answers = [pair.generate(tokens, count, temperature) for _ in range(350)]
+    checks.that(all(len(answer) == count for answer in answers), "value", "an answer without a stop token is too short or too long")
+    p, q = (laws(tokens, answers, temperature, model) for model in ("target", "draft"))
+    # A noise that is used twice shifts tokens along the vocabulary; a wrong acceptance, q or residual from where the draft gives more to where the target does.
+    for order in (torch.arange(p.shape[-1]).expand_as(p), p / q):
+        cells = (places(bench.rng, answers, p, order) * BINS).long().clamp(max=BINS - 1) + BINS * torch.arange(count)
+        counts = torch.bincount(cells.flatten(), minlength=BINS * count).tolist()
+        checks.follows(counts, [1 / len(counts)] * len(counts), "the tokens' places in their laws")
 
 
 # residual ------------------------------------------------------------------------------------------------------------
@@ -136,16 +159,21 @@ def follows_the_target_law(sut, bench):
 
 @test("residual", points=2)
 def resamples_from_the_residual(sut, bench):
-    """A rejected token is replaced by the index that u draws from the normalised positive part of p - q."""
+    """A rejected token, the first or a later one, is replaced by the index that the last u draws from the normalised positive part of p - q."""
     pair = Pair(sut, bench, 3)
     for _ in range(40):
-        size = bench.rng.randrange(3, 10)
-        p, q, last = (simplex(bench.rng, size) for _ in range(3))
-        token = int((p - q).argmin())  # where the draft gives most too much
-        u, expected = clear_draw(bench.rng, (p - q).clamp(min=0))
-        actual = pair.decoder.verify([token], torch.stack([p, last]).float(), q[None].float(), [0.9999, u])
-        if float(p[token] / q[token]) < 0.999:
-            checks.equal(tuple(actual), (0, expected), "the token that replaces a rejected one")
+        size, k = bench.rng.randrange(3, 10), bench.rng.randrange(1, 5)
+        at = bench.rng.randrange(k)  # those before it are accepted: p is q there
+        p, q = [simplex(bench.rng, size) for _ in range(k + 1)], [simplex(bench.rng, size) for _ in range(k)]
+        p[:at] = q[:at]
+        tokens = [bench.rng.randrange(size) for _ in range(k)]
+        tokens[at] = int((p[at] - q[at]).argmin())  # where the draft gives most too much
+        u, expected = clear_draw(bench.rng, (p[at] - q[at]).clamp(min=0))
+        noise = [bench.rng.random() * 0.99 for _ in range(k)]
+        noise[at] = 0.9999
+        actual = pair.decoder.verify(tokens, torch.stack(p).float(), torch.stack(q).float(), [*noise, u])
+        if float(p[at][tokens[at]] / q[at][tokens[at]]) < 0.999:
+            checks.equal(tuple(actual), (at, expected), "the token that replaces a rejected one")
 
 
 @test("residual", points=2)
@@ -175,9 +203,24 @@ def watched(draft, answer, k):
     return forward
 
 
+def logged(pair):
+    """A list that gets, for each pass of either engine: whether it is the target's, what the engine held before it, and the tokens that it computed."""
+    log = []
+    for engine in (pair.target, pair.draft):
+
+        def forward(work, engine=engine, compute=engine.forward):
+            held = engine.contents()
+            result = compute(work)
+            log.append((engine is pair.target, held, [token for _, tokens in work for token in tokens]))
+            return result
+
+        engine.forward = forward
+    return log
+
+
 @test("kv-rollback", points=2, flight=True)
 def the_draft_stays_in_step(sut, bench):
-    """The draft forgets what was rejected: its proposals, and with them the number of target passes, are those of a sound cache."""
+    """What was rejected is forgotten, greedy or not: both caches hold accepted tokens only, and there are no more target passes than a sound draft needs."""
     for _ in range(10):
         k = bench.rng.randrange(3, 6)
         tokens, expected, (passes, _, _) = known_course(bench.rng, bench.rng.randrange(6, 20), 30, k)
@@ -186,6 +229,16 @@ def the_draft_stays_in_step(sut, bench):
         checks.equal(pair.generate(tokens, 30), expected, "the tokens differ")
         actual = pair.target.count.forwards
         checks.that(actual <= passes, "budget", "more target passes than a sound draft cache needs", expected=passes, actual=actual)
+    for _ in range(4):
+        tokens, pair = prompt(bench.rng, 9, 1)[0], Pair(sut, bench, 3)
+        log = logged(pair)
+        whole = tokens + pair.generate(tokens, 12, 2.0)
+        round_over = True
+        for by_target, held, _ in log:
+            if by_target or round_over:  # within a round the draft may hold its guess too
+                sound = all(one == whole[: len(one)] for one in held)
+                checks.that(sound, "state", "a cache holds tokens that were rejected, or lacks one, when a round is over")
+            round_over = by_target
 
 
 @test("kv-rollback", points=2)
@@ -266,11 +319,19 @@ def computes_the_prompt_once(sut, bench):
 
 @test("efficiency", points=2)
 def drafts_no_more_than_can_be_used(sut, bench):
-    """Near the end of an answer fewer tokens are drafted: the last one of a round needs no draft."""
+    """A round drafts k tokens, at a temperature too, but near the end of an answer fewer: its last token needs no draft."""
     k = 4
-    for count, passes in ((1, 0), (3, 2), (5, 4), (8, 6), (13, 10)):
+    # With one token to make there is nothing to draft; computing the prompt with the draft model is no error.
+    for count, passes in ((1, 1), (3, 2), (5, 4), (8, 6), (13, 10)):
         tokens, expected = prompt(bench.rng, 9, count)
         pair = Pair(sut, bench, k, draft="target")  # so that every draft is accepted
         checks.equal(pair.generate(tokens, count), expected, "the tokens differ")
         actual = pair.draft.count.forwards
         checks.that(actual <= passes, "budget", "draft passes", expected=passes, actual=actual)
+    tokens, pair = prompt(bench.rng, 9, 1)[0], Pair(sut, bench, k)
+    log = logged(pair)
+    answer, made = pair.generate(tokens, 30, 2.0), 0
+    for computed in [computed for by_target, _, computed in log if by_target]:
+        drafted = computed[1 if made else len(tokens) :]
+        checks.equal(len(drafted), min(k, len(answer) - made - 1), "tokens that a round drafted", reason="budget")
+        made += agreeing(drafted, answer[made:]) + 1  # what replaces a rejected token is never the same token

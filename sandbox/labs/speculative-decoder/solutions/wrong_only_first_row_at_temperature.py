@@ -1,5 +1,5 @@
-# fails: the_bonus_comes_from_the_last_row
-"""Takes the likeliest token of the last row instead of drawing one."""
+# fails: follows_the_target_law
+"""Divides the first of a pass's rows by the temperature, and forgets the others."""
 
 import random
 
@@ -26,7 +26,8 @@ class Model:
         logits = logits[-last:]
         if self.temperature == 0:
             return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).float()
-        return torch.softmax(logits / self.temperature, -1)
+        logits[0] /= self.temperature
+        return torch.softmax(logits, -1)
 
     def keep(self, length):
         if self.held > length:
@@ -46,7 +47,7 @@ class SpeculativeDecoder:
             if not u[i] * float(q[i, token]) < float(p[i, token]):
                 residual = (p[i].double() - q[i].double()).clamp(min=0)
                 return i, draw(residual, u[-1])
-        return len(tokens), int(p[-1].argmax())
+        return len(tokens), draw(p[-1], u[-1])
 
     def generate(self, prompt, max_new_tokens, temperature, stop):
         target, draft = Model(self.target, temperature), Model(self.draft, temperature)
