@@ -22,6 +22,6 @@ def generate(pick):
         "price": price, "cards": cards, "rate": rate, "busy": busy, "alpha": alpha, "k": k, "draft": draft, "verify": verify,
         "node": node, "per_hour_m": per_hour / 1e6, "effective": rate * busy / 100, "cost": cost, "full_cost": cost * busy / 100,
         "tokens": tokens, "work": work, "drafts": k * draft, "speedup": speedup, "spec_cost": cost / speedup,
-        "power": alpha ** (k + 1), "rest": 1 - alpha ** (k + 1), "most": k + 1, "low": low, "low_speedup": low_speedup,
+        "power": alpha ** (k + 1), "rest": 1 - alpha ** (k + 1), "all_stand": alpha ** k, "most": k + 1, "low": low, "low_speedup": low_speedup,
         "naive": 1 + alpha * k, "wrong_cost": cost / (k + 1), "doubled": 2 * busy if busy <= 50 else 100,
     }

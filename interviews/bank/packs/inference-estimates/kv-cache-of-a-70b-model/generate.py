@@ -1,4 +1,4 @@
-"""The cache of LLaMA-2 70B (Touvron et al. 2023): 80 layers, 8 key-value heads of dimension 128, fp16."""
+"""The cache of Llama 3.1 70B (Grattafiori et al. 2024): 80 layers, 8 key-value heads of dimension 128, fp16; its window is 128k tokens."""
 
 import math
 

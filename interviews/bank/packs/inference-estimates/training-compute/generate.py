@@ -2,9 +2,8 @@
 
 
 def generate(pick):
-    params_b = pick(70, 8, 32)
+    params_b, cards = pick((70, 16384), (70, 8192), (32, 8192), (32, 4096), (8, 2048), (8, 1024))  # two days at the least, four weeks at most
     tokens_t = pick(15, 4, 8)
-    cards = pick(16384, 4096, 8192)
     mfu = pick(40, 35, 45)
     peak = 989
     n, d = params_b * 1e9, tokens_t * 1e12
