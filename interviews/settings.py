@@ -190,8 +190,20 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_ADAPTER = "interviews.accounts.adapter.AccountAdapter"
+# Beside the library's: failures of an account from everywhere together, and mails by who asks for them, because a limit by address would let anybody
+# keep its owner from confirming it.
+ACCOUNT_RATE_LIMITS = {"login_failed_anywhere": "300/h/key", "confirm_email": "10/m/ip"}
 # Mail is verified where mail can be sent at all.
 ACCOUNT_EMAIL_VERIFICATION = env.str("ACCOUNT_EMAIL_VERIFICATION", default="none" if EMBEDDED else "mandatory")
+# By a code that counts in the browser that asked for it: a link would confirm, for the address's owner who follows it, whoever signed up with that address
+# before, and their password. Until the code is given, an address that is added to an account belongs to nobody.
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = ACCOUNT_EMAIL_VERIFICATION == "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+# Without mail nothing can be said in private, so that a taken address is refused in the open.
+ACCOUNT_PREVENT_ENUMERATION = ACCOUNT_EMAIL_VERIFICATION == "mandatory"
+# The owner of an address that somebody else signed up with gets in by the link in the mail, past a sign-up of their own that still waits for a code.
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Roofline <roofline@localhost>")
@@ -209,6 +221,8 @@ SPECTACULAR_SETTINGS = {"TITLE": "Roofline", "VERSION": "0.1.0", "COMPONENT_SPLI
 
 # WhiteNoise reads files from a synchronous iterator, which is right for files of a page; Django says so at each one.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
+# Limits are counted here, and an entry that is crowded out is a limit that is forgotten.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}}}
 STATIC_URL = "/static/"
 STATIC_ROOT = STATE_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)

@@ -49,6 +49,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         constraints = [models.UniqueConstraint(Lower("email"), name="one_user_per_address")]
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Addresses are looked up in small letters, so an admin's capitals would lock their owner out."""
+        self.email = self.email.lower()
+        super().save(*args, **kwargs)
+
     def __str__(self) -> str:
         return self.display_name
 

@@ -4,6 +4,8 @@ import re
 
 import pytest
 from allauth.account.models import EmailAddress
+from django.core import mail
+from django.core.cache import cache
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
@@ -13,6 +15,44 @@ from interviews.accounts.models import Role, User
 from tests.conftest import People
 
 pytestmark = pytest.mark.django_db
+PASSWORD = "a long pass phrase"
+
+
+@pytest.fixture(autouse=True)
+def no_limit_used_up() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def mailing(settings: object) -> None:
+    """As on a site that sends mail."""
+    for name, value in {"VERIFICATION": "mandatory", "VERIFICATION_BY_CODE_ENABLED": True}.items():
+        setattr(settings, f"ACCOUNT_EMAIL_{name}", value)
+    settings.ACCOUNT_PREVENT_ENUMERATION = True  # type: ignore[attr-defined]
+
+
+def sign_up(client: Client, email: str, password: str) -> str:
+    """The address that the answer leads to."""
+    return client.post("/accounts/signup/", {"email": email, "password1": password, "password2": password}).url
+
+
+def sign_in(client: Client, email: str, password: str = PASSWORD) -> bool:
+    client.post("/accounts/login/", {"login": email, "password": password})
+    return "_auth_user_id" in client.session
+
+
+def give_code(client: Client) -> bool:
+    """Writes the code of the last mail into the page that waits for one. Returns whether that signed in."""
+    code = re.search(r"^\S{6,}$", mail.outbox[-1].body, re.MULTILINE)
+    client.post("/accounts/confirm-email/", {"code": code[0] if code else ""})
+    return "_auth_user_id" in client.session
+
+
+def reset_password(client: Client, password: str) -> None:
+    """By the link of the last mail."""
+    key = re.search(r"/accounts/password/reset/key/\S+", mail.outbox[-1].body)
+    assert key
+    client.post(client.get(key[0]).url, {"password1": password, "password2": password})
 
 
 def test_signing_up_makes_a_candidate_and_signs_them_in(client: Client) -> None:
@@ -114,3 +154,91 @@ def test_every_page_leads_to_the_account_where_each_address_has_what_can_be_done
     if "action_remove" in offered:
         client.post("/accounts/email/", {"email": "one@example.test", "action_remove": ""})
         assert not EmailAddress.objects.filter(email="one@example.test").exists()
+
+
+def test_an_address_is_confirmed_by_the_code_in_the_browser_that_signed_up(mailing: None, client: Client) -> None:
+    assert sign_up(client, "Ada@example.test", PASSWORD) == "/accounts/confirm-email/"
+    assert "_auth_user_id" not in client.session
+    assert "ada@example.test" in client.get("/accounts/confirm-email/").content.decode()
+    client.post("/accounts/confirm-email/", {"action": "resend"})
+    assert [mailed.to for mailed in mail.outbox] == [["ada@example.test"]] * 2
+    assert give_code(client)
+    assert EmailAddress.objects.get(email="ada@example.test").verified
+
+
+def test_who_claims_anothers_address_keeps_nobody_out_and_gets_nothing(mailing: None) -> None:
+    thief, owner = Client(), Client()
+    sign_up(thief, "owner@example.test", "the thief's pass phrase")
+    assert "confirm-email/" not in mail.outbox[0].body, "no link for the owner to confirm the thief with"
+    assert sign_up(owner, "owner@example.test", PASSWORD) == "/accounts/confirm-email/"
+    owner.post("/accounts/password/reset/", {"email": "owner@example.test"})
+    reset_password(owner, PASSWORD)
+    assert not sign_in(thief, "owner@example.test", "the thief's pass phrase")
+    assert give_code(owner), "the owner is not locked out"
+    assert thief.get("/accounts/confirm-email/").status_code == 200
+    for client in (thief, Client()):
+        assert not sign_in(client, "owner@example.test", "the thief's pass phrase")
+    assert "_auth_user_id" not in thief.session, "confirming confirmed nobody else's browser"
+    assert sign_in(Client(), "owner@example.test")
+
+
+@pytest.mark.parametrize("made_by_admin", [False, True])
+def test_an_address_that_somebody_added_and_did_not_confirm_is_still_its_owners(mailing: None, people: People, made_by_admin: bool) -> None:
+    EmailAddress.objects.create(user=people.other.user, email=people.other.user.email, primary=True, verified=True)
+    if made_by_admin:
+        User.objects.create_user("owner@example.test", PASSWORD)
+    added = people.other.client.post("/accounts/email/", {"email": "owner@example.test", "action_add": ""})
+    assert added.url == "/accounts/confirm-email/"
+    assert "Back to your account" in people.other.client.get(added.url).content.decode()
+    assert set(EmailAddress.objects.values_list("email", flat=True)) == {people.other.user.email}
+    owner = Client()
+    if made_by_admin:
+        sign_in(owner, "owner@example.test")
+    else:
+        sign_up(owner, "owner@example.test", PASSWORD)
+    assert give_code(owner)
+    assert owner.session["_auth_user_id"] != str(people.other.user.pk)
+    mail.outbox.clear()
+    Client().post("/accounts/password/reset/", {"email": "owner@example.test"})
+    assert len(mail.outbox) == 1, "a link for the owner's account alone"
+
+
+def test_without_mail_a_taken_address_cannot_be_added(people: People) -> None:
+    page = people.candidate.client.post("/accounts/email/", {"email": people.other.user.email, "action_add": ""})
+    assert page.status_code == 200
+    assert not EmailAddress.objects.filter(email=people.other.user.email).exists()
+
+
+def test_who_was_entered_in_capitals_signs_in_and_is_not_signed_up_twice(people: People) -> None:
+    form = {"email": "Bob@Example.test", "name": "Bob", "role": "candidate", "password1": "correct horse battery", "password2": "correct horse battery"}
+    assert people.admin.client.post("/admin/accounts/user/add/", {**form, "usable_password": "true"}).status_code == 302
+    assert sign_in(Client(), "Bob@Example.test", "correct horse battery")
+    again = Client().post("/accounts/signup/", {**form, "email": "bob@example.test"})
+    assert "already" in again.content.decode()
+
+
+def test_failures_from_one_address_lock_out_nobody_elsewhere(people: People) -> None:
+    for _ in range(12):
+        assert not sign_in(Client(REMOTE_ADDR="192.0.2.1"), "candidate@example.test", "wrong")
+    assert not sign_in(Client(REMOTE_ADDR="192.0.2.1"), "candidate@example.test"), "guessing is slowed where it is done"
+    assert sign_in(Client(REMOTE_ADDR="192.0.2.2"), "candidate@example.test")
+
+
+def test_guessing_from_many_addresses_is_slowed_but_for_a_browser_that_was_signed_in_before(people: People, settings: object) -> None:
+    settings.ACCOUNT_RATE_LIMITS = {"login_failed_anywhere": "20/h/key"}  # type: ignore[attr-defined]
+    mine, theirs = Client(REMOTE_ADDR="192.0.2.1"), Client(REMOTE_ADDR="192.0.2.2")
+    assert sign_in(mine, "candidate@example.test")
+    assert sign_in(theirs, "other@example.test")
+    for client in (mine, theirs):
+        client.post("/accounts/logout/")
+    for number in range(20):
+        sign_in(Client(REMOTE_ADDR=f"198.51.100.{number}"), "candidate@example.test", "wrong")
+    assert not sign_in(Client(REMOTE_ADDR="192.0.2.3"), "candidate@example.test"), "a browser that nobody knows waits"
+    assert not sign_in(theirs, "candidate@example.test"), "and so does one that knows another account"
+    for _ in range(5):
+        assert not sign_in(Client(REMOTE_ADDR="192.0.2.1"), "candidate@example.test", "wrong")
+    assert sign_in(mine, "candidate@example.test"), "even behind the same router"
+    mine.post("/accounts/logout/")
+    for _ in range(5):
+        assert not sign_in(mine, "candidate@example.test", "wrong")
+    assert not sign_in(mine, "candidate@example.test"), "a known browser guesses no faster"
