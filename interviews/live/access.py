@@ -1,7 +1,12 @@
 """The doors to interviews. Candidates have their own; interviewers and admins look at all, and write in none."""
 
+from importlib import import_module
+from types import SimpleNamespace
 from uuid import UUID
 
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 from rest_framework.exceptions import NotFound
 
@@ -9,6 +14,11 @@ from interviews.accounts.models import User
 from interviews.errors import Problem
 from interviews.live.models import Answer, Interview, InterviewQuestion
 from sandbox.models import Run
+
+
+def session_user(key: str | None) -> User | AnonymousUser:
+    """Whom the session signs in now, read anew: nobody once it ended, its password was changed or the user is not active."""
+    return get_user(SimpleNamespace(session=import_module(settings.SESSION_ENGINE).SessionStore(key)))
 
 
 def visible(user: User) -> QuerySet[Interview]:

@@ -28,7 +28,8 @@ from interviews.errors import Problem
 from interviews.live import access, actions, documents, events, queries
 from interviews.live.models import Answer, Interview
 
-SIGNED_OUT, NOT_YOURS, MALFORMED, TOO_BIG = 4401, 4404, 4400, 4413
+SIGNED_OUT, NOT_YOURS, COME_AGAIN, MALFORMED, TOO_BIG = 4401, 4404, 4402, 4400, 4413
+RECHECK_SECONDS = 5.0  # between two looks at whether the session that opened a socket still would
 MAX_TEXT_FRAME = 64 * 1024
 MAX_AWARENESS = 64 * 1024
 SYNC, AWARENESS, ACK, REFUSED = 0, 1, 2, 3
@@ -44,6 +45,39 @@ class _Socket(AsyncWebsocketConsumer):
     """A socket that works without its group, too: what others write then comes when the client asks, what this one writes is stored all the same."""
 
     group: str | None = None
+    let_in = False
+    looked_at = 0.0
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        if message["type"] in ("websocket.connect", "websocket.disconnect") or await self._may_stay():
+            await super().dispatch(message)
+
+    async def _may_stay(self) -> bool:
+        """Whether a frame may pass, in or out. The session is looked at every few seconds in which some do, not for each.
+
+        Whoever may not stay is told to come again, not that they are signed out: a change of the password ends the session that opened this socket too,
+        and only the cookies of a new connection say whether the browser has another.
+        """
+        if self.let_in and time.monotonic() - self.looked_at >= RECHECK_SECONDS:
+            self._enter(await self._would_open())
+            if not self.let_in:
+                await self.close(COME_AGAIN)
+        return self.let_in
+
+    def _enter(self, let_in: bool = True) -> None:
+        self.let_in, self.looked_at = let_in, time.monotonic()
+
+    @in_database
+    def _would_open(self) -> bool:
+        user = access.session_user(self.scope["session"].session_key)
+        try:
+            return user.pk == self.scope["user"].pk and bool(self._door(user))
+        except NotFound:
+            return False
+
+    def _door(self, user: User) -> Any:
+        """What the socket is about, for someone who may look at it. Raises NotFound for all others."""
+        raise NotImplementedError
 
     async def _join(self, group: str) -> None:
         try:
@@ -84,6 +118,7 @@ class InterviewConsumer(_Socket):
         except NotFound:
             await self.close(NOT_YOURS)
             return
+        self._enter()
         await self._send({"type": "hello", "seq": interview.seq, **self._clock(interview)})
 
     async def disconnect(self, code: int) -> None:
@@ -109,9 +144,12 @@ class InterviewConsumer(_Socket):
     async def doorbell(self, message: dict[str, Any]) -> None:
         await self._send({"type": "seq", "seq": message["seq"]})
 
+    def _door(self, user: User) -> Interview:
+        return access.interview_for(user, self.pk)
+
     @in_database
     def _interview(self) -> Interview:
-        return access.interview_for(self.scope["user"], self.pk)
+        return self._door(self.scope["user"])
 
     @staticmethod
     def _clock(interview: Interview) -> dict[str, Any]:
@@ -132,17 +170,17 @@ class AnswerConsumer(_Socket):
 
     async def connect(self) -> None:
         await self.accept()
-        user = self.scope["user"]
-        if not user.is_authenticated:
+        if not self.scope["user"].is_authenticated:
             await self.close(SIGNED_OUT)
             return
         self.pk: UUID = self.scope["url_route"]["kwargs"]["pk"]
         self.stored = 0
         try:
-            await self._check_access(user)
+            await self._check_access()
         except NotFound:
             await self.close(NOT_YOURS)
             return
+        self._enter()
         await self._join(events.answer_group(self.pk))
         self.document, self.seq, self.spent = await self._open()
         self.size, self.opened = documents.structs(bytes(self.document.get_update())), True
@@ -255,9 +293,12 @@ class AnswerConsumer(_Socket):
         body = json.dumps({"code": code, "detail": detail}).encode()
         await self.send(bytes_data=bytes([REFUSED]) + _varuint(len(body)) + body)
 
+    def _door(self, user: User) -> Answer:
+        return access.answer_for(user, self.pk)
+
     @in_database
-    def _check_access(self, user: User) -> None:
-        access.answer_for(user, self.pk)
+    def _check_access(self) -> None:
+        self._door(self.scope["user"])
 
     @in_database
     def _open(self) -> tuple[Doc, int, float]:

@@ -12,7 +12,7 @@ from channels.testing import WebsocketCommunicator
 from pycrdt import Decoder, Doc, Text, create_sync_message, create_update_message, write_message
 
 from interviews.asgi import application
-from interviews.live import actions, events
+from interviews.live import access, actions, consumers, events
 from interviews.live.models import Interview, Update
 from interviews.live.queries import content_of
 from tests.conftest import People, Person
@@ -299,6 +299,87 @@ async def test_nobody_else_gets_in(people: People, make: Make, name: str, code: 
     interview = await sync_to_async(make)()
     async with opened(interview, getattr(people, name)) as tab:
         assert await tab.socket.receive_output(timeout=5) == {"type": "websocket.close", "code": code}
+
+
+def deactivated(person: Person) -> None:
+    type(person.user).objects.filter(pk=person.user.pk).update(is_active=False)
+
+
+def new_password(person: Person) -> None:
+    """Changed elsewhere: this browser's session ends."""
+    person.user.set_password("another pass phrase")
+    person.user.save()
+
+
+def changes_password(person: Person) -> None:
+    """Changed in another tab: the browser has a new session, and this socket an old one."""
+    new = {"oldpassword": "a long pass phrase", "password1": "another pass phrase", "password2": "another pass phrase"}
+    assert person.client.post("/accounts/password/change/", new).status_code == 302
+
+
+def demoted(person: Person) -> None:
+    type(person.user).objects.filter(pk=person.user.pk).update(role="candidate")
+
+
+ENDS = {"out": lambda person: person.client.logout(), "deactivated": deactivated, "new password": new_password}
+then_closed = pytest.mark.parametrize(("end", "code"), [(end, 4401) for end in ENDS.values()] + [(changes_password, None)], ids=[*ENDS, "in another tab"])
+
+
+@then_closed
+async def test_a_session_that_ended_stores_no_more_and_coming_again_says_why(
+    people: People, make: Make, monkeypatch: pytest.MonkeyPatch, end: Callable[[Person], None], code: int | None
+) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.type("Signed in. ")
+        assert await tab.receive() == 2
+        before = cookie(people.candidate)
+        await sync_to_async(end)(people.candidate)
+        monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.0)
+        await tab.type("Signed out. ")
+        await tab.type("Still there? ")
+        assert await tab.socket.receive_output(timeout=5) == {"type": "websocket.close", "code": 4402}
+        assert await tab.socket.receive_nothing()
+    assert (await content(interview)).text == "Signed in. "
+    async with opened(interview, people.candidate) as again:
+        if code is None:
+            assert cookie(people.candidate) != before
+            await again.sync()
+            assert again.text == "Signed in. "
+        else:
+            assert await again.socket.receive_output(timeout=5) == {"type": "websocket.close", "code": code}
+
+
+@pytest.mark.parametrize("end", [*ENDS.values(), demoted], ids=[*ENDS, "demoted"])
+async def test_who_may_not_read_along_any_more_hears_no_more(
+    people: People, make: Make, monkeypatch: pytest.MonkeyPatch, end: Callable[[Person], None]
+) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab, opened(interview, people.interviewer) as watching:
+        await tab.sync()
+        await watching.sync()
+        await sync_to_async(end)(people.interviewer)
+        monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.0)
+        await tab.type("Not for you. ")
+        assert await watching.socket.receive_output(timeout=5) == {"type": "websocket.close", "code": 4402}
+
+
+async def test_the_session_is_not_looked_at_for_each_frame(people: People, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    interview = await sync_to_async(make)()
+    monkeypatch.setattr(access, "session_user", lambda key: looks.append(key) or people.candidate.user)
+    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 3600.0)
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        for letter in "many":
+            await tab.type(letter)
+            assert await tab.receive() == 2
+        assert looks == []
+        monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.0)
+        await tab.type("!")
+        assert await tab.receive() == 2
+        assert looks == [people.candidate.client.cookies["sessionid"].value]
 
 
 async def test_before_the_start_the_document_is_closed(people: People, make: Make) -> None:

@@ -7,7 +7,7 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 
 from interviews.asgi import application
-from interviews.live import actions
+from interviews.live import actions, consumers
 from interviews.live.models import Interview
 from tests.conftest import People, Person
 from tests.live.test_answer_socket import cookie
@@ -81,3 +81,17 @@ async def test_it_rings_for_nobody_else(people: People, make: Make, name: str, c
     interview = await sync_to_async(make)()
     socket = await ring(interview, getattr(people, name))
     assert await socket.receive_output() == {"type": "websocket.close", "code": code}
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["asking", "listening"])
+async def test_it_rings_no_more_for_who_signed_out(people: People, make: Make, monkeypatch: pytest.MonkeyPatch, asks: bool) -> None:
+    interview = await sync_to_async(make)()
+    socket = await ring(interview, people.candidate)
+    await socket.receive_json_from()
+    await sync_to_async(people.candidate.client.logout)()
+    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.0)
+    if asks:
+        await socket.send_json_to({"type": "clock"})
+    else:
+        await sync_to_async(actions.finish)(interview=interview, actor=people.candidate.user)
+    assert await socket.receive_output(timeout=5) == {"type": "websocket.close", "code": 4402}
