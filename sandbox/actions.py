@@ -1,6 +1,7 @@
 """Every write to runs."""
 
 import logging
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,22 +9,52 @@ from celery import current_app
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from sandbox import labs, queries
 from sandbox.errors import Refused
+from sandbox.leases import Lost
 from sandbox.models import Run
 from sandbox.signals import run_changed
 
 log = logging.getLogger(__name__)
 MAX_SOURCE_BYTES = 256 * 1024
+TELL_AFTER = timedelta(seconds=30)
 LAST = 9  # of Redis's priorities 0 to 9, 0 is served first, and is what a message without one has
 
 
 def notify(run_id: UUID, kind: str) -> None:
     """Tells listeners after commit."""
     transaction.on_commit(lambda: run_changed.send(sender=Run, run_id=run_id, kind=kind))
+
+
+class _Told(Exception):
+    """Somebody else told of the end meanwhile."""
+
+
+def tell_end(run_id: UUID) -> None:
+    """Tells listeners that a run is over, and notes that it did, in one transaction: so that each end is told once, whoever dies between the two."""
+    try:
+        with transaction.atomic():
+            run_changed.send(sender=Run, run_id=run_id, kind="finished")
+            # Behind what listeners lock, as everybody who holds that and writes to a run.
+            if not Run.objects.filter(pk=run_id, tell_at__isnull=False).update(tell_at=None):
+                raise _Told
+    except _Told:
+        log.info("run %s: its end was told already", run_id)
+
+
+def end(run: Run, row: QuerySet[Run], **outcome: Any) -> None:
+    """Ends a run, if its row still is as `row` says, and tells of it after commit; the reaper does where this process dies before. Call inside a transaction.
+
+    Raises:
+        Lost: the row is another by now.
+    """
+    now = timezone.now()
+    run.advance(row, state=Run.State.DONE, finished_at=now, tell_at=now + TELL_AFTER, lease_until=None, **outcome)
+    transaction.on_commit(lambda: tell_end(run.pk))
 
 
 def wake(run: Run) -> None:
@@ -88,19 +119,17 @@ def judge_again(*, run: Run) -> Run:
 
 @transaction.atomic
 def count_instead(*, run: Run, of: Run) -> None:
-    """Gives a finished run to the answer of an earlier one. The earlier one stays as it was."""
-    Run.objects.filter(pk=run.pk, state=Run.State.DONE, subject=None).update(subject=of.subject)
+    """Gives a finished run to the answer of an earlier one. The earlier one stays as it was. That it counts is news, that it is over no more."""
+    Run.objects.filter(pk=run.pk, state=Run.State.DONE, subject=None).update(subject=of.subject, tell_at=None)
     run.subject = of.subject
 
 
 @transaction.atomic
 def abort_run(*, run: Run) -> Run:
     """Ends a run: at once while it waits, within a moment while it is judged. A run that is over stays as it was."""
-    now = timezone.now()
-    waiting = Run.objects.filter(pk=run.pk, state=Run.State.QUEUED)
-    if waiting.update(state=Run.State.DONE, verdict="AB", message="Aborted before it started.", finished_at=now):
-        notify(run.id, "finished")
-    else:
+    try:
+        end(run, Run.objects.filter(pk=run.pk, state=Run.State.QUEUED), verdict="AB", message="Aborted before it started.")
+    except Lost:
         Run.objects.filter(pk=run.pk).exclude(state=Run.State.DONE).update(abort_requested=True)
     run.refresh_from_db()
     return run

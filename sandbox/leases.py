@@ -15,11 +15,14 @@ from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from django.db import Error, close_old_connections, connection, models
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 LEASE = timedelta(seconds=15)
 HEARTBEAT_SECONDS = 4.0
 MAX_ATTEMPTS = 3
+RING_AFTER, RING_LATEST = timedelta(seconds=30), timedelta(minutes=5)
+UNHEARD_SINCE = Coalesce("ring_at", "queued_at")  # in this order each gets its turn, however many there are
 log = logging.getLogger(__name__)
 
 
@@ -42,6 +45,7 @@ class Leased(models.Model):
     queued_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    ring_at = models.DateTimeField(null=True)  # when the reaper may ring for it again; none where it has not rung
 
     class Meta:
         abstract = True
@@ -68,13 +72,13 @@ class Leased(models.Model):
         """The row, if this attempt still holds it and its lease has run out."""
         return self.mine().filter(lease_until__lt=timezone.now())
 
-    def advance(self, **fields: Any) -> None:
-        """Writes fields while the lease is held.
+    def advance(self, row: "models.QuerySet[Any] | None" = None, /, **fields: Any) -> None:
+        """Writes fields while the lease is held, or as long as the row still is as `row` says.
 
         Raises:
-            Lost: this attempt no longer holds the job.
+            Lost: this attempt no longer holds the job, or the row is another by now.
         """
-        if not self.mine().update(**fields):
+        if not (self.mine() if row is None else row).update(**fields):
             raise Lost(f"{self.pk}: attempt {self.attempt} is over")
         for name, value in fields.items():
             setattr(self, name, value)
@@ -120,6 +124,20 @@ class Leased(models.Model):
         finally:
             stop.set()
             thread.join()
+
+    @classmethod
+    def unheard(cls) -> "models.QuerySet[Any]":
+        """Queued jobs that no worker took although it was rung for them."""
+        now = timezone.now()
+        due = models.Q(ring_at__lt=now) | models.Q(ring_at=None, queued_at__lt=now - RING_AFTER)
+        return cls._default_manager.filter(due, state=cls.State.QUEUED)
+
+    def rung(self) -> None:
+        """Notes that it was rung for a queued job, which is done again when it has waited twice as long, RING_LATEST more at most: a message that
+        nobody consumes needs few others beside it.
+        """
+        now = timezone.now()
+        type(self)._default_manager.filter(pk=self.pk).update(ring_at=now + min(max(now - self.queued_at, RING_AFTER), RING_LATEST))
 
     @classmethod
     def requeue_expired(cls) -> tuple[list[Any], list[Any]]:

@@ -27,7 +27,6 @@ class Run(Leased):
     kind = models.CharField(max_length=8, choices=Kind)
     source = models.TextField()
     background = models.BooleanField(default=False)
-    ring_at = models.DateTimeField(null=True)  # when the reaper may ring for it again; none where it has not rung
     abort_requested = models.BooleanField(default=False)
     verdict = models.CharField(max_length=4, blank=True)
     score = models.FloatField(default=0)
@@ -36,6 +35,7 @@ class Run(Leased):
     message = models.TextField(blank=True)
     driver = models.CharField(max_length=16, blank=True)
     flight = models.JSONField(null=True)
+    tell_at = models.DateTimeField(null=True, db_index=True)  # when the reaper tells of the end once more; none where there is nothing to tell
 
     class Meta:
         ordering: ClassVar = ["queued_at"]

@@ -3,25 +3,23 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from celery import shared_task
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from sandbox import JudgeRequest, Outcome, judge, labs
-from sandbox.actions import notify, wake
-from sandbox.leases import MAX_ATTEMPTS, Lost
+from sandbox.actions import end, notify, tell_end, wake
+from sandbox.leases import MAX_ATTEMPTS, RING_LATEST, UNHEARD_SINCE, Lost
 from sandbox.models import Run, TestResult
 from sandbox.worker import pool
 
 log = logging.getLogger(__name__)
 ABORT_POLL_SECONDS = 0.25
-RING_AFTER, RING_LATEST = timedelta(seconds=30), timedelta(minutes=5)
-RINGS_PER_LAB = 20  # in one round of the reaper
+RINGS_PER_LAB, TELLS = 20, 50  # in one round of the reaper
 OURS = "The judge failed, not your code: this run does not count against you."
 
 
@@ -62,18 +60,16 @@ class _Abort:
 
 @transaction.atomic
 def _finish(run: Run, outcome: Outcome) -> None:
-    run.advance(
-        state=Run.State.DONE,
+    end(
+        run,
+        run.mine(),
         verdict=outcome.verdict,
         score=outcome.score,
         max_score=outcome.max_score,
         message=outcome.message,
         driver=outcome.driver,
         flight=outcome.flight,
-        finished_at=timezone.now(),
-        lease_until=None,
     )
-    notify(run.id, "finished")
 
 
 def _fail(run: Run, why: str) -> None:
@@ -97,9 +93,7 @@ def _end_as_judge_error(run: Run, row: QuerySet[Run], why: str) -> None:
     Raises:
         Lost: it is not.
     """
-    if not row.update(state=Run.State.DONE, verdict="JE", score=0, message=f"{OURS} ({why})", finished_at=timezone.now(), lease_until=None):
-        raise Lost(f"{run.id}: it is not what it was")
-    notify(run.id, "finished")
+    end(run, row, verdict="JE", score=0, message=f"{OURS} ({why})")
 
 
 @transaction.atomic
@@ -142,15 +136,15 @@ def judge_run(run_id: str) -> None:
 
 @shared_task
 def reap() -> None:
-    """Queues again what dead workers held, ends what is out of attempts, and rings for rows that no message stands for."""
+    """Queues again what dead workers held, ends what is out of attempts, rings for rows that no message stands for, and tells of ends that nobody heard of."""
     requeued, exhausted = Run.requeue_expired()
     _each(Run.objects.filter(pk__in=exhausted), lambda run: _end_as_judge_error(run, run.lapsed(), "its workers died"))
     _each(Run.objects.filter(pk__in=requeued), _ring)
-    now = timezone.now()
-    due = Run.objects.filter(state=Run.State.QUEUED).filter(Q(ring_at__lt=now) | Q(ring_at=None, queued_at__lt=now - RING_AFTER))
+    due = Run.unheard()
     # By labs, so that those whose queue nobody serves do not keep the others waiting.
     for lab in due.order_by().values_list("lab", flat=True).distinct():
-        _each(due.filter(lab=lab).order_by("background", "queued_at")[:RINGS_PER_LAB], _ring)
+        _each(due.filter(lab=lab).order_by("background", UNHEARD_SINCE)[:RINGS_PER_LAB], _ring)
+    _each(Run.objects.filter(tell_at__lt=timezone.now()).order_by("tell_at")[:TELLS], _tell)
 
 
 def _each(runs: Iterable[Run], mend: Callable[[Run], None]) -> None:
@@ -165,16 +159,18 @@ def _each(runs: Iterable[Run], mend: Callable[[Run], None]) -> None:
 
 
 def _ring(run: Run) -> None:
-    """Rings for a queued run, or ends it where its lab is gone.
-
-    It is rung for again when it has waited twice as long, RING_LATEST more at most: a message that nobody consumes needs few others beside it.
-    """
+    """Rings for a queued run, or ends it where its lab is gone."""
     try:
         labs.load(run.lab)
     except (labs.UnknownLab, labs.BadLab) as error:
         log.error("run %s can't be judged: %s", run.id, error)
         _end_as_judge_error(run, Run.objects.filter(pk=run.pk, state=Run.State.QUEUED), "its lab is not installed here any more, or can't be read")
         return
-    now = timezone.now()
-    Run.objects.filter(pk=run.pk).update(ring_at=now + min(max(now - run.queued_at, RING_AFTER), RING_LATEST))
+    run.rung()
     wake(run)
+
+
+def _tell(run: Run) -> None:
+    """Tells of an end. Where that fails, it is tried again later, behind the others."""
+    Run.objects.filter(pk=run.pk, tell_at__isnull=False).update(tell_at=timezone.now() + RING_LATEST)
+    tell_end(run.pk)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from celery import current_app
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -90,20 +91,24 @@ def _carry_over(before: Score, score: Score) -> None:
 
 
 @transaction.atomic
-def store_no_grade(*, job: GradeJob, reason: str) -> Score:
-    """Ends a job without a score, saying why."""
+def store_no_grade(*, job: GradeJob, reason: str, row: QuerySet[GradeJob] | None = None) -> Score:
+    """Ends a job without a score, saying why; with `row`, as long as it still is as that says.
+
+    Raises:
+        sandbox.leases.Lost: another attempt holds the job, or its row is another by now; nothing was written.
+    """
     question = job.question
     interview = events.lock(question.interview_id)
     # As the version has it and as it stands there: to make a variant's numbers, or to read it, may be what failed.
     rubric = question.version.rubric
     maximum = sum(criterion["points"] for criterion in rubric.body["criteria"])
     score = marking.store_not_scored(question.answer.pk, rubric, maximum, reason)
-    _end_job(job, interview, score)
+    _end_job(job, interview, score, row)
     return score
 
 
-def _end_job(job: GradeJob, interview: Interview, score: Score) -> None:
-    job.advance(state=GradeJob.State.DONE, score=score, finished_at=timezone.now(), lease_until=None)
+def _end_job(job: GradeJob, interview: Interview, score: Score, row: QuerySet[GradeJob] | None = None) -> None:
+    job.advance(row, state=GradeJob.State.DONE, score=score, finished_at=timezone.now(), lease_until=None)
     events.append(interview, Event.Kind.GRADED, body={"question_id": str(job.question_id), "score_id": str(score.pk)})
     graded = GradeJob.objects.filter(question__interview=interview, score__isnull=False).values("question").distinct().count()
     if interview.status == Interview.Status.GRADING and graded == interview.questions.count():
@@ -121,8 +126,12 @@ def release(*, job: GradeJob) -> None:
 
 @transaction.atomic
 def give_up(*, job: GradeJob) -> None:
-    """Ends a job that failed as often as it may."""
-    store_no_grade(job=job, reason=SCORER_FAILED)
+    """Ends a job whose workers died as often as they may.
+
+    Raises:
+        sandbox.leases.Lost: the last of them lives after all.
+    """
+    store_no_grade(job=job, reason=SCORER_FAILED, row=job.lapsed())
 
 
 @transaction.atomic
@@ -296,7 +305,7 @@ def grade(job: GradeJob) -> None:
     except Exception:
         log.exception("grading %s: attempt %s failed", job.pk, job.attempt)
         if job.attempt >= MAX_ATTEMPTS:
-            give_up(job=job)
+            store_no_grade(job=job, reason=SCORER_FAILED)
         else:
             release(job=job)
         return

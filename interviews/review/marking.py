@@ -1,8 +1,10 @@
 """From a stored answer to a score: what the scorer is given, and what came back as rows. The scorer itself is `grading`'s."""
 
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +12,11 @@ from django.conf import settings
 
 import grading
 from grading.calibration import Calibration
+from grading.encoder import encoder
 from grading.judge import judge_batch
 from grading.judge_models import model_of
 from grading.models import CriterionScore, FittedCalibration, RubricVersion, Score
+from grading.units import registry
 from interviews.live.documents import Content
 from interviews.live.models import InterviewQuestion
 from sandbox import labs
@@ -20,6 +24,8 @@ from sandbox.actions import MAX_SOURCE_BYTES
 from sandbox.models import Run
 
 log = logging.getLogger(__name__)
+# Two threads may mark. The one that comes first makes what there must be one of in a process; and one at a time asks the judge, whose engine one thread steps.
+_making, _judging = threading.Lock(), threading.Lock()
 JUDGE_FAILED = "The judge could not run this code. That is our fault and counts for nothing; an interviewer can have it judged again."
 
 
@@ -34,6 +40,13 @@ def current_calibration() -> Calibration | None:
     """What people's marks have taught the scorer so far."""
     newest = FittedCalibration.objects.order_by("-created_at").first()
     return Calibration.from_dict(newest.body) if newest else None
+
+
+@cache
+def _make_ready() -> None:
+    """Makes the units, which mix with no other registry's, and the encoder, which is large."""
+    registry()
+    encoder()
 
 
 def groups_of(tests: Sequence[Any]) -> dict[str, Any]:
@@ -67,9 +80,14 @@ def mark(asked: InterviewQuestion, rubric_body: Mapping[str, Any], content: Cont
     question = grading.Question(prompt=asked.prompt, title=version.title, kind=version.kind)
     answer = grading.Answer(text=content.text, code=content.code, fields=content.fields, scene=content.scene)
     rubric = grading.Rubric.from_dict(dict(rubric_body))
+    with _making:
+        _make_ready()
     marked = grading.score(rubric, answer, question, run=judged, calibration=current_calibration())
     model = model_of(**settings.JUDGE)
-    return judge_batch(rubric, question, [(answer, marked)], model, settings.JUDGE_RUNS)[0] if model else marked
+    if model is None:
+        return marked
+    with _judging:
+        return judge_batch(rubric, question, [(answer, marked)], model, settings.JUDGE_RUNS)[0]
 
 
 def store(subject: UUID, rubric: RubricVersion, marked: grading.Score) -> Score:

@@ -21,6 +21,7 @@ from interviews.review import levels
 from interviews.review.models import GradeJob, Override
 from sandbox.models import Run
 
+LONG = 20_000  # characters of prose; some 3 s on a core
 LOOKED = "An interviewer has looked at this answer. The scorer had left it to a person:"
 
 
@@ -184,6 +185,17 @@ def _withhold(item: dict[str, Any]) -> dict[str, Any]:
     """A question's part of the report without what would answer it: what was missed and the model answer."""
     score = item["score"] and {**item["score"], "criteria": [{**row, "missed": [], "levels": []} for row in item["score"]["criteria"]]}
     return {**item, "score": score, "model_answer_html": "", "withheld": True}
+
+
+def takes_long(job_id: UUID) -> bool:
+    """Whether to grade this takes many seconds. What can't be read does not: grading says so at once."""
+    question = InterviewQuestion.objects.select_related("answer").filter(grade_jobs=job_id).first()
+    if question is None or question.answer.size <= LONG:  # each character was at least a byte of an update
+        return False
+    try:
+        return len(content_of(question).text) > LONG
+    except Exception:
+        return False
 
 
 def being_graded(interview: Interview) -> set[UUID]:

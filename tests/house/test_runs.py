@@ -181,6 +181,54 @@ def test_a_last_attempt_that_lives_after_all_is_not_ended(people: People, monkey
     assert (run.state, run.verdict) == ("PR", "")
 
 
+class Killed(BaseException):
+    """What nothing in the process catches."""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ended", ["judged", "given up", "aborted"])
+def test_an_end_that_a_dead_process_did_not_tell_of_is_told_once(people: People, ended: str) -> None:
+    told: list[object] = []
+    dies = [Killed(), ValueError("a listener's fault")]
+
+    def listen(sender: Any, run_id: object, kind: str, **_: Any) -> None:
+        if kind == "finished" and dies:
+            raise dies.pop(0)
+        told.append((run_id, kind))
+
+    def late() -> None:
+        Run.objects.filter(tell_at__isnull=False).update(tell_at=timezone.now() - timedelta(seconds=1))
+
+    run = request(people, labs.load(LAB).reference)
+    run_changed.connect(listen)
+    try:
+        with pytest.raises(Killed):
+            if ended == "aborted":
+                actions.abort_run(run=run)
+            elif ended == "judged":
+                tasks.judge_run(str(run.pk))
+            else:
+                Run.claim(run.pk)
+                Run.objects.update(attempt=3, lease_until=timezone.now() - timedelta(seconds=1))
+                tasks.reap()
+        assert Run.objects.get(pk=run.pk).state == "D"
+        told.clear()
+        tasks.reap()  # not yet: the worker that ended it may be telling
+        assert told == [] and len(dies) == 1
+        late()
+        tasks.reap()  # fails, and keeps no other waiting
+        tasks.reap()
+        assert told == [] and not dies
+        late()
+        actions.tell_end(run.pk)
+        tasks.reap()
+        late()
+        tasks.reap()
+    finally:
+        run_changed.disconnect(listen)
+    assert told == [(run.pk, "finished")]
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("lab", ["removed", "faulty"])
 def test_a_run_whose_lab_is_gone_ends_and_keeps_nobody_waiting(

@@ -33,6 +33,8 @@ def test_every_queue_is_consumed_and_redis_is_ours_only_when_nobody_named_one(se
     assert children[0].name == "redis"
     consumed = {queue for child in children if "--queues" in child.argv for queue in child.argv[child.argv.index("--queues") + 1].split(",")}
     assert consumed == set(settings.WORKER_QUEUES)  # type: ignore[attr-defined]
+    grading = next(child.argv for child in children if child.name == "worker grading")
+    assert grading[grading.index("--concurrency") + 1] == "2"  # one thread for an answer that takes long, one for the others
     assert "redis" not in [child.name for child in processes("127.0.0.1", 8000, own_redis=False)]
 
 

@@ -14,10 +14,14 @@ import grading.scorer
 from grading.models import CriterionScore, Score
 from interviews.accounts.models import User
 from interviews.live.models import Event, Interview, InterviewQuestion
-from interviews.review import actions, queries
+from interviews.review import actions, queries, tasks
 from interviews.review.models import GradeJob
 from interviews.review.tasks import grade_answer, reap
+from sandbox import Outcome, leases
+from sandbox import actions as sandbox_actions
+from sandbox import tasks as sandbox_tasks
 from sandbox.leases import MAX_ATTEMPTS
+from sandbox.models import Run
 from tests.conftest import People
 from tests.live.helpers import question, write
 from tests.review.helpers import GOOD, finish, grade_all, judged, scored
@@ -145,6 +149,94 @@ def test_the_reaper_takes_a_job_from_a_dead_worker(make: Make) -> None:
     assert score_of(interview, "written").total == 28
     job.refresh_from_db()
     assert job.attempt == 2
+
+
+def test_a_last_grader_that_lives_after_all_is_not_given_up(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    interview = finish(make())
+    job = GradeJob.claim(GradeJob.objects.get(question=question(interview, "written")).pk)
+    assert job is not None
+    with monkeypatch.context() as renewed:
+        renewed.setattr(GradeJob, "requeue_expired", lambda: ([], [job.pk]))  # and then it renewed
+        reap()
+    assert queries.latest_score(question(interview, "written")) is None
+    actions.grade(job)
+    assert score_of(interview, "written").total == 28
+
+
+@pytest.mark.parametrize("patience", ["as it is", "none"])
+def test_each_forgotten_grading_is_rung_for_in_its_turn_however_many_stand_before_it(make: Make, monkeypatch: pytest.MonkeyPatch, patience: str) -> None:
+    if patience == "none":  # each is due again at once, as the first are where there are thousands
+        monkeypatch.setattr(leases, "RING_AFTER", timedelta(0))
+        monkeypatch.setattr(leases, "RING_LATEST", timedelta(0))
+    ago, asked = timezone.now() - timedelta(minutes=1), question(make(), "written")
+    many = GradeJob.objects.bulk_create(GradeJob(question=asked, generation=n, queued_at=ago) for n in range(tasks.RINGS + 5))
+    rung: list[GradeJob] = []
+    monkeypatch.setattr(actions, "wake", rung.append)
+    reap()
+    assert len(rung) == tasks.RINGS
+    reap()
+    assert set(rung) == set(many)
+    reap()
+    assert len(rung) == (len(many) if patience == "as it is" else 3 * tasks.RINGS)
+
+
+def test_answers_that_take_long_are_graded_one_after_the_other_and_keep_no_short_one_waiting(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = make(), make()
+    write(question(second, "code"), code="x = 1\n" * 6000)  # much to store, little to read
+    long, short = (finish(interview, text=GOOD * 110) for interview in (first, second)), question(second, "estimate")
+    jobs = [*(question(interview, "written").grade_jobs.get() for interview in long), short.grade_jobs.get()]
+    asked = [*(job.pk for job in jobs), GradeJob.objects.create(question=question(second, "code")).pk]
+    assert [queries.takes_long(pk) for pk in asked] == [True, True, False, False]
+    graded: list[GradeJob] = []
+
+    def grade(job: GradeJob) -> None:
+        if job == jobs[0]:
+            for other in jobs:  # what the worker's other thread is given meanwhile
+                grade_answer(str(other.pk))
+            assert graded == [jobs[2]]
+        graded.append(job)
+
+    monkeypatch.setattr(actions, "grade", grade)
+    grade_answer(str(jobs[0].pk))
+    assert graded == [jobs[2], jobs[0], jobs[1]]
+
+
+class Killed(BaseException):
+    """What nothing in the process catches."""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("graded", ["for the first time", "again"])
+def test_code_whose_judge_died_before_it_could_tell_is_logged_and_graded(make: Make, monkeypatch: pytest.MonkeyPatch, graded: str) -> None:
+    def judge(*args: Any, on_event: Callable[..., None], **kwargs: Any) -> Outcome:
+        on_event({"type": "planned", "n": 2})
+        for group in ("admission", "budget"):
+            told = {"name": group, "group": group, "verdict": "AC", "points": 4, "max_points": 4, "seconds": 0.1, "message": "", "stdout": ""}
+            on_event({"type": "test", "test": told})
+        return Outcome(verdict="AC", score=8, max_score=8, tests=())
+
+    def die(**_: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr("sandbox.actions.current_app.send_task", lambda *a, **k: None)
+    monkeypatch.setattr(sandbox_tasks, "judge", judge)
+    interview = finish(make())
+    if graded == "again":
+        judged(interview, verdict="JE")
+        grade_all(interview)
+        actions.rescore(interview=interview, actor=interview.candidate)
+        assert score_of(interview, "code").state == "not_scored"
+    run = Run.objects.get(state="QU")
+    with monkeypatch.context() as dying, pytest.raises(Killed):
+        dying.setattr("interviews.live.receivers.actions.note_run", lambda *, run_id, kind: die() if kind == "finished" else None)
+        sandbox_tasks.judge_run(str(run.pk))
+    Run.objects.filter(tell_at__isnull=False).update(tell_at=timezone.now() - timedelta(seconds=1))
+    sandbox_tasks.reap()
+    sandbox_actions.tell_end(run.pk)  # as somebody does who was slow
+    ends = interview.events.filter(kind=Event.Kind.RUN_FINISHED)
+    assert [event.body["run"]["verdict"] for event in ends if event.body["run"]["id"] == str(run.pk)] == ["AC"]
+    assert grade_all(interview).status == "scored"
+    assert score_of(interview, "code").total == 8
 
 
 def test_what_can_not_be_ended_keeps_nothing_else_waiting(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

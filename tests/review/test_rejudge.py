@@ -240,6 +240,7 @@ def test_the_tests_that_changed_are_named(people: People, make: Make) -> None:
     assert change_of(row.before, row.after) == "worse"
 
 
+@pytest.mark.django_db(transaction=True)  # the heartbeat looks through a connection of its own
 def test_a_real_worker_judges_the_same_source_again(people: People, make: Make) -> None:
     interview = scored(make())
     rejudge = begun(people, interview)

@@ -43,7 +43,7 @@ def processes(host: str, port: int, own_redis: bool) -> list[Child]:
     children.append(Child("web", [*web, "--ws", "websockets-sansio", "--no-access-log", "--log-level", "warning"]))
     children += [
         worker("default", "default", 2),
-        worker("grading", "grading", 1),
+        worker("grading", "grading", 2),
         worker("sandbox", "sandbox.cpu,sandbox.gpu", settings.SANDBOX["concurrency"]),
         Child("beat", [python, "-m", "celery", "--quiet", "-A", "interviews.celery", "beat", "--loglevel", "WARNING"]),
     ]
