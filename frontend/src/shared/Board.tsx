@@ -6,6 +6,7 @@ import type { ExcalidrawImperativeAPI } from "@excalidraw/excalidraw/types";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import type * as Y from "yjs";
 import { type BoardElement, ordered, pull, push } from "./scene";
+import { Soon } from "./soon";
 
 interface Props {
   /** Element id -> its JSON. Without one the board shows `elements` and takes no changes. */
@@ -16,6 +17,7 @@ interface Props {
 }
 
 const PAUSE_MS = 250;
+const HELD_MS = 2000; // a drag of many things writes all of them each time, and an answer's history has a limit
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 
 /** The page's theme: what was chosen on it, or else the system's. */
@@ -57,23 +59,22 @@ export default function Board({ map, elements, label, readOnly }: Props) {
     return () => map.unobserve(take);
   }, [map, api]);
 
-  // Excalidraw reports a change on every pointer move: what changed is written once the hand rests, and when the board goes away.
+  // Excalidraw reports a change on every pointer move: what changed is written soon after, seldom while a button is held, and when the board goes away.
   useEffect(() => {
     if (!map || !api || readOnly) return;
-    let timer = 0;
-    const write = (): void => {
-      timer = 0;
-      push(map, api.getSceneElementsIncludingDeleted() as unknown as BoardElement[], api);
+    const soon = new Soon(() => push(map, api.getSceneElementsIncludingDeleted() as unknown as BoardElement[], api));
+    const heard = new AbortController();
+    let held = false;
+    const press = (event: PointerEvent): void => {
+      held = event.type === "pointerdown";
+      if (!held) soon.within(PAUSE_MS);
     };
-    const stop = api.onChange(() => {
-      if (!timer) timer = window.setTimeout(write, PAUSE_MS);
-    });
+    for (const kind of ["pointerdown", "pointerup", "pointercancel"] as const) addEventListener(kind, press, { capture: true, signal: heard.signal });
+    const stop = api.onChange(() => soon.within(held ? HELD_MS : PAUSE_MS));
     return () => {
+      heard.abort();
       stop();
-      if (timer) {
-        clearTimeout(timer);
-        write();
-      }
+      soon.finish();
     };
   }, [map, api, readOnly]);
 
