@@ -1,6 +1,7 @@
 /** The documents of a room: one per question, each with its socket and its offline copy. */
 import { IndexeddbPersistence } from "y-indexeddb";
 import * as Y from "yjs";
+import { Soon } from "../shared/soon";
 import type { Question } from "../shared/types";
 import { socketUrl } from "./doorbell";
 import { AnswerProvider, type SaveState } from "./provider";
@@ -57,6 +58,7 @@ export class Answers {
   }
 
   flush = (): void => {
+    Soon.finishAll(); // what a board has not written yet
     for (const { provider } of this.open.values()) provider.flush();
   };
 

@@ -67,7 +67,7 @@ export default function Board({ map, elements, label, readOnly }: Props) {
     let held = false;
     const press = (event: PointerEvent): void => {
       held = event.type === "pointerdown";
-      if (!held) soon.within(PAUSE_MS);
+      if (!held) soon.atLatest(PAUSE_MS); // a click elsewhere is no change, and opening a drawing may tidy it in memory
     };
     for (const kind of ["pointerdown", "pointerup", "pointercancel"] as const) addEventListener(kind, press, { capture: true, signal: heard.signal });
     const stop = api.onChange(() => soon.within(held ? HELD_MS : PAUSE_MS));

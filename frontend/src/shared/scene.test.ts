@@ -18,6 +18,7 @@ test("only what differs is written, in one transaction with its origin", () => {
   const seen: { origin: unknown; keys: string[] }[] = [];
   map.observe((event, transaction) => seen.push({ origin: transaction.origin, keys: [...event.keysChanged] as string[] }));
   expect(push(map, [box("a"), box("b")], "me")).toBe(false);
+  expect(push(map, [box("a", { boundElements: [] }), box("b")], "me")).toBe(false); // tidied while it was loaded
   expect(push(map, [box("a", { version: 2 }), box("b", { isDeleted: true })], "me")).toBe(true);
   expect(seen).toEqual([{ origin: "me", keys: ["a", "b"] }]);
   expect(pull(map).map(({ id }) => id)).toEqual(["a"]);

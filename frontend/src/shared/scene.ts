@@ -30,18 +30,25 @@ export function pull(map: Y.Map<string>): BoardElement[] {
   return ordered(found);
 }
 
-/** Writes what differs, in one transaction with this origin. Deleted elements leave the map. Says whether anything was written. */
-export function push(map: Y.Map<string>, elements: readonly BoardElement[], origin: unknown): boolean {
-  const changes: [string, string | null][] = [];
-  for (const element of elements) {
-    const json = element.isDeleted ? null : JSON.stringify(element);
-    if (json === null ? map.has(element.id) : map.get(element.id) !== json) changes.push([element.id, json]);
+/** Whether an element is another than the one written: Excalidraw gives each change a new version, and what it only tidies when it loads none. */
+function changed(element: BoardElement, written: string | undefined): boolean {
+  if (written === undefined) return true;
+  try {
+    const { version, versionNonce } = JSON.parse(written) as BoardElement;
+    return version !== element.version || versionNonce !== element.versionNonce;
+  } catch {
+    return true;
   }
+}
+
+/** Writes what changed, in one transaction with this origin. Deleted elements leave the map. Says whether anything was written. */
+export function push(map: Y.Map<string>, elements: readonly BoardElement[], origin: unknown): boolean {
+  const changes = elements.filter((element) => (element.isDeleted ? map.has(element.id) : changed(element, map.get(element.id))));
   if (!changes.length) return false;
   map.doc!.transact(() => {
-    for (const [id, json] of changes) {
-      if (json === null) map.delete(id);
-      else map.set(id, json);
+    for (const element of changes) {
+      if (element.isDeleted) map.delete(element.id);
+      else map.set(element.id, JSON.stringify(element));
     }
   }, origin);
   return true;

@@ -31,9 +31,25 @@ test("what waits is done at the end, and nothing else", () => {
   const act = vi.fn();
   const soon = new Soon(act);
   soon.finish();
+  soon.atLatest(0);
+  vi.advanceTimersByTime(5000);
   expect(act).not.toHaveBeenCalled();
+  soon.within(2000);
+  soon.atLatest(100);
+  vi.advanceTimersByTime(100);
+  expect(act).toHaveBeenCalledTimes(1);
+  act.mockClear();
   soon.within(2000);
   soon.finish();
   vi.advanceTimersByTime(5000);
   expect(act).toHaveBeenCalledTimes(1);
+});
+
+test("before the page goes all that waits is done, once", () => {
+  const acts = [vi.fn(), vi.fn(), vi.fn()];
+  acts.map((act) => new Soon(act)).forEach((soon, i) => i < 2 && soon.within(250 + 2000 * i));
+  Soon.finishAll();
+  Soon.finishAll();
+  vi.advanceTimersByTime(5000);
+  expect(acts.map((act) => act.mock.calls.length)).toEqual([1, 1, 0]);
 });
