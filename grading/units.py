@@ -200,16 +200,28 @@ def _value(match: re.Match[str]) -> float:
     return -value if match["sign"] else value
 
 
+def _plural(unit: str) -> str:
+    """`flops per second` for `flop per second`, `meters²` for `meter²`; what has no plural stays."""
+    counted, per, other = unit.partition(" per ")
+    word = counted.rstrip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+    ends = "" if not word[-1:].isalpha() or word.endswith(("s", "z", "percent")) else "s"
+    return f"{word}{ends}{counted[len(word) :]}{per}{other}"
+
+
 def spelled(found: pint.Quantity[float]) -> str:
-    """How a quantity was understood, in words that leave no doubt: `21.5 gigabyte`, `0.4 dollar / million token`, `12, a bare number`."""
-    value, unit = found.magnitude, f"{found.units:P}".replace("_", " ").replace("/", " / ")
+    """How a quantity was understood, in words that leave no doubt: `21.5 gigabytes`, `0.4 dollars / million tokens`, `12, a bare number`."""
+    value, unit = found.magnitude, f"{found.units:P}".replace("_", " ").replace("gpu", "GPU").replace("/", " / ")
     if abs(value) < 1e-3 and unit.endswith(" / token"):  # a price
-        value, unit = value * 1e6, unit.replace("/ token", "/ million token")
+        value, unit = value * 1e6, unit.replace("/ token", "/ million tokens")
     written = f"{value:,.6g}"
     if value and not 1e-4 <= abs(value) < 1e6:
         digits, power = f"{value:.5e}".split("e")
         written = f"{float(digits):g} × 10{str(int(power)).translate(_SUPERSCRIPT)}"
-    return f"{written}, a bare number" if found.units == registry().Unit("") else f"{written} {unit}"
+    if found.units == registry().Unit(""):
+        return f"{written}, a bare number"
+    counted, *per = unit.split(" / ")
+    name = "" if counted == "1" else counted if written == "1" else _plural(counted)
+    return " / ".join([f"{written} {name}".strip(), *per])
 
 
 def read_quantity(text: str, bounds: bool = True) -> pint.Quantity[float]:

@@ -169,9 +169,9 @@ def test_a_rejected_number_is_rejected_in_every_form() -> None:
 
 
 @pytest.mark.parametrize(("typed", "read"), [
-    ("21.5 GB", "21.5 gigabyte"), ("$0.40 per million tokens", "0.4 dollar / million token"), ("19.5 TFLOPS", "19.5 teraflop per second"),
-    ("131 072 tokens", "131,072 token"), ("3.1e24 FLOPs", "3.1 × 10²⁴ flop"), ("-2.5e-7 s", "-2.5 × 10⁻⁷ second"), ("12", "12, a bare number"),
-    ("0", "0, a bare number"), ("80 gb", "80 gigabyte"),
+    ("21.5 GB", "21.5 gigabytes"), ("$0.40 per million tokens", "0.4 dollars / million tokens"), ("19.5 TFLOPS", "19.5 teraflops per second"),
+    ("131 072 tokens", "131,072 tokens"), ("3.1e24 FLOPs", "3.1 × 10²⁴ flops"), ("-2.5e-7 s", "-2.5 × 10⁻⁷ seconds"), ("12", "12, a bare number"),
+    ("0", "0, a bare number"), ("1 GB", "1 gigabyte"), ("3 GHz", "3 gigahertz"), ("3 per second", "3 / second"), ("80 gb", "80 gigabytes"),
 ])
 def test_what_was_read_is_said_in_words(typed: str, read: str) -> None:
     assert spelled(read_quantity(typed)) == read

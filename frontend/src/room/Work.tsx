@@ -237,7 +237,7 @@ export function Work(props: Props) {
   const { doc, undo } = answers.get(question);
   const code = question.kind === "code";
   return (
-    <div className={`workspace ${code ? "" : "prose-only"}`}>
+    <div className={`workspace ${code ? "" : question.kind === "whiteboard" ? "drawing" : "prose-only"}`}>
       <section className="panel" aria-label="Question" tabIndex={0}>
         <header>
           <h2>{question.title}</h2>
