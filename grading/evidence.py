@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -112,10 +112,12 @@ def has_form(stems: Sequence[str], squeezed: str, form: tuple[str, ...]) -> bool
 
 
 class Window:
-    """A clause with its neighbours, for the terms that may stand next to it."""
+    """A clause with its neighbours, for the terms and numbers that may stand next to it. `told`: the sentences that count; one that is taken back
+    lends nothing."""
 
-    def __init__(self, sentences: Sequence[Clause]) -> None:
+    def __init__(self, sentences: Sequence[Clause], told: Set[int]) -> None:
         self.sentences = sentences
+        self.told = told
         self._numbers: dict[str, list[Found]] = {}
         self._words: dict[str, tuple[list[str], str]] = {}
         self._held: dict[tuple[str, tuple[str, ...]], bool] = {}
@@ -131,7 +133,7 @@ class Window:
 
     def _near(self, clause: Clause) -> Sequence[Clause]:
         """The clause's sentence and its neighbours."""
-        return self.sentences[max(0, clause.sentence - 1) : clause.sentence + 2]
+        return [s for s in self.sentences[max(0, clause.sentence - 1) : clause.sentence + 2] if s.sentence in self.told]
 
     def _holds(self, part: Clause, form: tuple[str, ...]) -> bool:
         key = part.text, form  # the clauses of a claim share sentences, claims share clauses and forms

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grading.alignment import word_vectors
+from grading.alignment import order_recall, word_vectors
 from grading.encoder import WIDTH, Encoder
+from grading.lexicon import NEGATORS
 from grading.text import Clause, Token
 
 Array = NDArray[np.float32]
@@ -30,9 +31,12 @@ COS, LEX, SOFT = 9.0, 4.0, 8.0
 SHUT = 6.0  # nearness that a closed gate takes away
 CAP = 5.0  # a margin beyond this says no more
 DOUBT_0 = 2.0  # nearness, and lead over the claims, from which on a wrong statement counts as said
+BEHIND = 3.0  # how much more it weighs that a claim is nearer
+NEARLY = 5.0  # nearness from which on a clause says a statement nearly word by word
 NO_RIVAL = -9.0
 NEAR = -1.0  # a claim speaks for an answer's being on the subject by how much nearer than this the answer comes to it
 ENOUGH = 0.25  # how much of that is needed for each claim of the rubric; 1 for each of the answer's sentences of the field, if that is less
+LONG, MORE = 60.0, 0.2  # sentences of the field beyond which more is needed, and how much for each: who writes down the whole field meets each claim by chance
 FIELD = -7.0, -5.0  # nearness to any claim from which a sentence begins to count as one of the field, and from which it does
 HERE = 4.0  # nearness that all of a claim's terms in one clause are worth there, against none of them
 FILE = Path(__file__).with_name("weights.json")
@@ -73,6 +77,35 @@ class Statement:
     text: str
     tokens: tuple[Token, ...]
     weights: dict[str, float]  # content stem -> weight
+
+
+def words(tokens: Sequence[Token]) -> frozenset[str]:
+    """Stems of the words that say something, negators among them."""
+    return frozenset(t.stem for t in tokens if t.content or t.text in NEGATORS)
+
+
+def telling(wrong: Statement, right: Sequence[Statement]) -> tuple[frozenset[str], frozenset[str]] | None:
+    """The words that tell a contradiction from what it contradicts: (those of none of the ways to say the claim, those of the nearest one alone).
+
+    Who says the right thing in few words often comes nearer to the contradiction, which repeats most of it. A clause with a word of the second kind and none
+    of the first is no contradiction. None where order or a denial makes all the difference.
+    """
+    said = words(wrong.tokens)
+    ways = [words(s.tokens) for s in right]
+    nearest = max(ways, key=lambda way: len(way & said) / (len(way | said) or 1))
+    told = said.difference(*ways), nearest - said
+    return told if all(told) else None
+
+
+def repeats(clause: Clause, wrong: Statement, right: Statement) -> bool:
+    """Whether a clause that is near to both has what tells `wrong` from `right`: most of its words, or where they have the same, their order."""
+    own, one, other = words(clause.tokens), words(wrong.tokens), words(right.tokens)
+    if own & (other - one):
+        return False
+    if one - other:
+        return 2 * len(own & (one - other)) > len(one - other)
+    said, *ways = ([t.stem for t in tokens if t.content] for tokens in (clause.tokens, wrong.tokens, right.tokens))
+    return order_recall(ways[0], said) > order_recall(ways[1], said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +181,10 @@ class Evidence:
     wronged: Array
 
     @classmethod
-    def of(cls, cosine: Array, lex: Array, soft: Array, factors: Array, is_claim: NDArray[np.bool_]) -> Evidence:
-        """`soft` has a row for each clause (that of its sentence); `factors` [clauses] are those of the gates; `is_claim`: [statements]."""
-        near = plain(cosine, lex) + SOFT * (soft - SOFT_0) - SHUT * (1.0 - factors[:, None])
+    def of(cls, cosine: Array, lex: Array, soft: Array, shut: Array, is_claim: NDArray[np.bool_]) -> Evidence:
+        """`soft` has a row for each clause (that of its sentence); `shut` [clauses, statements]: how far a clause may not stand for a statement, 0 to 1;
+        `is_claim`: [statements]."""
+        near = plain(cosine, lex) + SOFT * (soft - SOFT_0) - SHUT * shut
         nothing = np.full(len(cosine), NO_RIVAL, np.float32)
         return cls(near, cosine, lex, near[:, is_claim].max(axis=1) if is_claim.any() else nothing,
                    near[:, ~is_claim].max(axis=1) if not is_claim.all() else nothing)
@@ -163,8 +197,14 @@ class Evidence:
 
     def wrong(self, rows: slice) -> Array:
         """[clauses]: how plainly each says the wrong thing in `rows`, the sum of its nearness and its lead over the claims."""
-        out: Array = 2.0 * self.nearness[:, rows].max(axis=1) - self.claimed
-        return out
+        return plainly(self.nearness[:, rows].max(axis=1), self.claimed)
+
+
+def plainly(wrong: Array, claimed: Array) -> Array:
+    """How plainly clauses say something wrong: how near they come, and their lead over what is right, which weighs more where it is none."""
+    lead = wrong - claimed
+    out: Array = wrong + np.where(lead < 0.0, BEHIND * lead, lead)
+    return out
 
 
 def doubt(wrong: Sequence[float]) -> float:
@@ -185,7 +225,8 @@ def away(best: Sequence[float], claimed: Array) -> float:
     Sentences about nothing of the field change nothing.
     """
     sentences = float(np.clip((claimed - FIELD[0]) / (FIELD[1] - FIELD[0]), 0.0, 1.0).sum())
-    return max(0.0, min(ENOUGH * len(best), sentences) - sum(max(0.0, b - NEAR) for b in best))
+    owed = min(ENOUGH * len(best), sentences) + MORE * max(0.0, sentences - LONG)
+    return max(0.0, owed - sum(max(0.0, b - NEAR) for b in best))
 
 
 def margin(value: float, rival: float) -> float:

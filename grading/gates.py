@@ -10,51 +10,101 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
-from grading.lexicon import AUXILIARIES, CONJUNCTIONS, DETERMINERS, MODALS, PREPOSITIONS, PRONOUNS
+from grading.lexicon import (
+    AUXILIARIES,
+    BELIEVED,
+    CONJUNCTIONS,
+    DETERMINERS,
+    IS_UNTRUE,
+    MODALS,
+    OTHERWISE,
+    PREPOSITIONS,
+    PRONOUNS,
+    QUOTE_REJECTED,
+    REJECTED,
+    REJECTION,
+)
 from grading.text import Clause, Document, Token
 
-_GRADING = r"\b(?:graders?|grading|grade[ds]?|scores?|scoring|award|ignore|disregard|override|verdict|you (?:are|must|should|will|shall))\b"
+_GRADING = r"\b(?:graders?|grading|grade[ds]?|scores?|scoring|award|ignore|disregard|override|verdict)\b"
 _WHO = r"(?:grader|grading (?:model|system)|marker|examiner|assessor|evaluator|reviewer|ai|llm|language model|judge)"
+# Where an order stands: at the start of a sentence, a comment or a tag, after a comma or colon, or behind "please", "you must", "the grader should".
+_ORDER = (r"(?:(?:^|[.!?,;:\n\]>])\W*|\b(?:please|kindly|now|so|and now|then)\W+|\b(?:you|graders?|markers?|examiners?|assessors?|evaluators?)\s+"
+          r"(?:must|should|shall|will|can|may|need to|have to|are to|to)\W+|\b(?:make sure|remember|it is time) to\W+)(?:please\W+|just\W+|simply\W+|always\W+|to\W+)?")
+_WORK = r"(?:this|my|the)\b.{0,20}\b(?:answers?|response|submission)"
+_FULL = (r"(?:(?:full|maximum|max|perfect|highest|top|all|best)(?:\s+(?:of|the|my|possible|available)){0,3}\s+(?:marks?|credits?|grades?)|(?:full|perfect)\s+(?:scores?|points?)"
+         r"|10/10|100\s?%\s+(?:marks?|credits?|scores?)|28\s+(?:points|marks|(?:out )?of 28)|28/28)(?!\s+(?:back )?to (?:the|each|its) (?:sender|receiver|peer|client|producer|server))")
 # Words of this field (a system prompt, an LLM as a judge, the rules of a grammar) are answers; each branch asks for something that only a grader is told.
 _INJECTION = re.compile(
-    r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:previous|prior|above|earlier|preceding|all|any|these|your|the|other)\b.{0,40}"
-    r"\b(?:instruction|rubric|criteri|guideline|marking|grader)"
-    r"|\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:previous|prior|above|earlier|preceding|your)\b.{0,40}\b(?:prompt|rule|direction|system)"
+    _ORDER + r"(?:ignore|disregard|forget|override|bypass)\b(?:.{0,40}\b(?:previous|prior|above|earlier|preceding|all|any|these|your|the|other)\b.{0,40}"
+    r"\b(?:instruction|rubric|criteri|guideline|marking|grader)|.{0,40}\b(?:previous|prior|above|earlier|preceding|your)\b.{0,40}\b(?:prompt|rule|direction|system))"
     r"|\bdo(?:n't| not) (?:follow|use|apply)\b.{0,20}\b(?:rubric|marking|grading|criteria)\b"
     r"|\b(?:award|grant)\b.{0,50}\b(?:full|maximum|max|perfect|highest|top|all|best|10/10|100\s?%|28)\b.{0,20}\b(?:marks?|scores?|points?|credits?|grades?|out of|/)"
-    r"|\b(?:assign|give|output|return|set|mark|grade|score|rate|respond|reply|evaluate)\b.{0,50}\b(?:(?:full|maximum|max|perfect|highest|top|all|best)"
-    r"(?:\s+(?:of|the|my|possible|available)){0,3}\s+(?:marks?|credits?|grades?)|(?:full|perfect)\s+(?:scores?|points?)|10/10|100\s?%\s+(?:marks?|credits?|scores?)"
-    r"|28\s+(?:points|marks|(?:out )?of 28)|28/28)"
-    r"|\bset\b.{0,20}\b(?:scores?|marks?|grades?)\b.{0,30}\b(?:maximum|max|highest|full|perfect|100\s?%|28)\b"
-    r"|\b(?:give|assign)\s+(?:me|us|it|this|them)\b.{0,30}\b(?:maximum|max|highest|top|best)\b.{0,15}\b(?:scores?|points?|rating)"
+    r"(?!\s+to (?:the|each|its) (?:sender|receiver|peer|client|producer|server))"
+    r"|\b(?:assign|give|output|return|set|mark|grade|score|rate|respond|reply|evaluate)\b.{0,50}\b" + _FULL +
+    r"|" + _ORDER + r"set\b.{0,20}\b(?:scores?|marks?|grades?)\b.{0,30}\b(?:maximum|max|highest|full|perfect|100\s?%|28)\b"
+    r"|\b(?:give|assign)\s+(?:me|us|" + _WORK + r")\b.{0,30}\b(?:maximum|max|highest|top|best)\b.{0,15}\b(?:scores?|points?|rating)"
     r"|\b(?:full|maximum|all) (?:marks|credits?|points),? please\b|\bplease\b.{0,20}\b(?:full|maximum) (?:marks|credits?|points)\b"
-    r"|\b(?:award|assign|give|grade|score|mark|rate)\b.{0,30}\b(?:this|my|the)\b.{0,20}\b(?:answer|response|submission|answers)\b.{0,40}"
-    r"\b(?:correct|full|maximum|perfect|highest|pass|L5|L6|L7|excellent|\d+)\b"
-    r"|\b(?:dear|note to|attention|hey|hello)\s+(?:the\s+|an?\s+)?" + _WHO + r"\b|\bas\s+(?:the\s+|an?\s+)?(?:grader|marker|examiner|assessor|evaluator)\b"
+    r"|" + _ORDER + r"(?:award|assign|give|grade|score|mark|rate)\b.{0,30}\b" + _WORK + r"\b.{0,40}\b(?:correct|full|maximum|perfect|highest|pass|L5|L6|L7|excellent|\d+)\b"
+    r"|\b(?:dear|note to|attention|hey|hello)\s+(?:the\s+|an?\s+)?" + _WHO + r"\b|" + _ORDER + r"as\s+(?:the\s+|an?\s+)?(?:grader|marker|examiner|assessor|evaluator)\b"
     r"|\bas an? (?:ai|llm|language model),? you\b"
     r"|\byou are (?:now |an? )?(?:a |an )?(?:lenient|generous|grader|grading)"
-    r"|(?<![\"“'‘])\byou are (?:now |an? )?(?:a |an )?(?:helpful|ai|language model|assistant)"  # quoted, it is somebody's system prompt
+    r"|(?:^|[.!?\n\]>])\W*(?<![\"“'‘])(?:(?:and|from now on|now)\W+)?you are (?:now |an? )?(?:a |an )?(?:helpful|ai|language model|assistant)"  # quoted, it is somebody's prompt
     r"|(?:\b(?:system|developer|assistant)\s*(?:prompt|message|note)?\s*:\s|\[/?(?:inst|system)\]|<\|?(?:im_start|im_end|system|endoftext)\b).{0,80}" + _GRADING +
-    r"|\bthis (?:answer|response|submission) (?:is|meets|satisfies|fulfils|covers|deserves|should (?:get|receive|be))\b.{0,40}"
-    r"\b(?:correct|perfect|all|every|full|complete|maximum|criteri|rubric|marks?|points?)\b|\bthis candidate\b.{0,30}\b(?:L[567]|deserves|excellent)\b"
-    r"|\bmark (?:all|every|each) (?:criteri|claim|item|point)|\b(?:all|every|each)\b.{0,20}\b(?:criteri(?:on|a)|claims?) (?:is|are) (?:fully )?(?:met|satisfied)\b"
-    r"|\b(?:consider|mark|count)\b.{0,20}\b(?:claims?|criteri(?:on|a)|everything)\b.{0,20}\b(?:met|satisfied|fulfilled)\b", re.I)
-_SAID = r"(?:the above|what I (?:have )?(?:said|wrote|written|stated)|(?:this|my) answer)"
+    r"|\bthis (?:answer|submission|response) (?:(?:meets|satisfies|fulfils|covers)\b.{0,40}\b(?:all|every|each|full|maximum|criteri|rubric|marks?|points?)\b"
+    r"|(?:deserves|should (?:get|receive|be))\b.{0,40}\b(?:correct|perfect|full|maximum|marks?|points?|credits?)\b"
+    r"|is (?:\w+ ){0,2}(?:correct|perfect|complete)(?:\W*$| and\b| in (?:every|all)))|\bthis candidate\b.{0,30}\b(?:L[567]|deserves|excellent)\b"
+    r"|" + _ORDER + r"(?:mark|consider|count|treat)\b.{0,20}(?:\b(?:all|every|each)\b.{0,20}\b(?:criteri|claims?\b|rubric)|\b(?:all|every|each|everything)\b.{0,20}\b(?:as|is|are)? ?"
+    r"(?:met|satisfied|fulfilled)\b)"
+    r"|\b(?:all|every|each)\b.{0,20}\b(?:criteri(?:on|a)|claims?) (?:of the rubric |in the rubric )(?:is|are) (?:fully )?(?:met|satisfied)\b"
+    r"|\b(?:answer|my|rubric|grading)\b.{0,30}\b(?:all|every|each)\b.{0,20}\b(?:criteri(?:on|a)|claims?) (?:is|are) (?:fully )?(?:met|satisfied)\b", re.I)
+_QUOTED = re.compile(r"[“\"‘«][^“”\"‘«»]{1,300}[”\"’»]")
+_ABOUT = re.compile(r"\b(?:injections?|inject\w*|jailbreaks?|attack\w*|adversar\w*|users?|prompts?|poison\w*)\b", re.I)
+_SAID = r"(?:the above|what I (?:have )?(?:said|wrote|written|stated)|(?:this|my)(?: (?:whole|entire))? answer)"
 _FALSE = r"(?:false|wrong|untrue|incorrect|not (?:true|correct|right)|a lie|nonsense|the opposite)"
+_ALL = (r"\b(?:all|everything|each|any|most|none|nothing|every (?:word|sentence|point|statement|claim))\b"
+        r"(?: (?:of|that|which|the|these|those|points?|statements?|claims?|sentences?|paragraphs?|words?|text|stands?|is|was|are|were|written|said|stated))*")
 _RETRACTION = re.compile(
-    r"\b(?:all|everything|each|any|most)\b.{0,30}\b(?:the above|above|I(?: have|'ve)? (?:just )?(?:said|wrote|written|stated|claimed)"
-    r"|(?:said|written|stated|claimed) (?:above|before|so far|here|earlier)|(?:preceding|previous|earlier|above) (?:text|sentences?|statements?|answers?|paragraphs?|claims?))"
-    r"\b.{0,15}\b(?:is|are|was|were)\b.{0,15}\b" + _FALSE +
+    _ALL + r" (?:above|I(?: have|'ve)? (?:just )?(?:said|wrote|written|stated|claimed)(?: (?:above|before|so far|here|earlier))?|(?:before|so far|here|earlier)"
+    r"|(?:preceding|previous|earlier|above) (?:text|sentences?|statements?|answers?|paragraphs?|claims?))\b.{0,15}\b(?:is|are|was|were)\b.{0,15}\b" + _FALSE +
+    r"|\b(?:opposite|contrary|reverse) (?:is|holds) (?:(?:true|right|correct|the case) )?(?:in (?:every|each|all)|everywhere|throughout|for all|of all)\b"
+    r"|\bI(?: have|'ve)? (?:just )?(?:made|invented) (?:all|everything|it all|all of (?:this|that|it))(?: of (?:this|that|it))?(?: (?:that )?I (?:said|wrote))?(?: (?:above|here))?(?: up)?\W*$"
+    r"|\b(?:I )?(?:take|taking) (?:(?:everything|it all|all of (?:it|this|that)|all|my answer|what I (?:said|wrote))(?: (?:above|I (?:said|wrote)))? back|back (?:everything|all|my answer|what I))\b"
+    r"|^\W*(?:please )?(?:scratch|strike|disregard|forget|ignore) (?:all|everything)(?: of)?(?: (?:the|this|that|it|above|before|so far|I (?:said|wrote)))*\W*$"
     r"|\bnone of (?:what I (?:have )?(?:said|wrote|written|stated)|the above|my answer)\b.{0,30}\b(?:true|correct|right|holds?)\b"
     r"|\bnone of (?:this|that|it) (?:is|was) (?:true|correct|right)\s*[.!]*$"
     r"|\b" + _SAID + r"(?: (?:above|before))? (?:is|are|was) (?:all |completely |entirely |just )*" + _FALSE +
     r"|\bopposite of (?:all|everything|" + _SAID + r")\b[^.]{0,40}\b(?:is|holds) (?:true|the case|correct)", re.I)
+_AHEAD = re.compile(
+    r"\b(?:all|everything|each|any|most|none|nothing|every (?:word|sentence|statement|claim))\b(?: (?:of|that|which|the|these|those|I (?:say|write)))*"
+    r" (?:(?:following|next|coming)(?: (?:statements?|sentences?|claims?|points?|text|answer|paragraphs?|lines?|ones?))?|(?:statements?|sentences?|claims?|points?|text|lines?) "
+    r"(?:below|that follows?|here)|(?:comes|follows|stands|is written) ?(?:next|below|here)?|below)\b.{0,12}\b(?:is|are|was|were)\b.{0,15}\b(?:" + _FALSE + r"|true|correct|right)\W*$"
+    r"|\bthe following (?:is|are|statements? (?:is|are)|sentences? (?:is|are)|text is|answer is) (?:all |completely )?" + _FALSE + r"\W*$", re.I)
+_NOT = re.compile(rf"{_FALSE}|\b(?:none|nothing)\b", re.I)
+# An answer that says where something stops to hold takes nothing back. The idioms tell of no such place.
+_IDIOM = re.compile(r"\b(?:in (?:short|fact|sum|summary|conclusion|truth|reality|the end|every (?:point|respect|way)|all (?:points|respects))|for (?:sure|the record)|at (?:all|the end|once)"
+                    r"|on (?:reflection|second thoughts?|all counts|every point)|with (?:certainty|respect)|if I(?:['’]m| am) (?:honest|frank))\b", re.I)
+_PLACE = r"(?:at|for|in|on|with|under|without|before|after|during|within)"
+_SCOPED = re.compile(r"\b(?:if|unless|when|whenever|once|until|while|where|except|provided|assuming|as (?:long|soon) as)\b|^\W*" + _PLACE + r"\b"
+                     r"|\b(?:" + _FALSE + r"|true|correct|right|holds?)\b.*\b(?:only|" + _PLACE + r")\b", re.I)
+_PURELY = re.compile(REJECTION + r"\W*$", re.I)
+_OTHERWISE = re.compile(OTHERWISE, re.I)
+_REJECTED = re.compile(rf"{REJECTED}|{QUOTE_REJECTED}|\W*(?:the|that) (?:claim|idea|statement|belief|view|assumption|notion) that .*{IS_UNTRUE}\W*$"
+                       rf"|.*\b(?:but|yet|although|though) (?:they|he|she|that|this|it)(?:{IS_UNTRUE}| errs?)\W*$"
+                       r"|.*\b(?:is|are) an? (?:\w+ )?(?:myth|misconception|misunderstanding|fallacy)\W*$", re.I)
+_BELIEVED = re.compile(BELIEVED, re.I)
+_PARAGRAPH = re.compile(r"\n\s*\n")
+_OPENED = re.compile(r"\W*[“«][^”»]*$")
+_CLOSES = re.compile(rf"^[^“«]*[”»]\W*(?:that|this|it)?{IS_UNTRUE}\W*$", re.I)
+_NO = re.compile(r"\W*no\s*(?:[,:–—]|\W*$)", re.I)
+_INSTEAD = re.compile(r"\W*(?:but|yet|in (?:fact|reality|truth))\b", re.I)
 _SEPARATOR = re.compile(r"[,;/]")
 BARE = 2  # words of an item that says nothing of itself
 MOSTLY = 0.4  # share of a sentence in such items from which it is a list with a frame around it
 STRANGE = 0.6  # share of words of four letters and more that English doesn't have as they stand
 FRAMED = 6  # sentences of one frame with other words in it ("the _ has the _ of the _"); careful answers have up to 3
 NAMED = 48  # words in such sentences from which an answer lists instead of answering; careful answers of 650 words have up to 22
+NOTE = 9  # words of a note
 _WORDLIKE = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -71,13 +121,56 @@ LISTS = WORDS, PHRASES = "a list of words, not a statement", "a list of phrases,
 
 
 def is_injection(text: str) -> bool:
-    """Whether a text speaks to the grader instead of answering."""
-    return bool(_INJECTION.search(text))
+    """Whether a text speaks to the grader instead of answering. What it quotes from a prompt or an attack that it tells of is no word of its own."""
+    told = _QUOTED.sub(" ", text)
+    return bool(_INJECTION.search(told if _ABOUT.search(told) else text))
 
 
 def is_retraction(text: str) -> bool:
-    """Whether a sentence takes back what stands before it ("all of the above is false")."""
-    return bool(_RETRACTION.search(text))
+    """Whether a sentence takes back what stands before it ("all of the above is false"). One that says where that doesn't hold takes nothing back."""
+    return bool(_RETRACTION.search(text)) and not _SCOPED.search(_IDIOM.sub("", text))
+
+
+def is_disclaimer(text: str) -> bool:
+    """Whether a sentence says that what comes after it is false."""
+    return bool(_AHEAD.search(text)) and bool(_NOT.search(text)) and not _SCOPED.search(_IDIOM.sub("", text))
+
+
+def taken_back(document: Document) -> tuple[list[str], bool]:
+    """(for each sentence why the answer doesn't say what it says, or "", whether all that stands before or after some sentence is taken back).
+
+    What is rejected, quoted as a mistake or said beside its opposite is no statement: it counts neither for the answer nor against it."""
+    sentences = document.sentences
+    out, whole = [_unsaid(s.text) for s in sentences], False
+    for i, sentence in enumerate(sentences):
+        if i and _PURELY.match(sentence.text) and not (  # "That is not true." speaks of the last sentence that says something
+                len(sentence.tokens) == 1 and _PARAGRAPH.search(document.raw, sentences[i - 1].end, sentence.start)):  # "Wrong." is a heading there
+            place = next((k for k in range(i - 1, -1, -1) if not _PURELY.match(sentences[k].text)), 0)
+            out[place], out[i] = out[place] or "taken back by the next sentence", "only says that another sentence is wrong"
+        elif _CLOSES.search(sentence.text):  # a quotation of several sentences
+            opened = next((k for k in range(i - 1, max(-1, i - 5), -1) if _OPENED.match(sentences[k].text)), i)
+            out[opened : i + 1] = [why or "told as a mistake" for why in out[opened : i + 1]]
+        elif i and sentences[i - 1].text.endswith("?") and _NO.match(sentence.text):
+            out[i - 1] = out[i - 1] or "a question that the next sentence answers with no"
+        elif i and _INSTEAD.match(sentence.text) and _BELIEVED.match(sentences[i - 1].text):
+            out[i - 1] = out[i - 1] or "told as what others believe"
+        elif is_disclaimer(sentence.text):
+            end = next((k for k in range(i + 1, len(sentences)) if not sentences[k].bullet), len(sentences))
+            ends = not sentence.bullet and i + 1 < end < len(sentences)  # it speaks of the bullets below it, and more stands below them
+            for k in range(i + 1, end if ends else len(sentences)):
+                out[k] = out[k] or "called false before it"
+            whole |= not ends and i + 1 < len(sentences)
+        if is_retraction(sentence.text):
+            out[: i + 1] = ["taken back later in the answer"] * (i + 1)
+            whole = True
+    return out, whole
+
+
+def _unsaid(text: str) -> str:
+    """Why a sentence doesn't say what its words say, as far as it tells itself."""
+    if _OTHERWISE.search(text):
+        return "says it and its opposite"
+    return "told as a mistake" if _REJECTED.match(text) else ""
 
 
 def order_faults(tokens: Sequence[Token], text: str) -> tuple[int, int]:
@@ -153,11 +246,13 @@ def wordlist(tokens: Sequence[Token], strict: bool = False) -> bool:
     return closed < 0.05 or (closed < 0.12 and verbs < 0.08)
 
 
-def phrases(sentence: Clause) -> bool:
-    """Whether a list is one of phrases ("no flow control, loss possible") and not of single words or of words without end."""
+def phrases(sentence: Clause, noted: bool) -> bool:
+    """Whether a list is one of phrases ("no flow control, loss possible") and not of single words or of words without end.
+
+    `noted`: the answer is made of several lists, so that a short one is a note, whatever separates it from the next."""
     parts = [len(re.findall(r"\w+", part)) for part in re.split(r"[,;:()/\n=→>]", sentence.text)]
     parts = [n for n in parts if n]
-    return (sentence.bullet and sum(parts) <= 9) or (len(parts) >= 3 and 1.6 <= sum(parts) / len(parts) <= 7.0)
+    return (noted and sum(parts) <= NOTE) or (len(parts) >= 3 and 1.6 <= sum(parts) / len(parts) <= 7.0)
 
 
 def enumerated(sentence: Clause) -> int:
@@ -208,7 +303,7 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     out = []
     for sentence, is_list, names, words, (f, j) in zip(sentences, lists, named, frames, orders, strict=True):
         if is_list and (many or wordlist(sentence.tokens, strict=True)):
-            out.append(Gate(0.6, PHRASES) if phrases(sentence) else Gate(0.2, WORDS))
+            out.append(Gate(0.6, PHRASES) if phrases(sentence, sum(lists) > 1) else Gate(0.2, WORDS))
         elif names and listing:
             out.append(Gate(0.2, WORDS))
         elif words and len(filled[words]) >= FRAMED:

@@ -21,6 +21,31 @@ FUNCTION = (DETERMINERS | PREPOSITIONS | AUXILIARIES | PRONOUNS | CONJUNCTIONS |
 NEGATORS = frozenset(["not", "no", "never", "none", "neither", "nor", "without", "cannot", "can't", "couldn't", "won't", "wouldn't", "shouldn't", "mustn't", "isn't", "aren't", "wasn't", "weren't", "hasn't", "haven't", "hadn't", "doesn't", "don't", "didn't", "hardly", "barely", "scarcely", "nothing"])
 NOT_NEGATING = frozenset(["only", "just", "merely", "simply", "necessarily"])  # "not only"
 
+# Rejection: what says of a statement that it is not so. Parts of regular expressions, for any case; none of them captures.
+UNTRUE = (r"(?:(?:all|just|simply|plainly|completely|entirely|quite|also|always|still|of course) ){0,2}(?:false|wrong|untrue|incorrect|mistaken|nonsense"
+          r"|(?:not|never) (?:true|correct|right|so|the case)|an? (?:\w+ )?(?:myth|lie|misconception|misunderstanding|fallacy|mistake|error))\b")
+IS_UNTRUE = rf"(?:(?:['’]s| is| are| was| were) {UNTRUE}| (?:is|are|was)n['’]t (?:true|correct|right|so|the case)\b)"
+_CONTRARY = r"the (?:(?:very|exact|direct) )?(?:contrary|opposite|reverse)"
+# A clause that only says that what stands before it is not so.
+REJECTION = (r"\W*(?:(?:but|and|yet|or|actually|however|in (?:truth|fact|reality)|of course|sorry|wait|now|clearly|well|no|maybe|perhaps)\b\W+){0,3}"
+             rf"(?:(?:that|this|it|they|these|the (?:last|previous|preceding) (?:sentence|statement|claim))(?: (?:statement|claim|idea|view|belief))?{IS_UNTRUE}"
+             r"|(?:wrong|false|untrue|incorrect|nonsense|not so|not true|(?:scratch|strike) that)\b"
+             rf"|(?:it|that|this)(?:['’]s| is) (?:just |exactly )?(?:the other way (?:a?round|about)|{_CONTRARY})\b"
+             rf"|{_CONTRARY} (?:is|holds)(?: (?:the case|true|right|correct|so)\b)?|(?:they|he|she|people|who(?:ever)? (?:says|thinks) so) errs?\b)")
+# The other horn of "either S, or this is not so", at the end of a sentence.
+OTHERWISE = (rf"\bor (?:maybe |perhaps |possibly )?(?:(?:this|that|it)(?:{IS_UNTRUE}|(?:['’]s| is) (?:just |exactly )?the (?:other way (?:a?round|about)|contrary|opposite|reverse))"
+             r"|the (?:opposite|contrary|reverse)|the other way (?:a?round|about))\W*$")
+_THINK = r"(?:think|thought|believe[ds]?|assume[ds]?|say|said|claim(?:ed)?|conclude[ds]?|suppose[ds]?|expect(?:ed)?)\b"
+_PEOPLE = r"(?:(?:some|many|most|few)(?: (?:people|of us|engineers|candidates|beginners))?|people|one|others|you|we|engineers|candidates|beginners|it)\b"
+_QUOTED = r"[“\"«‘](?:[^“”\"«»]){12,600}[”\"»’]"
+# What is quoted or said to be believed in order to reject it, at the start of a sentence.
+REJECTED = (rf"\W*(?:{_PEOPLE}(?: \w+){{0,3}}? (?:wrongly|mistakenly|falsely|erroneously|incorrectly) {_THINK}"
+            r"|(?:(?:it|here) is )?(?:an?|the|one|another)(?: [\w-]+){0,3}? (?:(?:error|mistake|misconception|myth|misunderstanding|fallacy) (?:is|was|would be) to "
+            rf"{_THINK}|(?:misconception|myth|misunderstanding|fallacy) (?:is|was|would be)\b)"
+            rf"|(?:wrong|false|incorrect|untrue) (?:is|would be)\b|not (?={_QUOTED}))")
+BELIEVED = rf"\W*{_PEOPLE}(?: (?:might|may|could|would|often|still|also|will|people|then)){{0,2}} {_THINK}"  # rejected where "but" follows
+QUOTE_REJECTED = rf"\W*{_QUOTED}\W*(?:(?:that|this|it|which)\b)?(?:{IS_UNTRUE}|\W*{UNTRUE})"
+
 # Opposites. Each row is one axis: the words of one pole, a bar, the words of the other.
 _AXES = """
 increase increases increased increasing grow grows growing rise rises raise raises raised higher improve improves improved | decrease decreases decreased decreasing reduce reduces reduced reducing shrink shrinks fall falls lower lowers lowered worsen worsens

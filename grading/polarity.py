@@ -22,12 +22,13 @@ MAIN = 24  # words in which a sentence says whether it denies
 SCOPE = 6  # content words that a negator reaches
 _STOPS = frozenset(["but", "because", "whereas", "while", "although", "though", "since", "so", "if", "when", "unless", "which", "that"])
 _NEGATES_TO = frozenset(["fails", "fail", "failed", "failing", "unable", "refuse", "refuses"])  # only before "to"
-_CONTRAST = {("rather", "than"): 2, ("instead", "of"): 2, ("as", "opposed"): 2}  # "rather than X": X is denied
+_CONTRAST = {("rather", "than"), ("instead", "of"), ("as", "opposed"), ("contrary", "to")}  # "rather than X": X is denied, up to the comma
+_UNLESS = r"(?! to (?:overlook|ignore|forget|neglect|deny|doubt|underestimate|miss))"  # "it is wrong to ignore that C" says C
 _WHOLE = re.compile(r"\b(?:it(?:'s| is| was) (?:not|never) (?:true|correct|right|the case|so)|it (?:isn't|wasn't) (?:true|correct|right|the case|so)"
-                    r"|it(?:'s| is| was) (?:false|wrong|incorrect|untrue)|(?:is|are) (?:false|wrong|incorrect|untrue)\s*[:,]"
-                    r"|it(?:'s| is| was) an? (?:\w+ )?(?:myth|mistake|misconception|error|lie)|I (?:doubt|deny|disagree)"
-                    r"|nobody should (?:think|believe|say)|contrary to)\b"
-                    r"|^(?:false|wrong|incorrect|untrue)\s*[:,.–—-]|\bno,", re.I)
+                    r"|it(?:'s| is| was) (?:false|wrong|incorrect|untrue)" + _UNLESS + r"|(?:is|are) (?:false|wrong|incorrect|untrue)\s*[:,]"
+                    r"|it(?:'s| is| was) an? (?:\w+ )?(?:myth|mistake|misconception|error|lie)" + _UNLESS + r"|I (?:doubt|deny|disagree)"
+                    r"|nobody should (?:think|believe|say))\b"
+                    r"|^(?:false|wrong|incorrect|untrue)\s*[:,.–—-]", re.I)
 _DIRECTED = frozenset(["than", "before", "after", "to", "into", "from", "over", "onto", "via", "precedes", "follows", "exceeds"])
 _CONTRASTING = frozenset(["while", "whereas", "unlike", "but"])  # what stands on one side of them belongs together
 _CAUSAL = frozenset(["because", "since"])
@@ -46,13 +47,15 @@ def negated(tokens: Sequence[Token], text: str, known: Set[str] | None = None) -
     """For each token how many negations reach it. With `known` (stems), a negator whose first content word is not among them, and so
     denies something else, counts half."""
     reach = [0.0] * len(tokens)
-    for i, token in enumerate(tokens):
-        word = token.text
+    for i, token in enumerate(tokens[: _otherwise(tokens)]):
+        word, stops, first = token.text, _STOPS, 1
         after = tokens[i + 1].text if i + 1 < len(tokens) else ""
         if (word, after) in _CONTRAST:
             start, left = i + 2, 4
+            if word == "contrary":  # "contrary to the belief that X, C", "contrary to intuition, C"
+                stops, first = frozenset[str](), 0
         elif (word in _NEGATES_TO and after == "to") or (word in NEGATORS and after not in NOT_NEGATING and not (
-                word == "no" and after in ("matter", "more"))):
+                word == "no" and (after in ("matter", "more") or _answers(tokens, i, text)))):
             start, left = i + 1, SCOPE
         elif word == "unlike":
             start, left = i + 1, 3
@@ -65,7 +68,7 @@ def negated(tokens: Sequence[Token], text: str, known: Set[str] | None = None) -
             reach[i - 1] += 1.0  # "guarantees nothing"
         while j < len(tokens) and left:
             between = text[tokens[j - 1].end : tokens[j].start]
-            if j > start and (tokens[j].text in _STOPS or ";" in between or ":" in between or "." in between or ("," in between and j > start + 1)):
+            if j > start and (tokens[j].text in stops or ";" in between or ":" in between or "." in between or ("," in between and j > start + first)):
                 break
             reach[j] += weight
             left -= tokens[j].content
@@ -75,6 +78,16 @@ def negated(tokens: Sequence[Token], text: str, known: Set[str] | None = None) -
         start = whole.end() if any(t.start >= whole.end() for t in tokens) else 0
         reach = [n + (token.start >= start) for n, token in zip(reach, tokens, strict=True)]
     return reach
+
+
+def _otherwise(tokens: Sequence[Token]) -> int:
+    """Where a text begins to tell what would be if it weren't as it says: "the same tokenizer, otherwise p and q don't match". What is denied there isn't."""
+    return next((i for i, t in enumerate(tokens) if t.text == "otherwise" or (t.text == "else" and i and tokens[i - 1].text == "or")), len(tokens))
+
+
+def _answers(tokens: Sequence[Token], i: int, text: str) -> bool:
+    """Whether the "no" there answers what stands before it ("No, C") and so denies nothing behind it."""
+    return i + 1 < len(tokens) and text[tokens[i].end : tokens[i + 1].start].lstrip()[:1] in tuple(",.:;–—")
 
 
 def refused(tokens: Sequence[Token], text: str) -> list[bool]:
@@ -164,7 +177,9 @@ def _turns(tokens: Sequence[Token], text: str) -> int:
     first = next((i for i in range(1, min(5, len(tokens))) if ":" in text[tokens[i - 1].end : tokens[i].start]), 0)
     whole = _WHOLE.search(text)  # "it is false that" turns round without a negator
     words = {t.text for t in tokens if whole and whole.start() <= t.start < whole.end()}
-    return sum(t.text in NEGATORS for t in tokens[first:]) + (whole is not None and not words & NEGATORS)
+    turning = [t for i, t in enumerate(tokens[: _otherwise(tokens)])
+               if i >= first and t.text in NEGATORS and not (t.text == "no" and _answers(tokens, i, text))]
+    return len(turning) + (whole is not None and not words & NEGATORS)
 
 
 def _denies_the_opposite(a: Sequence[Token], a_text: str, b: Sequence[Token]) -> bool:

@@ -16,7 +16,7 @@ from grading.certainty import COMMON, confidence, doubtful, level_set, total_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import CUT, DENIED, SPEAKS, Candidate, Coherence, Match, Target, Window, candidates, coherence, match, opposition, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
-from grading.fusion import COS, LEX, NO_RIVAL, Statement, Weights, Words, away, by_meaning, doubt, lexical, shipped
+from grading.fusion import COS, LEX, NEARLY, NO_RIVAL, Statement, Weights, Words, away, by_meaning, doubt, lexical, plainly, repeats, shipped, telling, words
 from grading.fusion import Evidence as Nearness
 from grading.lexicon import NEGATORS, poles
 from grading.polarity import negated
@@ -24,7 +24,7 @@ from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question
 from grading.rubric import BELOW, Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, Token, read, tokenise
 
-SCORER = "claims-4"
+SCORER = "claims-5"
 WRONG_CUT = 0.5
 
 
@@ -37,6 +37,7 @@ class _Book:
     embeddings: NDArray[np.float32]
     words: Words
     is_claim: NDArray[np.bool_]  # [statements]
+    telling: tuple[tuple[int, frozenset[str], frozenset[str]], ...]  # see `telling`
 
 
 @lru_cache(maxsize=32)
@@ -49,7 +50,10 @@ def _book(rubric_id: str, items: tuple[tuple[str, Claim | Misconception], ...], 
     is_claim = np.zeros(len(texts), bool)
     for target in made:
         is_claim[target.rows] = isinstance(target.item, Claim)
-    return _Book(dict(zip(keys, made, strict=True)), statements, model.encode(texts), Words.of(model, statements), is_claim)
+    found = dict(zip(keys, made, strict=True))
+    told = tuple((row, *pair) for (criterion, name), target in found.items() if name.startswith("!~") for row in range(target.first, target.last)
+                 if (pair := telling(statements[row], statements[found[criterion, name[2:]].rows])))
+    return _Book(found, statements, model.encode(texts), Words.of(model, statements), is_claim, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +107,16 @@ def read_answer(text: str, question: Question | None, model: Encoder, known: fro
     sentences = document.sentences
     plain = [s for s in sentences if not g.is_injection(s.text)]
     orderly = dict(zip((s.sentence for s in plain), g.gate_prose(plain), strict=True))
-    voided_before = max((s.sentence for s in sentences if g.is_retraction(s.text)), default=-1)
-    if voided_before >= 0:
+    taken_back, voided = g.taken_back(document)
+    if voided:
         flags["retraction"] = None
-    for sentence in sentences:
+    for sentence, unsaid in zip(sentences, taken_back, strict=True):
         gate = g.OPEN
         if g.is_injection(sentence.text):
             flags["injection"] = None
             gate = g.Gate(0.0, "speaks to the grader")
-        elif sentence.sentence <= voided_before:
-            gate = g.Gate(0.0, "taken back later in the answer")
+        elif unsaid:
+            gate = g.Gate(0.0, unsaid)
         else:
             copied = g.echo_spans(sentence.tokens, prompt)
             content = [c for token, c in zip(sentence.tokens, copied, strict=True) if token.content]
@@ -201,15 +205,19 @@ def lay_beside(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading,
     numbers = {sentence: row for row, sentence in enumerate(dict.fromkeys(c.sentence for c in clauses))}
     whole = {s.sentence: s for s in reading.document.sentences}
     soft = by_meaning(model, [whole[n] for n in numbers], book.words)
+    shut = np.repeat(1.0 - np.array([[gate.factor] for gate in gates], np.float32), len(book.statements), axis=1)
+    said = [words(c.tokens) for c in clauses]
+    for row, wrong, right in book.telling:
+        shut[[bool(own & right) and not own & wrong for own in said], row] = 1.0
     nearness = Nearness.of(model.encode([c.text for c in clauses]) @ book.embeddings.T, lexical(clauses, book.statements),
-                           soft[[numbers[c.sentence] for c in clauses]], np.array([gate.factor for gate in gates], np.float32), book.is_claim)
-    wrong = [target for target in book.targets.values() if isinstance(target.item, Misconception)]
-    said = [_wrong(target, clauses, nearness, book.statements) for target in wrong]
-    worst = clauses[int((2.0 * nearness.wronged - nearness.claimed).argmax())] if wrong else None
-    window = Window(reading.document.sentences)
+                           soft[[numbers[c.sentence] for c in clauses]], shut, book.is_claim)
+    mistakes = [target for target in book.targets.values() if isinstance(target.item, Misconception)]
+    wrongs = [_wrong(target, clauses, nearness, book.statements) for target in mistakes]
+    worst = clauses[int(plainly(nearness.wronged, nearness.claimed).argmax())] if mistakes else None
+    window = Window(reading.document.sentences, {c.sentence for c in clauses})
     found = {key: _candidates(book, target, clauses, nearness, window) for key, target in book.targets.items() if isinstance(target.item, Claim)}
     off = away([max(c.subject for c in close) for close in found.values()], nearness.claimed[[c.whole for c in clauses]])
-    return Beside(book, clauses, gates, nearness, window, found, doubt(said), off, worst)
+    return Beside(book, clauses, gates, nearness, window, found, doubt(wrongs), off, worst)
 
 
 def _wrong(target: Target, clauses: Sequence[Clause], nearness: Nearness, statements: Sequence[Statement]) -> float:
@@ -239,8 +247,20 @@ def _match(rubric: Rubric, criteria: Sequence[Criterion], reading: _Reading, que
     out = {key: found(key) for key in beside.book.targets if not key[1].startswith("!~")}
     for criterion, name in beside.book.targets:  # what a claim excludes matters only where the claim is met
         if name.startswith("!~") and out[criterion, name[2:]].score >= SPEAKS:
-            out[criterion, name] = found((criterion, name))
+            out[criterion, name] = _repeated(beside, criterion, name) or found((criterion, name))
     return out
+
+
+def _repeated(beside: Beside, criterion: str, name: str) -> Match | None:
+    """What a claim excludes, said nearly word by word."""
+    wrong, right = beside.book.targets[criterion, name], beside.book.targets[criterion, name[2:]]
+    near, statements = beside.nearness.nearness, beside.book.statements
+    for i in np.flatnonzero(near[:, wrong.rows].max(axis=1) >= NEARLY):
+        j, k = (target.first + int(near[i, target.rows].argmax()) for target in (wrong, right))
+        if near[i, j] > near[i, k] and repeats(beside.clauses[i], statements[j], statements[k]) \
+                and opposition(beside.clauses[i], near[i, wrong.rows], statements[wrong.rows]).strength < DENIED:
+            return Match(1.0, beside.clauses[i], float(beside.nearness.cosine[i, j]), float(beside.nearness.lexical[i, j]))
+    return None
 
 
 def _exclusion(claim: Claim) -> Misconception:

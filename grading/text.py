@@ -12,7 +12,7 @@ import unicodedata
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
-from grading.lexicon import FUNCTION, stem
+from grading.lexicon import BELIEVED, FUNCTION, QUOTE_REJECTED, REJECTED, REJECTION, stem
 
 MAX_CHARS = 200_000  # of one channel; what lies beyond is not read, and the scorer says so
 
@@ -22,7 +22,13 @@ _LOOKALIKE = str.maketrans(
     "aeopcyxijshdqwr3kmhtbbABEKMHOPCTYXIJSGQWoavikptuxynwABEZHIKMNOPTYX",
 )
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_FENCE = re.compile(r"^[ \t]*(`{3,}(?=[^`\n]*\n)|~{3,})[^\n]*\n(.*?)(?:^[ \t]*\1[`~]*[ \t]*\r?$|\Z)", re.M | re.S)
+_FENCE = re.compile(r"^[ \t]*(`{3,}(?=[^`\n]*\n)|~{3,})[^\n]*\n(.*?)(?:(^[ \t]*\1[`~]*[ \t]*\r?$)|\Z)", re.M | re.S)
+_OPENS = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[A-Za-z]", re.M)
+_COMMENT = re.compile(r"[ \t]*(?:#+|//+|--|/?\*+)(?=[ \t])[ \t]*")
+_SPOKEN = re.compile(r"(?<![\w.(\[])[A-Za-z][a-z]*(?:['’-][a-z]+)*(?=[\s,.;:!?)”\"]|$)")
+# Words that were struck out: said, and taken back.
+_STRUCK = re.compile(r"(?<![\w~])~~(?=[^\s~])(?:(?!~~|\n[ \t]*\n).){1,2000}?(?<=\S)~~(?![\w~])"
+                     r"|<(del|s|strike)>(?:(?!</?(?:del|s|strike)\b).){1,2000}?</\1>", re.S | re.I)
 # Tags of HTML and nothing else between angle brackets: "if a<b and c>d" and "vector<int>" are prose.
 _ATTRIBUTES = r"(?:\s+[\w:-]{1,40}(?:\s*=\s*(?:\"[^\"<>\n]{0,300}\"|'[^'<>\n]{0,300}'|[^\s\"'<>]{1,300}))?){0,8}\s*/?>"
 _INLINE = r"</?(?:a|abbr|b|big|code|del|em|font|i|img|ins|kbd|mark|s|small|span|strike|strong|sub|sup|tt|u|var)" + _ATTRIBUTES
@@ -72,7 +78,9 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One channel of an answer. `code` holds the fenced blocks that were taken out of it, `comments` those of HTML."""
+    """One channel of an answer. `code` holds the fenced blocks that were taken out of it, `comments` those of HTML and what was struck out.
+
+    Whole-line comments of fenced code are prose where they read as such, and so are the paragraphs behind a fence that nobody closed."""
 
     raw: str
     text: str
@@ -113,8 +121,12 @@ def read(raw: str) -> Document:
     holes: list[tuple[int, int, str]] = []  # (start, end, what stands there instead)
     for m in _FENCE.finditer(raw):
         code.append(m[2])
-        holes.append((m.start(), m.end(), _BREAK))
-    for pattern, stands in ((_DROP, ""), (_BLOCK, _BREAK), (_LINE, "\n")):
+        at = m.start()
+        for start, end in _spoken(m[2], m.start(2), m[3] is None or bool(_OPENS.search(m[2]))):
+            holes.append((at, start, "\n" if at > m.start() and raw.count("\n", at, start) == 1 else _BREAK))
+            at = end
+        holes.append((at, m.end(), _BREAK))
+    for pattern, stands in ((_STRUCK, " "), (_DROP, ""), (_BLOCK, _BREAK), (_LINE, "\n")):
         holes += [(m.start(), m.end(), stands) for m in pattern.finditer(raw)]
     holes += [(m.start(), m.end(), _character(m[0])) for m in _ENTITY.finditer(raw) if m[0] != html.unescape(m[0])]
     for pattern, symbol in _TEX:
@@ -153,8 +165,32 @@ def read(raw: str) -> Document:
         at += 1
     folded = _fold(buffer)
     text = "".join(buffer.chars)
-    comments = "\n".join(raw[start:end] for start, end, _ in holes if raw.startswith("<!--", start))
+    comments = "\n".join([raw[start:end] for start, end, _ in holes if raw.startswith("<!--", start)] + [m[0] for m in _STRUCK.finditer(raw)])
     return Document(whole, text, _split(text, buffer.spans), "\n".join(code), comments, hidden, folded, len(whole) > MAX_CHARS)
+
+
+def _spoken(block: str, offset: int, unclosed: bool) -> list[tuple[int, int]]:
+    """Where prose stands in a fenced block, line by line: its comments, and in an `unclosed` one all paragraphs, that read as sentences do.
+
+    `offset`: where the block begins. Lines are judged with those that go on from them, for a last line may be short."""
+    runs, kind, at = list[list[tuple[int, int]]](), "", offset
+    for line in block.splitlines(keepends=True):
+        text, mark = line.rstrip(), _COMMENT.match(line)
+        new = "comment" if mark else "text" if unclosed and text and not _OPENS.match(text) and text.strip("`~ \t") else ""
+        if new and new != kind:
+            runs.append([])
+        kind = new
+        start = mark.end() if mark else len(text) - len(text.lstrip())
+        if new and start < len(text):
+            runs[-1].append((at + start, at + len(text)))
+        at += len(line)
+    return [span for run in runs if _reads(" ".join(block[start - offset : end - offset] for start, end in run)) for span in run]
+
+
+def _reads(text: str) -> bool:
+    """Whether a text is made of words and not of code."""
+    words = _SPOKEN.findall(text)
+    return len(words) >= 4 and sum(map(len, words)) >= 0.7 * sum(not char.isspace() for char in text)
 
 
 def _character(entity: str) -> str:
@@ -178,12 +214,29 @@ def _fold(buffer: _Buffer) -> int:
     return folded
 
 
-_BULLET = re.compile(r"^[ \t]*(?:[-*+•●○▪◦–]|\(?\d{1,2}[.)]|\(?[a-z][.)]|#{1,6}|>)(?=[ \t\n])[ \t]*", re.M)
+_BULLET = re.compile(r"^[ \t]*(?:[-*+•●○▪◦·‣▸►➤–—→⇒✓✔✅☑✗✘]\ufe0f?|[-=]>|\(?\d{1,2}[.)]|\(?[a-z][.)]|#{1,6}|>)(?=[ \t\n])[ \t]*", re.M)
 _END = re.compile(r"(?<![.!?])[.!?]+[\"')\]]*(?=\s|$|[\u2029])|[\u2029]+|\n[ \t]*\n+|\s\|\s|[;](?=\s)")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|resp|fig|eq|no|sec|ca|al)|\b[A-Z])\.$", re.I)
+_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|resp|fig|eq|sec|ca|al)|\b[A-Z])\.$", re.I)
+_NUMBERED = re.compile(r"\bno\.\s?\d", re.I)  # "block no. 3", while "No." is an answer
 _PART = re.compile(
     r"(?:[,:]\s+|\s+)(?=(?:but|whereas|while|because|since|so that|although|though|however|therefore|unless|instead|which means|meaning)\b)"
     r"|,\s+(?=(?:and|so|which|or|then|not|making|giving|leaving|thus|hence|yet|with)\b)|:\s+|\s+[-–—]{1,2}>?\s+|\s=>\s|[()]", re.I)
+
+# Where what is rejected ends and what is said instead begins: "Many believe that X, | but C", "That is wrong | because | C".
+_REJECTS = re.compile(rf"{REJECTION}(\s*,\s*(?:because|since|as|for)\s+|\s+(?:because|since)\s+)"
+                      rf"|{QUOTE_REJECTED}(\s*[,:–—]\s*(?:(?:because|since)\s+)?|\s+(?:because|since)\s+)", re.I)
+_BELIEF = re.compile(rf"{REJECTED}|{BELIEVED}", re.I)
+_BUT = re.compile(r",?\s+(?=(?:but|yet)\b)|,\s+(?=in (?:fact|reality|truth)\b)", re.I)
+
+
+def _turn(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """Where what the sentence `[start, end)` rejects ends, and where what it says begins, if it does both."""
+    rejects = _REJECTS.match(text, start, end)
+    if rejects:
+        return rejects.span(rejects.lastindex or 0)
+    belief = _BELIEF.match(text, start, end)
+    but = _BUT.search(text, belief.end(), end) if belief else None
+    return (but.end(), but.end()) if but else None
 
 
 def _split(text: str, spans: list[tuple[int, int]]) -> tuple[Clause, ...]:
@@ -206,11 +259,15 @@ def _split(text: str, spans: list[tuple[int, int]]) -> tuple[Clause, ...]:
     at, number = 0, 0
     for stop in [*_END.finditer(lines), None]:
         end = len(lines) if stop is None else stop.end()
-        if stop is not None and lines[stop.start()] == "." and _ABBREVIATION.search(lines[max(at, stop.start() - 8) : stop.start() + 1]):
+        if stop is not None and lines[stop.start()] == "." and (
+                _ABBREVIATION.search(lines[max(at, stop.start() - 8) : stop.start() + 1]) or _NUMBERED.match(lines, max(at, stop.start() - 2))):
             continue
-        clauses = _sentence(lines, at, end, spans, number, bisect_left(bullets, at) < bisect_right(bullets, end))
-        number += bool(clauses)
-        out += clauses
+        bullet = bisect_left(bullets, at) < bisect_right(bullets, end)
+        turn = _turn(lines, at, end)
+        for start, stop_at in ((at, end),) if turn is None else ((at, turn[0]), (turn[1], end)):
+            clauses = _sentence(lines, start, stop_at, spans, number, bullet)
+            number += bool(clauses)
+            out += clauses
         at = end
     return tuple(out)
 

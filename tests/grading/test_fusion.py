@@ -10,8 +10,9 @@ import pytest
 from grading import Rubric
 from grading.fit import Example, fit, logistic
 from grading.folders import read_folder
-from grading.fusion import ENOUGH, FEATURES, FIELD, FILE, NEAR, Weights, away, doubt, margin, shipped, subject
+from grading.fusion import ENOUGH, FEATURES, FIELD, FILE, LONG, MORE, NEAR, Statement, Weights, away, doubt, margin, plainly, shipped, subject, telling
 from grading.scorer import score
+from grading.text import tokenise
 
 BLOCKS = {
     "criteria": [
@@ -24,6 +25,7 @@ BLOCKS = {
     ],
 }  # fmt: skip
 ASKED = "How is the cache kept?"
+PACKS = Path(__file__).parents[2] / "interviews/bank/packs/advanced-inference"
 
 
 def test_no_shipped_weight_speaks_against_evidence() -> None:
@@ -75,6 +77,44 @@ def test_a_short_answer_has_less_to_show_and_filler_changes_nothing() -> None:
     assert away(claims, np.array([], np.float32)) == 0.0
 
 
+def test_who_writes_down_the_whole_field_has_more_to_show() -> None:
+    claims = [NEAR - 1.0] * 20
+    assert away(claims, np.full(int(LONG) + 100, 3.0, np.float32)) == pytest.approx(20 * ENOUGH + 100 * MORE)
+    assert away([NEAR + 40.0, *claims[1:]], np.full(int(LONG) + 100, 3.0, np.float32)) == 0.0
+
+
+def statement(text: str) -> Statement:
+    return Statement(text, tokenise(text), {})
+
+
+@pytest.mark.parametrize(("wrong", "right", "only_wrong", "only_right"), [
+    ("Index 3017 is beam 2", ["Index 3017 is beam 3", "Beam 3"], {"2"}, {"3"}),
+    ("the block is freed at once", ["the block is not freed at once"], None, None),  # all its words are the claim's
+    ("the cache grows", ["the cache grows by the token"], None, None),
+])
+def test_a_contradiction_is_told_from_its_claim_by_the_words_of_its_own(wrong: str, right: list[str], only_wrong: set[str], only_right: set[str]) -> None:
+    told = telling(statement(wrong), [statement(text) for text in right])
+    assert told == (only_wrong and (only_wrong, only_right))
+
+
+def test_what_lies_nearer_to_a_claim_is_hardly_a_wrong_statement() -> None:
+    ahead, level, behind = plainly(np.array([5.0, 4.0, 4.0], np.float32), np.array([4.0, 4.0, 5.0], np.float32))
+    assert (ahead, level) == (6.0, 4.0)
+    assert behind < 2.0
+
+
+RIGHT_IN_FEW_WORDS = Rubric.from_dict({"criteria": [{"id": "c", "title": "C", "points": 2, "claims": [{
+    "id": "divmod", "text": "With a vocabulary of 1,000, index 3017 of the flat scores is token 17 of beam 3.", "terms": [["beam"], ["token"]],
+    "contradictions": ["Index 3017 of the flat scores is token 3 of beam 2."]}]}]})
+
+
+@pytest.mark.parametrize(("said", "points"), [
+    ("Index 3017 is token 17 of beam 3.", 2), ("3017 -> beam 3, token 17.", 2), ("Index 3017 of the flat scores is token 3 of beam 2.", 0),
+])
+def test_the_right_thing_in_few_words_is_not_taken_for_the_contradiction_that_repeats_most_of_it(said: str, points: int) -> None:
+    assert score(RIGHT_IN_FEW_WORDS, said).total == points
+
+
 def test_each_wrong_statement_adds_to_the_doubt() -> None:
     assert doubt([]) == 0.0
     assert doubt([-50.0] * 30) == pytest.approx(0.0, abs=1e-6)
@@ -107,3 +147,24 @@ def test_an_answer_to_another_question_earns_next_to_nothing() -> None:
     assert score(asked.rubric, other.best, asked.question).total <= 0.02 * score(asked.rubric, asked.best, asked.question).total
     alone = "A block's key is a hash over its own tokens and over the key of the block before it, so the key stands for the whole prefix."
     assert any(mark.met for c in score(asked.rubric, alone, asked.question).criteria for mark in c.marks)
+
+
+@pytest.mark.parametrize(("folder", "claim", "text", "met"), [
+    ("batched-beam-search", "check-divmod", "3017 -> beam 3, token 17", True),
+    ("batched-beam-search", "check-divmod", "3017 -> beam 17, token 3", False),  # the same words in another order
+    ("prefix-caching", "check-number", "1,000 tokens are 62 full blocks plus 8, so 8 tokens are left for the model.", True),
+    ("prefix-caching", "check-number", "1,000 tokens are 62 full blocks plus 8, so nothing is left for the model.", False),
+    ("grammar-constrained-decoding", "naive-number", "128,000 × 200 ns = 25.6 ms for one sequence, × 32 = 0.82 s.", True),
+    ("sampling-strategies", "scale-one", "γ=1 is exactly the unconditional model, γ=0 the conditional one.", False)])
+def test_what_a_claim_excludes_is_no_evidence_for_it_when_it_is_said_word_by_word(folder: str, claim: str, text: str, met: bool) -> None:
+    found = read_folder(PACKS / folder)
+    (mark,) = [m for c in score(found.rubric, text, found.question).criteria for m in c.marks if m.id == claim]
+    assert (mark.met, mark.why == "stated") == (met, met)
+
+
+def test_hardly_any_mistake_that_a_rubric_names_earns_its_claim() -> None:
+    found = read_folder(PACKS / "prefix-caching")
+    said = [(claim, line) for c in found.rubric.criteria for claim in c.claims for line in claim.contradictions]
+    wrong = [line for claim, line in said if any(m.id == claim.id and m.met for c in score(found.rubric, line, found.question).criteria for m in c.marks)]
+    assert len(said) > 100
+    assert len(wrong) <= 0.1 * len(said), wrong
