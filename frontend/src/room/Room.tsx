@@ -11,6 +11,7 @@ import { Work } from "./Work";
 
 const RESYNC_MS = 60_000;
 const RETRY_MS = 1000;
+const LAST_MS = 750; // left when all that waits is sent: at nothing the server takes no more
 
 /** The question that the address names, from 0: `#q2` is the second. A reload opens it again. */
 const named = (hash: string): number => Math.max(1, Number(/^#q(\d+)$/.exec(hash)?.[1] ?? 1)) - 1;
@@ -213,10 +214,9 @@ export function Room({ id }: { id: string }) {
       const left = countdown.remaining(performance.now());
       const words = announcement(before, left);
       if (words) setSpoken(words);
-      if (before > 0 && left <= 0) {
-        answers.flush();
-        void refresh();
-      }
+      const passed = (mark: number): boolean => before > mark && left <= mark;
+      if (passed(LAST_MS) || passed(0)) answers.flush();
+      if (passed(0)) void refresh();
       before = left;
       setShown(left);
     };

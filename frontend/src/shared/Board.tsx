@@ -3,7 +3,7 @@ import "./boardAssets";
 import { CaptureUpdateAction, Excalidraw, MainMenu } from "@excalidraw/excalidraw";
 import "@excalidraw/excalidraw/index.css";
 import type { ExcalidrawImperativeAPI } from "@excalidraw/excalidraw/types";
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useLayoutEffect, useState, useSyncExternalStore } from "react";
 import type * as Y from "yjs";
 import { type BoardElement, ordered, pull, push } from "./scene";
 import { Soon } from "./soon";
@@ -47,33 +47,51 @@ export default function Board({ map, elements, label, readOnly }: Props) {
     return () => document.removeEventListener("keydown", closeDialog, true);
   }, []);
 
-  // What another tab or the offline copy brings. Our own writes come with this board as their origin and are passed over.
-  useEffect(() => {
+  // A layout effect: its end comes while Excalidraw still has its scene, and what waits is written then.
+  useLayoutEffect(() => {
     if (!map || !api) return;
-    const take = (_: Y.YMapEvent<string>, transaction: Y.Transaction): void => {
-      if (transaction.origin !== api) show();
+    const heard = new AbortController();
+    const held = new Set<number>(); // pointers: a palm that leaves does not end a pen's stroke
+    let known = new Map<string, string>();
+    let due = false; // others changed the map, and the board does not show it yet
+    const show = (): void => {
+      due = false;
+      known = new Map(map.entries());
+      api.updateScene({ elements: pull(map) as never, captureUpdate: CaptureUpdateAction.NEVER });
     };
-    const show = (): void => api.updateScene({ elements: pull(map) as never, captureUpdate: CaptureUpdateAction.NEVER });
+    // A new scene has new elements, and Excalidraw would go on with the old one of a stroke, or of a line between two of its clicks, to no effect.
+    const inHand = (): boolean => held.size > 0 || api.getAppState().multiElement !== null;
+    // First what is drawn here goes into the map, so that the new scene has it too.
+    const soon = new Soon(() => {
+      if (!readOnly) push(map, known, api.getSceneElementsIncludingDeleted() as unknown as BoardElement[], api);
+      if (due && !inHand()) show();
+    });
+    // What another tab or the offline copy brings. Our own writes come with this board as their origin and are passed over.
+    const take = (_: Y.YMapEvent<string>, transaction: Y.Transaction): void => {
+      if (transaction.origin === api) return;
+      due = true;
+      if (!inHand()) soon.within(0);
+    };
+    // Moves count too: they tell of a release that never came, as after the browser's own menu.
+    const point = (event: PointerEvent): void => {
+      if (event.buttons && event.type !== "pointercancel") held.add(event.pointerId);
+      else if (held.delete(event.pointerId) && !held.size) {
+        if (due) soon.within(0); // not within this event: Excalidraw hears of it after us and ends its stroke then
+        else soon.atLatest(PAUSE_MS); // a click elsewhere is no change, and opening a drawing may tidy it in memory
+      }
+    };
     show();
     map.observe(take);
-    return () => map.unobserve(take);
-  }, [map, api]);
-
-  // Excalidraw reports a change on every pointer move: what changed is written soon after, seldom while a button is held, and when the board goes away.
-  useEffect(() => {
-    if (!map || !api || readOnly) return;
-    const soon = new Soon(() => push(map, api.getSceneElementsIncludingDeleted() as unknown as BoardElement[], api));
-    const heard = new AbortController();
-    let held = false;
-    const press = (event: PointerEvent): void => {
-      held = event.type === "pointerdown";
-      if (!held) soon.atLatest(PAUSE_MS); // a click elsewhere is no change, and opening a drawing may tidy it in memory
-    };
-    for (const kind of ["pointerdown", "pointerup", "pointercancel"] as const) addEventListener(kind, press, { capture: true, signal: heard.signal });
-    const stop = api.onChange(() => soon.within(held ? HELD_MS : PAUSE_MS));
+    for (const kind of ["pointerdown", "pointermove", "pointerup", "pointercancel"] as const)
+      addEventListener(kind, point, { capture: true, signal: heard.signal });
+    // Excalidraw reports a change on every pointer move: what changed is written soon after, seldom while a button is held, and when the board goes away.
+    // It reports the end of a line as well, and what was put off until then is shown.
+    const stop = api.onChange(() => soon.within(held.size ? HELD_MS : PAUSE_MS));
     return () => {
+      map.unobserve(take);
       heard.abort();
       stop();
+      due = false; // there is no scene any more to show it in
       soon.finish();
     };
   }, [map, api, readOnly]);

@@ -41,14 +41,24 @@ function changed(element: BoardElement, written: string | undefined): boolean {
   }
 }
 
-/** Writes what changed, in one transaction with this origin. Deleted elements leave the map. Says whether anything was written. */
-export function push(map: Y.Map<string>, elements: readonly BoardElement[], origin: unknown): boolean {
-  const changes = elements.filter((element) => (element.isDeleted ? map.has(element.id) : changed(element, map.get(element.id))));
+/**
+ * Writes what changed against `known`, in one transaction with this origin, and notes it there. Deleted elements leave the map. Says whether anything was
+ * written. `known` is what the board last took from the map or wrote to it, and not the map itself: what others have changed there and the board does not
+ * show yet must not be put back as it was.
+ */
+export function push(map: Y.Map<string>, known: Map<string, string>, elements: readonly BoardElement[], origin: unknown): boolean {
+  const changes = elements.filter((element) => (element.isDeleted ? known.has(element.id) : changed(element, known.get(element.id))));
   if (!changes.length) return false;
   map.doc!.transact(() => {
     for (const element of changes) {
-      if (element.isDeleted) map.delete(element.id);
-      else map.set(element.id, JSON.stringify(element));
+      if (element.isDeleted) {
+        known.delete(element.id);
+        map.delete(element.id);
+      } else {
+        const json = JSON.stringify(element);
+        known.set(element.id, json);
+        map.set(element.id, json);
+      }
     }
   }, origin);
   return true;

@@ -52,4 +52,9 @@ test("before the page goes all that waits is done, once", () => {
   Soon.finishAll();
   vi.advanceTimersByTime(5000);
   expect(acts.map((act) => act.mock.calls.length)).toEqual([1, 1, 0]);
+  const again = vi.fn(() => again.mock.calls.length < 9 && anew.within(0));
+  const anew = new Soon(again);
+  anew.within(0);
+  Soon.finishAll();
+  expect(again).toHaveBeenCalledTimes(1);
 });

@@ -31,6 +31,6 @@ export class Soon {
 
   /** Acts at once wherever on the page something waits: before it goes, and before what is written is said to be all. */
   static finishAll(): void {
-    for (const soon of Soon.waiting) soon.finish();
+    for (const soon of [...Soon.waiting]) soon.finish(); // a copy: what acts may wait anew
   }
 }
