@@ -321,6 +321,7 @@ def test_when_the_engine_breaks_nobody_waits_for_ever_and_no_place_is_lost(monke
     errors = asyncio.run(everybody())
     assert [type(error) for error in errors] == [EngineStopped] * 8, errors
     assert (loop.open, loop.alive) == (0, False)
+    loop.close()  # the engine's thread tells of the break when it has told all who wait
     broken.assert_called_once()
 
 

@@ -91,7 +91,7 @@ def test_an_interview_that_is_none_is_not_found(people: People) -> None:
 
 
 @pytest.mark.parametrize(("typed", "answer"), [
-    ("168 gib", {"read": "168 gibibyte"}),
+    ("168 gib", {"read": "168 gibibytes"}),
     ("1,5 GB", {"problem": "a decimal is written with a point, not with a comma"}),
     ("many", {"problem": "there is no number here"}),
 ])
