@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 MAX_REPLY = 1 << 20
 TRIES, PAUSE = 3, 0.5  # of a refused or broken connection, 429 and 5xx; seconds, doubling
 REPLY_TOKENS = 8192
+_stepping = threading.Lock()  # one thread at a time makes and steps an engine; requests to an endpoint wait for nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,10 @@ class Local:
         from engine.errors import EngineError
 
         try:
-            llm = _engine(self.path)
             params = SamplingParams(temperature=0.0, seed=seed, max_tokens=REPLY_TOKENS, json_schema=dict(schema))
-            done = llm.generate([_prompt(llm.tokenizer, system, user)], params)[0]
+            with _stepping:
+                llm = _engine(self.path)
+                done = llm.generate([_prompt(llm.tokenizer, system, user)], params)[0]
         except (EngineError, OSError, MemoryError, RuntimeError) as error:
             raise JudgeFailure(f"the engine can't judge with this checkpoint: {error}") from None
         if done.error or not done.outputs or done.outputs[0].finish_reason != "stop":

@@ -193,7 +193,7 @@ ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_ADAPTER = "interviews.accounts.adapter.AccountAdapter"
 # Beside the library's: failures of an account from everywhere together, and mails by who asks for them, because a limit by address would let anybody
 # keep its owner from confirming it.
-ACCOUNT_RATE_LIMITS = {"login_failed_anywhere": "300/h/key", "confirm_email": "10/m/ip"}
+ACCOUNT_RATE_LIMITS = {"login_failed_anywhere": "300/h/key", "confirm_email": "60/m/ip"}
 # Mail is verified where mail can be sent at all.
 ACCOUNT_EMAIL_VERIFICATION = env.str("ACCOUNT_EMAIL_VERIFICATION", default="none" if EMBEDDED else "mandatory")
 # By a code that counts in the browser that asked for it: a link would confirm, for the address's owner who follows it, whoever signed up with that address

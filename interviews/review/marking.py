@@ -24,8 +24,7 @@ from sandbox.actions import MAX_SOURCE_BYTES
 from sandbox.models import Run
 
 log = logging.getLogger(__name__)
-# Two threads may mark. The one that comes first makes what there must be one of in a process; and one at a time asks the judge, whose engine one thread steps.
-_making, _judging = threading.Lock(), threading.Lock()
+_making = threading.Lock()  # two threads may mark, and the one that comes first makes what there must be one of in a process
 JUDGE_FAILED = "The judge could not run this code. That is our fault and counts for nothing; an interviewer can have it judged again."
 
 
@@ -84,10 +83,7 @@ def mark(asked: InterviewQuestion, rubric_body: Mapping[str, Any], content: Cont
         _make_ready()
     marked = grading.score(rubric, answer, question, run=judged, calibration=current_calibration())
     model = model_of(**settings.JUDGE)
-    if model is None:
-        return marked
-    with _judging:
-        return judge_batch(rubric, question, [(answer, marked)], model, settings.JUDGE_RUNS)[0]
+    return marked if model is None else judge_batch(rubric, question, [(answer, marked)], model, settings.JUDGE_RUNS)[0]
 
 
 def store(subject: UUID, rubric: RubricVersion, marked: grading.Score) -> Score:

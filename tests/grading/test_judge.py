@@ -1,6 +1,8 @@
 """A language model as the grader, over real HTTP and in the engine: what it may decide, and all the ways in which it must not."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -245,6 +247,27 @@ def test_an_answer_never_speaks_in_the_control_tokens_of_the_local_model(templat
     (ids,) = prompts
     assert [token for token in ids if token in tokenizer.added] == ([1, 1, 2] if template else [])
     assert forged in tokenizer.decode(ids, skip_special=False)
+
+
+def test_one_thread_at_a_time_steps_the_local_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine import LLM
+
+    inside, most = [], []
+
+    def generate(self, given, params):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        raise MemoryError
+
+    monkeypatch.setattr(LLM, "generate", generate)
+    local = models.model_of(checkpoint=str(checkpoint_path("target")))
+    assert local is not None
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(local.complete, "Compare.", GOOD, {}, seed) for seed in range(4)]
+        assert all(isinstance(done.exception(), JudgeFailure) for done in asked)
+    assert most == [1, 1, 1, 1]
 
 
 def test_no_model_is_the_default_and_wrong_settings_are_refused() -> None:
