@@ -200,6 +200,8 @@ ACCOUNT_EMAIL_VERIFICATION = env.str("ACCOUNT_EMAIL_VERIFICATION", default="none
 # before, and their password. Until the code is given, an address that is added to an account belongs to nobody.
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = ACCOUNT_EMAIL_VERIFICATION == "mandatory"
 ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+ACCOUNT_FORMS = {"confirm_email_verification_code": "interviews.accounts.forms.CodeForm"}
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # Without mail nothing can be said in private, so that a taken address is refused in the open.
 ACCOUNT_PREVENT_ENUMERATION = ACCOUNT_EMAIL_VERIFICATION == "mandatory"
 # The owner of an address that somebody else signed up with gets in by the link in the mail, past a sign-up of their own that still waits for a code.

@@ -166,6 +166,25 @@ def test_an_address_is_confirmed_by_the_code_in_the_browser_that_signed_up(maili
     assert EmailAddress.objects.get(email="ada@example.test").verified
 
 
+def test_each_mail_says_what_for_and_what_to_do(mailing: None, people: People) -> None:
+    known = people.other.user.email
+    EmailAddress.objects.create(user=people.other.user, email=known, primary=True, verified=True)
+    for path, email in [("signup", "new@example.test"), ("signup", known), ("password/reset", known), ("password/reset", "nobody@example.test")]:
+        Client().post(f"/accounts/{path}/", {"email": email, "password1": PASSWORD, "password2": PASSWORD})
+    assert [mailed.subject for mailed in mail.outbox] == [
+        "Your code for Roofline", "You have an account at Roofline", "A new password for Roofline", "No account at Roofline with this address"]
+    for mailed, means in zip(mail.outbox, [r"^\S{4}-\S{4}$", "^http://testserver/accounts/password/reset/$", r"^http://testserver/accounts/password/reset/key/\S+$",
+                                           "^http://testserver/accounts/signup/$"], strict=True):
+        assert re.search(means, mailed.body, re.MULTILINE), mailed.body
+        assert "If it was not you, do nothing" in mailed.body
+        assert mailed.body.endswith("\nRoofline at testserver")
+
+
+def test_the_cursor_is_where_the_code_belongs(mailing: None, client: Client) -> None:
+    sign_up(client, "ada@example.test", PASSWORD)
+    assert re.search(r'<input[^>]*name="code"[^>]*\bautofocus\b', client.get("/accounts/confirm-email/").content.decode())
+
+
 def test_who_claims_anothers_address_keeps_nobody_out_and_gets_nothing(mailing: None) -> None:
     thief, owner = Client(), Client()
     sign_up(thief, "owner@example.test", "the thief's pass phrase")
