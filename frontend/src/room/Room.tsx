@@ -6,6 +6,7 @@ import { Answers } from "./answers";
 import { announcement, Countdown, digits } from "./clock";
 import { Doorbell, socketUrl } from "./doorbell";
 import { Lobby } from "./Lobby";
+import { Questions } from "./Questions";
 import { apply, withAnswer } from "./state";
 import { Work } from "./Work";
 
@@ -355,26 +356,7 @@ export function Room({ id }: { id: string }) {
         </p>
       )}
       <div className="wide room">
-        <nav aria-label="Questions">
-          <ol className="questions">
-            {state.questions.map((item, index) => {
-              const last = item.runs.at(-1);
-              return (
-                <li key={item.id}>
-                  <button type="button" aria-current={index === opened} onClick={() => choose(index)}>
-                    <span>
-                      {index + 1}. {item.title}
-                    </span>
-                    <span className="meta">
-                      <span>{item.kind}</span>
-                      {last?.verdict ? <span className="mono">{last.verdict}</span> : <span>{answers.isBlank(item) ? "blank" : "begun"}</span>}
-                    </span>
-                  </button>
-                </li>
-              );
-            })}
-          </ol>
-        </nav>
+        <Questions questions={state.questions} opened={opened} answers={answers} onChoose={choose} />
         {question && <Work key={question.id} state={state} question={question} answers={answers} onRun={onRun} />}
       </div>
     </>
