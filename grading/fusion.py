@@ -36,7 +36,8 @@ NEARLY = 5.0  # nearness from which on a clause says a statement nearly word by 
 NO_RIVAL = -9.0
 NEAR = -1.0  # a claim speaks for an answer's being on the subject by how much nearer than this the answer comes to it
 ENOUGH = 0.25  # how much of that is needed for each claim of the rubric; 1 for each of the answer's sentences of the field, if that is less
-LONG, MORE = 60.0, 0.2  # sentences of the field beyond which more is needed, and how much for each: who writes down the whole field meets each claim by chance
+FAR = -2.0  # nearness to any claim below which a sentence of the field begins to be about something else than the rubric, and one less, at which it is
+LONG, MORE = 42.0, 1.5  # such sentences beyond which more is needed, and how much for each: who writes down the whole field meets each claim by chance
 FIELD = -7.0, -5.0  # nearness to any claim from which a sentence begins to count as one of the field, and from which it does
 HERE = 4.0  # nearness that all of a claim's terms in one clause are worth there, against none of them
 FILE = Path(__file__).with_name("weights.json")
@@ -224,8 +225,9 @@ def away(best: Sequence[float], claimed: Array) -> float:
     question of the field always comes near to something, so near misses don't count, one claim counts once, and more sentences have to show more.
     Sentences about nothing of the field change nothing.
     """
-    sentences = float(np.clip((claimed - FIELD[0]) / (FIELD[1] - FIELD[0]), 0.0, 1.0).sum())
-    owed = min(ENOUGH * len(best), sentences) + MORE * max(0.0, sentences - LONG)
+    sentences = np.clip((claimed - FIELD[0]) / (FIELD[1] - FIELD[0]), 0.0, 1.0)
+    far = float((sentences * np.clip(FAR - claimed, 0.0, 1.0)).sum())
+    owed = min(ENOUGH * len(best), float(sentences.sum())) + MORE * max(0.0, far - LONG)
     return max(0.0, owed - sum(max(0.0, b - NEAR) for b in best))
 
 

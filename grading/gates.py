@@ -16,20 +16,24 @@ from grading.lexicon import (
     CONJUNCTIONS,
     DETERMINERS,
     IS_UNTRUE,
+    LEFT_OPEN,
     MODALS,
+    OR_UNTRUE,
     OTHERWISE,
     PREPOSITIONS,
     PRONOUNS,
     QUOTE_REJECTED,
     REJECTED,
     REJECTION,
+    UNKNOWN,
+    UNTRUE,
 )
 from grading.text import Clause, Document, Token
 
 _GRADING = r"\b(?:graders?|grading|grade[ds]?|scores?|scoring|award|ignore|disregard|override|verdict)\b"
 _WHO = r"(?:grader|grading (?:model|system)|marker|examiner|assessor|evaluator|reviewer|ai|llm|language model|judge)"
 # Where an order stands: at the start of a sentence, a comment or a tag, after a comma or colon, or behind "please", "you must", "the grader should".
-_ORDER = (r"(?:(?:^|[.!?,;:\n\]>])\W*|\b(?:please|kindly|now|so|and now|then)\W+|\b(?:you|graders?|markers?|examiners?|assessors?|evaluators?)\s+"
+_ORDER = (r"(?:(?:^|[.!?,;:\n\]>])\W{0,8}|\b(?:please|kindly|now|so|and now|then)\W+|\b(?:you|graders?|markers?|examiners?|assessors?|evaluators?)\s+"
           r"(?:must|should|shall|will|can|may|need to|have to|are to|to)\W+|\b(?:make sure|remember|it is time) to\W+)(?:please\W+|just\W+|simply\W+|always\W+|to\W+)?")
 _WORK = r"(?:this|my|the)\b.{0,20}\b(?:answers?|response|submission)"
 _FULL = (r"(?:(?:full|maximum|max|perfect|highest|top|all|best)(?:\s+(?:of|the|my|possible|available)){0,3}\s+(?:marks?|credits?|grades?)|(?:full|perfect)\s+(?:scores?|points?)"
@@ -49,7 +53,7 @@ _INJECTION = re.compile(
     r"|\b(?:dear|note to|attention|hey|hello)\s+(?:the\s+|an?\s+)?" + _WHO + r"\b|" + _ORDER + r"as\s+(?:the\s+|an?\s+)?(?:grader|marker|examiner|assessor|evaluator)\b"
     r"|\bas an? (?:ai|llm|language model),? you\b"
     r"|\byou are (?:now |an? )?(?:a |an )?(?:lenient|generous|grader|grading)"
-    r"|(?:^|[.!?\n\]>])\W*(?<![\"“'‘])(?:(?:and|from now on|now)\W+)?you are (?:now |an? )?(?:a |an )?(?:helpful|ai|language model|assistant)"  # quoted, it is somebody's prompt
+    r"|(?:^|[.!?\n\]>])\W{0,8}(?<![\"“'‘])(?:(?:and|from now on|now)\W+)?you are (?:now |an? )?(?:a |an )?(?:helpful|ai|language model|assistant)"  # quoted, it is somebody's prompt
     r"|(?:\b(?:system|developer|assistant)\s*(?:prompt|message|note)?\s*:\s|\[/?(?:inst|system)\]|<\|?(?:im_start|im_end|system|endoftext)\b).{0,80}" + _GRADING +
     r"|\bthis (?:answer|submission|response) (?:(?:meets|satisfies|fulfils|covers)\b.{0,40}\b(?:all|every|each|full|maximum|criteri|rubric|marks?|points?)\b"
     r"|(?:deserves|should (?:get|receive|be))\b.{0,40}\b(?:correct|perfect|full|maximum|marks?|points?|credits?)\b"
@@ -62,11 +66,13 @@ _QUOTED = re.compile(r"[“\"‘«][^“”\"‘«»]{1,300}[”\"’»]")
 _ABOUT = re.compile(r"\b(?:injections?|inject\w*|jailbreaks?|attack\w*|adversar\w*|users?|prompts?|poison\w*)\b", re.I)
 _SAID = r"(?:the above|what I (?:have )?(?:said|wrote|written|stated)|(?:this|my)(?: (?:whole|entire))? answer)"
 _FALSE = r"(?:false|wrong|untrue|incorrect|not (?:true|correct|right)|a lie|nonsense|the opposite)"
-_ALL = (r"\b(?:all|everything|each|any|most|none|nothing|every (?:word|sentence|point|statement|claim))\b"
-        r"(?: (?:of|that|which|the|these|those|points?|statements?|claims?|sentences?|paragraphs?|words?|text|stands?|is|was|are|were|written|said|stated))*")
+_ABOVE = (r"(?: (?:of|that|which|the|these|those|points?|statements?|claims?|sentences?|paragraphs?|words?|text|stands?|is|was|are|were|written|said|stated))*"
+          r" (?:above|I(?: have|'ve)? (?:just )?(?:said|wrote|written|stated|claimed)(?: (?:above|before|so far|here|earlier))?|(?:before|so far|here|earlier)"
+          r"|(?:preceding|previous|earlier|above) (?:text|sentences?|statements?|answers?|paragraphs?|claims?))\b.{0,15}\b(?:is|are|was|were)\b.{0,15}\b")
+_EACH = r"\b(?:all|everything|each|any|most|every (?:word|sentence|point|statement|claim))\b"
+_NONE = r"\b(?:none|nothing)\b"
 _RETRACTION = re.compile(
-    _ALL + r" (?:above|I(?: have|'ve)? (?:just )?(?:said|wrote|written|stated|claimed)(?: (?:above|before|so far|here|earlier))?|(?:before|so far|here|earlier)"
-    r"|(?:preceding|previous|earlier|above) (?:text|sentences?|statements?|answers?|paragraphs?|claims?))\b.{0,15}\b(?:is|are|was|were)\b.{0,15}\b" + _FALSE +
+    _EACH + _ABOVE + _FALSE + r"|" + _NONE + _ABOVE + r"(?:true|correct|right)\b"
     r"|\b(?:opposite|contrary|reverse) (?:is|holds) (?:(?:true|right|correct|the case) )?(?:in (?:every|each|all)|everywhere|throughout|for all|of all)\b"
     r"|\bI(?: have|'ve)? (?:just )?(?:made|invented) (?:all|everything|it all|all of (?:this|that|it))(?: of (?:this|that|it))?(?: (?:that )?I (?:said|wrote))?(?: (?:above|here))?(?: up)?\W*$"
     r"|\b(?:I )?(?:take|taking) (?:(?:everything|it all|all of (?:it|this|that)|all|my answer|what I (?:said|wrote))(?: (?:above|I (?:said|wrote)))? back|back (?:everything|all|my answer|what I))\b"
@@ -75,30 +81,33 @@ _RETRACTION = re.compile(
     r"|\bnone of (?:this|that|it) (?:is|was) (?:true|correct|right)\s*[.!]*$"
     r"|\b" + _SAID + r"(?: (?:above|before))? (?:is|are|was) (?:all |completely |entirely |just )*" + _FALSE +
     r"|\bopposite of (?:all|everything|" + _SAID + r")\b[^.]{0,40}\b(?:is|holds) (?:true|the case|correct)", re.I)
-_AHEAD = re.compile(
-    r"\b(?:all|everything|each|any|most|none|nothing|every (?:word|sentence|statement|claim))\b(?: (?:of|that|which|the|these|those|I (?:say|write)))*"
-    r" (?:(?:following|next|coming)(?: (?:statements?|sentences?|claims?|points?|text|answer|paragraphs?|lines?|ones?))?|(?:statements?|sentences?|claims?|points?|text|lines?) "
-    r"(?:below|that follows?|here)|(?:comes|follows|stands|is written) ?(?:next|below|here)?|below)\b.{0,12}\b(?:is|are|was|were)\b.{0,15}\b(?:" + _FALSE + r"|true|correct|right)\W*$"
-    r"|\bthe following (?:is|are|statements? (?:is|are)|sentences? (?:is|are)|text is|answer is) (?:all |completely )?" + _FALSE + r"\W*$", re.I)
-_NOT = re.compile(rf"{_FALSE}|\b(?:none|nothing)\b", re.I)
+_BELOW = (r"(?: (?:of|that|which|the|these|those|I (?:say|write)))*"
+          r" (?:(?:following|next|coming)(?: (?:statements?|sentences?|claims?|points?|text|answer|paragraphs?|lines?|ones?))?|(?:statements?|sentences?|claims?|points?|text|lines?) "
+          r"(?:below|that follows?|here)|(?:comes|follows|stands|is written) ?(?:next|below|here)?|below)\b.{0,12}\b(?:is|are|was|were)\b.{0,15}\b")
+_AHEAD = re.compile(_EACH + _BELOW + _FALSE + r"\W*$|" + _NONE + _BELOW + r"(?:true|correct|right)\W*$"
+                    r"|\bthe following (?:is|are|statements? (?:is|are)|sentences? (?:is|are)|text is|answer is) (?:all |completely )?" + _FALSE + r"\W*$", re.I)
+# Who says that not all, or none, of it is wrong stands by it.
+_STANDS_BY = re.compile(r"(?:\b(?:not|never|none|nothing|neither|hope|hopefully|doubt|few)\b|n['’]t\b)[^,.;:]*$", re.I)
 # An answer that says where something stops to hold takes nothing back. The idioms tell of no such place.
 _IDIOM = re.compile(r"\b(?:in (?:short|fact|sum|summary|conclusion|truth|reality|the end|every (?:point|respect|way)|all (?:points|respects))|for (?:sure|the record)|at (?:all|the end|once)"
                     r"|on (?:reflection|second thoughts?|all counts|every point)|with (?:certainty|respect)|if I(?:['’]m| am) (?:honest|frank))\b", re.I)
 _PLACE = r"(?:at|for|in|on|with|under|without|before|after|during|within)"
-_SCOPED = re.compile(r"\b(?:if|unless|when|whenever|once|until|while|where|except|provided|assuming|as (?:long|soon) as)\b|^\W*" + _PLACE + r"\b"
+_SCOPED = re.compile(r"\b(?:true|correct|right|false|wrong) (?:of|about|to)\b|\b(?:if|unless|when|whenever|once|until|while|where|except|provided|assuming|as (?:long|soon) as)\b|^\W*" + _PLACE + r"\b"
                      r"|\b(?:" + _FALSE + r"|true|correct|right|holds?)\b.*\b(?:only|" + _PLACE + r")\b", re.I)
 _PURELY = re.compile(REJECTION + r"\W*$", re.I)
-_OTHERWISE = re.compile(OTHERWISE, re.I)
+_OTHERWISE, _OR_UNTRUE, _LEFT_OPEN, _UNKNOWN = (re.compile(pattern, re.I) for pattern in (OTHERWISE, OR_UNTRUE, LEFT_OPEN, UNKNOWN))
+_CALLED = re.compile(rf"(?:\s[–—-]{{1,2}}\s*|\()(?:that['’]s |which is )?{UNTRUE}\W*$", re.I)  # "C — false.", "C (wrong)."
 _REJECTED = re.compile(rf"{REJECTED}|{QUOTE_REJECTED}|\W*(?:the|that) (?:claim|idea|statement|belief|view|assumption|notion) that .*{IS_UNTRUE}\W*$"
                        rf"|.*\b(?:but|yet|although|though) (?:they|he|she|that|this|it)(?:{IS_UNTRUE}| errs?)\W*$"
                        r"|.*\b(?:is|are) an? (?:\w+ )?(?:myth|misconception|misunderstanding|fallacy)\W*$", re.I)
 _BELIEVED = re.compile(BELIEVED, re.I)
 _PARAGRAPH = re.compile(r"\n\s*\n")
-_OPENED = re.compile(r"\W*[“«][^”»]*$")
-_CLOSES = re.compile(rf"^[^“«]*[”»]\W*(?:that|this|it)?{IS_UNTRUE}\W*$", re.I)
+_OPENED = re.compile(r"\W{0,8}[“«][^”»]*$")
+_CLOSES = re.compile(rf"^[^“«]*[”»]\W{{0,8}}(?:that|this|it)?{IS_UNTRUE}\W*$", re.I)
 _NO = re.compile(r"\W*no\s*(?:[,:–—]|\W*$)", re.I)
 _INSTEAD = re.compile(r"\W*(?:but|yet|in (?:fact|reality|truth))\b", re.I)
 _SEPARATOR = re.compile(r"[,;/]")
+ENDING = 120  # characters in which a sentence says at its end that it is not so
 BARE = 2  # words of an item that says nothing of itself
 MOSTLY = 0.4  # share of a sentence in such items from which it is a list with a frame around it
 STRANGE = 0.6  # share of words of four letters and more that English doesn't have as they stand
@@ -128,12 +137,17 @@ def is_injection(text: str) -> bool:
 
 def is_retraction(text: str) -> bool:
     """Whether a sentence takes back what stands before it ("all of the above is false"). One that says where that doesn't hold takes nothing back."""
-    return bool(_RETRACTION.search(text)) and not _SCOPED.search(_IDIOM.sub("", text))
+    return _calls_false(_RETRACTION, text)
 
 
 def is_disclaimer(text: str) -> bool:
     """Whether a sentence says that what comes after it is false."""
-    return bool(_AHEAD.search(text)) and bool(_NOT.search(text)) and not _SCOPED.search(_IDIOM.sub("", text))
+    return _calls_false(_AHEAD, text)
+
+
+def _calls_false(pattern: re.Pattern[str], text: str) -> bool:
+    found = any(not _STANDS_BY.search(text, max(0, m.start() - 40), m.start()) for m in pattern.finditer(text))
+    return found and not _SCOPED.search(_IDIOM.sub("", text))
 
 
 def taken_back(document: Document) -> tuple[list[str], bool]:
@@ -142,12 +156,14 @@ def taken_back(document: Document) -> tuple[list[str], bool]:
     What is rejected, quoted as a mistake or said beside its opposite is no statement: it counts neither for the answer nor against it."""
     sentences = document.sentences
     out, whole = [_unsaid(s.text) for s in sentences], False
+    last, called = 0, 0  # the last sentence that says something; up to where sentences are called false
     for i, sentence in enumerate(sentences):
         if i and _PURELY.match(sentence.text) and not (  # "That is not true." speaks of the last sentence that says something
                 len(sentence.tokens) == 1 and _PARAGRAPH.search(document.raw, sentences[i - 1].end, sentence.start)):  # "Wrong." is a heading there
-            place = next((k for k in range(i - 1, -1, -1) if not _PURELY.match(sentences[k].text)), 0)
-            out[place], out[i] = out[place] or "taken back by the next sentence", "only says that another sentence is wrong"
-        elif _CLOSES.search(sentence.text):  # a quotation of several sentences
+            out[last], out[i] = out[last] or "taken back by the next sentence", "only says that another sentence is wrong"
+            continue
+        last = i
+        if _CLOSES.search(sentence.text):  # a quotation of several sentences
             opened = next((k for k in range(i - 1, max(-1, i - 5), -1) if _OPENED.match(sentences[k].text)), i)
             out[opened : i + 1] = [why or "told as a mistake" for why in out[opened : i + 1]]
         elif i and sentences[i - 1].text.endswith("?") and _NO.match(sentence.text):
@@ -157,8 +173,10 @@ def taken_back(document: Document) -> tuple[list[str], bool]:
         elif is_disclaimer(sentence.text):
             end = next((k for k in range(i + 1, len(sentences)) if not sentences[k].bullet), len(sentences))
             ends = not sentence.bullet and i + 1 < end < len(sentences)  # it speaks of the bullets below it, and more stands below them
-            for k in range(i + 1, end if ends else len(sentences)):
+            stop = end if ends else len(sentences)
+            for k in range(max(i + 1, called), stop):
                 out[k] = out[k] or "called false before it"
+            called = max(called, stop)
             whole |= not ends and i + 1 < len(sentences)
         if is_retraction(sentence.text):
             out[: i + 1] = ["taken back later in the answer"] * (i + 1)
@@ -168,9 +186,12 @@ def taken_back(document: Document) -> tuple[list[str], bool]:
 
 def _unsaid(text: str) -> str:
     """Why a sentence doesn't say what its words say, as far as it tells itself."""
-    if _OTHERWISE.search(text):
+    end = text[-ENDING:]
+    if _OTHERWISE.search(end) or (_OR_UNTRUE.search(end) and _LEFT_OPEN.search(text)):
         return "says it and its opposite"
-    return "told as a mistake" if _REJECTED.match(text) else ""
+    if _UNKNOWN.match(text):
+        return "leaves open whether it is so"
+    return "told as a mistake" if _REJECTED.match(text) or _CALLED.search(end) else ""
 
 
 def order_faults(tokens: Sequence[Token], text: str) -> tuple[int, int]:

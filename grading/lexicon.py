@@ -24,27 +24,31 @@ NOT_NEGATING = frozenset(["only", "just", "merely", "simply", "necessarily"])  #
 # Rejection: what says of a statement that it is not so. Parts of regular expressions, for any case; none of them captures.
 UNTRUE = (r"(?:(?:all|just|simply|plainly|completely|entirely|quite|also|always|still|of course) ){0,2}(?:false|wrong|untrue|incorrect|mistaken|nonsense"
           r"|(?:not|never) (?:true|correct|right|so|the case)|an? (?:\w+ )?(?:myth|lie|misconception|misunderstanding|fallacy|mistake|error))\b")
-IS_UNTRUE = rf"(?:(?:['’]s| is| are| was| were) {UNTRUE}| (?:is|are|was)n['’]t (?:true|correct|right|so|the case)\b)"
+IS_UNTRUE = rf"(?:(?:['’]s| is| are| was| were| would be|['’]d be) {UNTRUE}| (?:is|are|was)n['’]t (?:true|correct|right|so|the case)\b)"
 _CONTRARY = r"the (?:(?:very|exact|direct) )?(?:contrary|opposite|reverse)"
 # A clause that only says that what stands before it is not so.
 REJECTION = (r"\W*(?:(?:but|and|yet|or|actually|however|in (?:truth|fact|reality)|of course|sorry|wait|now|clearly|well|no|maybe|perhaps)\b\W+){0,3}"
              rf"(?:(?:that|this|it|they|these|the (?:last|previous|preceding) (?:sentence|statement|claim))(?: (?:statement|claim|idea|view|belief))?{IS_UNTRUE}"
-             r"|(?:wrong|false|untrue|incorrect|nonsense|not so|not true|(?:scratch|strike) that)\b"
+             r"|(?:wrong|false|untrue|incorrect|nonsense|not so|not true|not correct|not right|nope|(?:scratch|strike) that)\b"
              rf"|(?:it|that|this)(?:['’]s| is) (?:just |exactly )?(?:the other way (?:a?round|about)|{_CONTRARY})\b"
              rf"|{_CONTRARY} (?:is|holds)(?: (?:the case|true|right|correct|so)\b)?|(?:they|he|she|people|who(?:ever)? (?:says|thinks) so) errs?\b)")
-# The other horn of "either S, or this is not so", at the end of a sentence.
-OTHERWISE = (rf"\bor (?:maybe |perhaps |possibly )?(?:(?:this|that|it)(?:{IS_UNTRUE}|(?:['’]s| is) (?:just |exactly )?the (?:other way (?:a?round|about)|contrary|opposite|reverse))"
-             r"|the (?:opposite|contrary|reverse)|the other way (?:a?round|about))\W*$")
+# The other horn of "either S, or this is not so" at the end of a sentence; the first kind only behind a word that leaves it open, for "S, or it is wrong" says S.
+OR_UNTRUE = rf"\bor (?:maybe |perhaps |possibly )?(?:this|that|it){IS_UNTRUE}\W*$"
+LEFT_OPEN = r"\b(?:either|maybe|perhaps|possibly)\b"
+OTHERWISE = (r"\bor (?:maybe |perhaps |possibly )?(?:(?:this|that|it)(?:['’]s| is) (?:just |exactly )?)?"
+             r"(?:the (?:opposite|contrary|reverse)|the other way (?:a?round|about))(?: (?:is|holds)(?: (?:true|right|correct|the case))?)?\W*$")
+UNKNOWN = r"\W*(?:is it (?:true|so|right|correct) that|i(?: am|['’]m) not (?:at all |quite )?sure (?:whether|if)|i (?:do not|don['’]t) know (?:whether|if))\b"
 _THINK = r"(?:think|thought|believe[ds]?|assume[ds]?|say|said|claim(?:ed)?|conclude[ds]?|suppose[ds]?|expect(?:ed)?)\b"
-_PEOPLE = r"(?:(?:some|many|most|few)(?: (?:people|of us|engineers|candidates|beginners))?|people|one|others|you|we|engineers|candidates|beginners|it)\b"
+_OTHERS = r"(?:(?:some|many|most|few)(?: (?:people|of us|engineers|candidates|beginners))?|people|one|others|engineers|candidates|beginners)\b"
+_PEOPLE = rf"(?:{_OTHERS}|(?:you|we|it)\b)"
 _QUOTED = r"[“\"«‘](?:[^“”\"«»]){12,600}[”\"»’]"
 # What is quoted or said to be believed in order to reject it, at the start of a sentence.
-REJECTED = (rf"\W*(?:{_PEOPLE}(?: \w+){{0,3}}? (?:wrongly|mistakenly|falsely|erroneously|incorrectly) {_THINK}"
+REJECTED = (rf"\W*(?:(?:myth|misconception|fallacy|false|f)\s*:|{_PEOPLE}(?: \w+){{0,3}}? (?:wrongly|mistakenly|falsely|erroneously|incorrectly) {_THINK}"
             r"|(?:(?:it|here) is )?(?:an?|the|one|another)(?: [\w-]+){0,3}? (?:(?:error|mistake|misconception|myth|misunderstanding|fallacy) (?:is|was|would be) to "
             rf"{_THINK}|(?:misconception|myth|misunderstanding|fallacy) (?:is|was|would be)\b)"
             rf"|(?:wrong|false|incorrect|untrue) (?:is|would be)\b|not (?={_QUOTED}))")
-BELIEVED = rf"\W*{_PEOPLE}(?: (?:might|may|could|would|often|still|also|will|people|then)){{0,2}} {_THINK}"  # rejected where "but" follows
-QUOTE_REJECTED = rf"\W*{_QUOTED}\W*(?:(?:that|this|it|which)\b)?(?:{IS_UNTRUE}|\W*{UNTRUE})"
+BELIEVED = rf"\W*{_OTHERS}(?: (?:might|may|could|would|often|still|also|will|people|then)){{0,2}} {_THINK}"  # rejected where "but" follows
+QUOTE_REJECTED = rf"\W{{0,8}}{_QUOTED}\W{{0,8}}(?:(?:that|this|it|which)\b)?(?:{IS_UNTRUE}|\W*{UNTRUE})"
 
 # Opposites. Each row is one axis: the words of one pole, a bar, the words of the other.
 _AXES = """

@@ -216,17 +216,19 @@ def _fold(buffer: _Buffer) -> int:
 
 _BULLET = re.compile(r"^[ \t]*(?:[-*+•●○▪◦·‣▸►➤–—→⇒✓✔✅☑✗✘]\ufe0f?|[-=]>|\(?\d{1,2}[.)]|\(?[a-z][.)]|#{1,6}|>)(?=[ \t\n])[ \t]*", re.M)
 _END = re.compile(r"(?<![.!?])[.!?]+[\"')\]]*(?=\s|$|[\u2029])|[\u2029]+|\n[ \t]*\n+|\s\|\s|[;](?=\s)")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|resp|fig|eq|sec|ca|al)|\b[A-Z])\.$", re.I)
+_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|resp|fig|eq|sec|ca|al)|(?<!['’])\b[A-Z])\.$", re.I)
 _NUMBERED = re.compile(r"\bno\.\s?\d", re.I)  # "block no. 3", while "No." is an answer
 _PART = re.compile(
-    r"(?:[,:]\s+|\s+)(?=(?:but|whereas|while|because|since|so that|although|though|however|therefore|unless|instead|which means|meaning)\b)"
-    r"|,\s+(?=(?:and|so|which|or|then|not|making|giving|leaving|thus|hence|yet|with)\b)|:\s+|\s+[-–—]{1,2}>?\s+|\s=>\s|[()]", re.I)
+    r"(?:[,:]\s+|(?<!\s)\s+)(?=(?:but|whereas|while|because|since|so that|although|though|however|therefore|unless|instead|which means|meaning)\b)"
+    r"|,\s+(?=(?:and|so|which|or|then|not|making|giving|leaving|thus|hence|yet|with)\b)|:\s+|(?<!\s)\s+[-–—]{1,2}>?\s+|\s=>\s|[()]", re.I)
 
 # Where what is rejected ends and what is said instead begins: "Many believe that X, | but C", "That is wrong | because | C".
 _REJECTS = re.compile(rf"{REJECTION}(\s*,\s*(?:because|since|as|for)\s+|\s+(?:because|since)\s+)"
                       rf"|{QUOTE_REJECTED}(\s*[,:–—]\s*(?:(?:because|since)\s+)?|\s+(?:because|since)\s+)", re.I)
-_BELIEF = re.compile(rf"{REJECTED}|{BELIEVED}", re.I)
-_BUT = re.compile(r",?\s+(?=(?:but|yet)\b)|,\s+(?=in (?:fact|reality|truth)\b)", re.I)
+_MISTAKE, _BELIEF = re.compile(REJECTED, re.I), re.compile(BELIEVED, re.I)
+_BUT = re.compile(r",?(?<!\s)\s+(?=(?:but|yet)\b)|,\s+(?=in (?:fact|reality|truth)\b)", re.I)
+_INSTEAD = re.compile(rf"{_BUT.pattern}|,?(?<!\s)\s+(?=whereas\b)|(?<!\s)\s*[:–—]\s+(?=\w)", re.I)  # where what is called a mistake ends
+_LEAST = 16  # characters of a mistake that is told
 
 
 def _turn(text: str, start: int, end: int) -> tuple[int, int] | None:
@@ -234,9 +236,9 @@ def _turn(text: str, start: int, end: int) -> tuple[int, int] | None:
     rejects = _REJECTS.match(text, start, end)
     if rejects:
         return rejects.span(rejects.lastindex or 0)
-    belief = _BELIEF.match(text, start, end)
-    but = _BUT.search(text, belief.end(), end) if belief else None
-    return (but.end(), but.end()) if but else None
+    mistake, belief = _MISTAKE.match(text, start, end), _BELIEF.match(text, start, end)
+    cut = _INSTEAD.search(text, mistake.end() + _LEAST, end) if mistake else _BUT.search(text, belief.end(), end) if belief else None
+    return (cut.end(), cut.end()) if cut else None
 
 
 def _split(text: str, spans: list[tuple[int, int]]) -> tuple[Clause, ...]:
@@ -295,10 +297,12 @@ def _sentence(text: str, start: int, end: int, spans: list[tuple[int, int]], num
     out = [whole]
     if len(whole.tokens) > 12:
         parts, at = list[Clause](), start
+        first = _trim(text, start, end)[0]
+        begins = [first + token.start for token in whole.tokens]
         for cut in [m.end() for m in _PART.finditer(text, start, end)] + [end]:
-            part = _clause(text, at, cut, spans, number, False, bullet)
-            if part is not None and (len(part.tokens) >= 4 or cut == end):
-                parts.append(part)
+            if cut == end or bisect_left(begins, cut) - bisect_left(begins, at) >= 4:
+                part = _clause(text, at, cut, spans, number, False, bullet)
+                parts += [part] if part is not None else []
                 at = cut
         out += [part for part in parts if 4 <= len(part.tokens) < len(whole.tokens)]
     return out

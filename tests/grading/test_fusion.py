@@ -10,7 +10,7 @@ import pytest
 from grading import Rubric
 from grading.fit import Example, fit, logistic
 from grading.folders import read_folder
-from grading.fusion import ENOUGH, FEATURES, FIELD, FILE, LONG, MORE, NEAR, Statement, Weights, away, doubt, margin, plainly, shipped, subject, telling
+from grading.fusion import ENOUGH, FAR, FEATURES, FIELD, FILE, LONG, MORE, NEAR, Statement, Weights, away, doubt, margin, plainly, shipped, subject, telling
 from grading.scorer import score
 from grading.text import tokenise
 
@@ -62,7 +62,7 @@ def test_the_fit_looks_at_the_clause_that_its_own_weights_choose() -> None:
 
 
 def test_near_misses_bring_an_answer_no_nearer_to_the_subject() -> None:
-    claims, many = [NEAR - 1.0] * 20, np.full(50, FIELD[1], np.float32)
+    claims, many = [NEAR - 1.0] * 20, np.full(int(LONG), FIELD[1], np.float32)
     assert away(claims, many) == 20 * ENOUGH
     assert away([NEAR + 1.5, *claims[1:]], many) == pytest.approx(20 * ENOUGH - 1.5)
     assert away([NEAR + 30 * ENOUGH, *claims[1:]], many) == 0.0
@@ -78,9 +78,15 @@ def test_a_short_answer_has_less_to_show_and_filler_changes_nothing() -> None:
 
 
 def test_who_writes_down_the_whole_field_has_more_to_show() -> None:
+    claims, more = [NEAR - 1.0] * 20, 10
+    field = np.full(int(LONG) + more, FAR - 1.0, np.float32)
+    assert away(claims, field) == pytest.approx(20 * ENOUGH + more * MORE)
+    assert away([NEAR + 20 * ENOUGH + more * MORE, *claims[1:]], field) == 0.0
+
+
+def test_what_says_what_the_rubric_asks_for_may_be_long() -> None:
     claims = [NEAR - 1.0] * 20
-    assert away(claims, np.full(int(LONG) + 100, 3.0, np.float32)) == pytest.approx(20 * ENOUGH + 100 * MORE)
-    assert away([NEAR + 40.0, *claims[1:]], np.full(int(LONG) + 100, 3.0, np.float32)) == 0.0
+    assert away(claims, np.full(int(LONG) + 100, FAR, np.float32)) == pytest.approx(20 * ENOUGH)
 
 
 def statement(text: str) -> Statement:

@@ -56,11 +56,17 @@ def test_evidence_ends_with_its_words() -> None:
     assert not any("<!--" in text or text.endswith("*") for text in quoted)
 
 
-@pytest.mark.parametrize("piece", ["[", "<!--", "<b ", " ", "\t", "- \n", ".", "&", "a\n", "but ", "](a", "!", "<a x=\""])
+@pytest.mark.parametrize("piece", [
+    "[", "<!--", "<b ", " ", "\t", "- \n", ".", "&", "a\n", "but ", "](a", "!", "<a x=\"", "(", "\n", ": ", ") ", ",", ">", "~~", "“", "”", "“a” ",
+    "wrong. ", "that is wrong. ", "no, ", "no. ", "please ", "F: ", " — ", "_ (", "# a b\n", "```\n",
+    "all of the ", "all below is wrong. ", "maybe ", "or not ", "some people "])
 def test_hostile_text_is_read_in_linear_time(piece: str) -> None:
     def seconds(n: int) -> float:
         start = time.process_time()
-        read("word " * 20 + (piece * n)[:n] + " and some more words to read here")
+        document = read("word " * 20 + (piece * n)[:n] + " and some more words to read here")
+        taken_back(document)
+        for sentence in document.sentences:
+            is_injection(sentence.text)
         return time.process_time() - start
 
     assert seconds(MAX_CHARS - 200) < 100 * max(seconds(10_000), 0.01)  # a square would be 400 times as much
@@ -111,7 +117,10 @@ def test_hidden_words_to_the_grader_are_flagged_and_change_nothing(hidden: str) 
                                   "None of the above holds at temperature 0: it has no distribution.",
                                   "If the key leaves out the adapter, all of the above is wrong, however fast it is.",
                                   "What I said is wrong if the two tokenizers differ.", "Before we added the salt, any block above 4 GB was wrong.",
-                                  "\n\n**Wrong.** A block that is not computed yet.", "Each has a number (No.)."])
+                                  "\n\n**Wrong.** A block that is not computed yet.", "Each has a number (No.).",
+                                  "Nothing I said above is wrong.", "I hope none of the statements above is wrong.", "None of the above is wrong.",
+                                  "Nothing below is wrong.",
+                                  "Not all of the above is wrong.", "Most of the above is not true of Mamba layers."])
 def test_a_remark_takes_nothing_back(text: str) -> None:
     assert not is_retraction(text)
     assert mark(f"{GOOD} {text}").total == mark(GOOD).total
@@ -134,7 +143,9 @@ def test_an_answer_that_is_called_false_before_it_earns_nothing_and_goes_to_a_pe
     "{S}. That is not true.", "{S}. Wrong!", "{S}; the contrary is the case.", "One might wrongly think that {s}.", "Some people believe {s}, but they err.",
     "~~{S}~~.", "Maybe {s}, or maybe it is the other way round.", "Either {s}, or this is not so.", "A common error is to believe that {s}. That is wrong.",
     "“{S}” is wrong.", "- “{S}.” That is wrong.\n", "Wrong is: {S}.", "Not “{S}”, but something else.", "Is it so that {s}? No, something else.",
-    "Is it so that {s}? No."])
+    "Is it so that {s}? No.", "Myth: {s}.", "{S} — false.", "{S} (wrong).", "{S}. Not correct.", "{S}. That would be wrong.", "{S}, or the opposite is true.",
+    "{S}, or maybe this is wrong.",
+    "I am not sure whether {s}.", "The fallacy is that {s}: it isn't.", "A common mistake is to think that {s}, whereas it isn't."])
 def test_what_is_said_to_be_rejected_counts_neither_for_nor_against(frame: str) -> None:
     assert mark(" ".join(in_frame(frame, text) for text in TRUE)).total == 0
     wrong = RUBRIC.criteria[1].misconceptions[0].text
@@ -144,7 +155,8 @@ def test_what_is_said_to_be_rejected_counts_neither_for_nor_against(frame: str) 
 @pytest.mark.parametrize("frame", [
     "Contrary to intuition, {s}.", "It is a mistake to overlook that {s}.", "It is wrong to ignore that {s}.", "Can it be avoided? No, {s}.", "No, {s}.",
     "Contrary to what many think, {s}.", "Is it empty? That is wrong, because {s}.",
-    "Many think that it copies the cache, but {s}.", "Not “it is copied each time”, but {s}.", "Right is: {S}."])
+    "Many think that it copies the cache, but {s}.", "We expect that {s}. But something else stays.", "You would expect that it copies, but {s}.",
+    "The fallacy is that it copies the cache: {s}.", "Not “it is copied each time”, but {s}.", "Right is: {S}."])
 def test_what_stands_behind_a_rejection_is_said(frame: str) -> None:
     assert mark(" ".join(in_frame(frame, text) for text in TRUE)).total == 8
 
