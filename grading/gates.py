@@ -6,6 +6,7 @@ Each gate looks at one sentence and says why it closed. None looks at length.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
@@ -113,6 +114,7 @@ MOSTLY = 0.4  # share of a sentence in such items from which it is a list with a
 STRANGE = 0.6  # share of words of four letters and more that English doesn't have as they stand
 FRAMED = 6  # sentences of one frame with other words in it ("the _ has the _ of the _"); careful answers have up to 3
 NAMED = 48  # words in such sentences from which an answer lists instead of answering; careful answers of 650 words have up to 22
+SAME = 3  # such sentences that begin alike from which they are one list
 NOTE = 9  # words of a note
 _WORDLIKE = re.compile(r"[^\W\d_]{2,}")
 
@@ -276,20 +278,23 @@ def phrases(sentence: Clause, noted: bool) -> bool:
     return (noted and sum(parts) <= NOTE) or (len(parts) >= 3 and 1.6 <= sum(parts) / len(parts) <= 7.0)
 
 
-def enumerated(sentence: Clause) -> int:
-    """How many words of a sentence stand in a run of three and more bare items, of one or two words each: "... uses pages, a cache, hashes and copies"."""
+def enumerated(sentence: Clause) -> tuple[int, tuple[str, ...]]:
+    """How many words of a sentence stand in a run of three and more bare items, of one or two words each, and the words before the first such run:
+    of "The pool uses pages, a cache, hashes and copies" 6, and "the pool uses"."""
     tokens, text = sentence.tokens, sentence.text
     cuts = [i for i in range(1, len(tokens)) if _SEPARATOR.search(text[tokens[i - 1].end : tokens[i].start]) or tokens[i].text in ("and", "or")]
     items = [sum(t.text not in ("and", "or") for t in tokens[a:b]) for a, b in pairwise([*cuts, len(tokens)])]
-    total, run = 0, list[int]()
-    for words in [*items, BARE + 1]:
+    total, run, opening = 0, list[int](), None
+    for i, words in enumerate([*items, BARE + 1]):
         if words <= BARE:
             run.append(words)
             continue
         if sum(n > 0 for n in run) >= 2:
             total += sum(run) + 1  # and the word before the first comma, which is the first item
+            if opening is None:
+                opening = tuple(t.text for t in tokens[: cuts[i - len(run)] - 1])
         run = []
-    return total
+    return total, opening or ()
 
 
 def frame(sentence: Clause) -> tuple[str, ...]:
@@ -307,9 +312,12 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     lists = [wordlist(s.tokens) for s in sentences]
     listed = sum(n for n, is_list in zip(tokens, lists, strict=True) if is_list)
     many = (listed >= 8 and listed >= 0.3 * sum(tokens)) or (listed >= 6 and listed >= 0.9 * sum(tokens))
-    named = [enumerated(s) for s in sentences]
-    named = [n if n >= MOSTLY * len(s.tokens) else 0 for n, s in zip(named, sentences, strict=True)]
-    listing = sum(named) >= NAMED  # a count and no share, so that filler hides nothing
+    runs = [enumerated(s) for s in sentences]
+    named = [n if n >= MOSTLY * len(s.tokens) else 0 for (n, _), s in zip(runs, sentences, strict=True)]
+    texts = {s.text: opening for n, (_, opening), s in zip(named, runs, sentences, strict=True) if n and len(opening) > 1}
+    openings = Counter(texts.values())
+    # A count and no share, so that filler hides nothing.
+    listing = [sum(named) >= NAMED or openings[opening] >= SAME for _, opening in runs]
     frames = [frame(s) for s in sentences]
     filled = dict[tuple[str, ...], set[str]]()
     for sentence, words in zip(sentences, frames, strict=True):
@@ -322,10 +330,10 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     faults, judged = sum(f for f, _ in orders), sum(j for _, j in orders)
     shuffled = (judged >= 4 and faults >= 2 and faults / judged >= 0.15) or (judged >= 40 and faults / judged >= 0.10)  # prose of 40 has 2, seldom 3
     out = []
-    for sentence, is_list, names, words, (f, j) in zip(sentences, lists, named, frames, orders, strict=True):
+    for sentence, is_list, names, in_list, words, (f, j) in zip(sentences, lists, named, listing, frames, orders, strict=True):
         if is_list and (many or wordlist(sentence.tokens, strict=True)):
             out.append(Gate(0.6, PHRASES) if phrases(sentence, sum(lists) > 1) else Gate(0.2, WORDS))
-        elif names and listing:
+        elif names and in_list:
             out.append(Gate(0.2, WORDS))
         elif words and len(filled[words]) >= FRAMED:
             out.append(Gate(0.2, "one sentence many times over with other words in it"))

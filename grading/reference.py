@@ -35,6 +35,9 @@ WORDS_0, ORDER_0 = 0.55, 0.40
 FAR, NEAR = 0.6, 0.75  # how near the answer comes to the subject at all: nothing below FAR, all of it from NEAR on
 TURNED = 4, (0.6, 0.8)  # telling words that must stand the wrong way round before their share counts, and the shares that cost
 FADE = 0.94  # statements count less in order of their credit: few model answers expect each of their statements
+# Two witnesses: the statements met, and the model answer's telling words that the answer has itself, of which a share of FEW by weight shows nothing and ENOUGH
+# shows all. One alone convinces of MET, or NAMED; statements miss what is said across sentences, and words miss what is said in others.
+MET, NAMED, FEW, ENOUGH = 0.95, 0.7, 0.2, 0.4
 ABOUT = 0.2  # cosine with the question or a model answer below which a sentence is about something else and takes no part, unless all are
 DENYING = 0.6  # share of denials beyond the model answer's from which an answer turns it round
 KEPT, OTHER = 0.3, 0.85  # what such an answer keeps, and a single sentence that denies something of which the model answer doesn't speak
@@ -53,8 +56,10 @@ class _Reference:
     statements: tuple[Statement, ...]
     embeddings: NDArray[np.float32]
     vectors: tuple[NDArray[np.float32], ...]  # of each statement's words
+    weights: dict[str, float]  # of all words, by stem
     whole: NDArray[np.float32]
     stems: frozenset[str]  # of its content words
+    says_no: bool  # to the question, first of all
     denying: float  # share of its sentences that are denials
 
 
@@ -64,8 +69,11 @@ def _prepare(question: str, reference: str) -> _Reference:
     known = frozenset(t.stem for t in tokenise(question) if t.content)
     texts = split_reference(reference) or [reference.strip() or "-"]
     made = tuple(Statement(text, tokens, weigh(model, tokens, known)) for text in texts for tokens in [tokenise(text)])
-    return _Reference(made, model.encode(texts), tuple(word_vectors(model, texts, [s.tokens for s in made])), model.encode([reference])[0],
-                      frozenset(t.stem for t in tokenise(reference) if t.content), _denying(read(reference).sentences))
+    sentences = read(reference).sentences
+    no = bool(sentences) and _says_no(sentences[0])
+    return _Reference(made, model.encode(texts), tuple(word_vectors(model, texts, [s.tokens for s in made])),
+                      {stem: weight for s in made for stem, weight in s.weights.items()}, model.encode([reference])[0],
+                      frozenset(t.stem for t in tokenise(reference) if t.content), no, _denying(sentences, no))
 
 
 @lru_cache(maxsize=8192)
@@ -124,11 +132,10 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
     sentences = [clause for clause in clauses if clause.whole]
     near, asked = encoder().encode([" ".join(s.text for s in sentences)[:4000], question])
     words_read = _words(clauses, factors)
-    denying = _denying(sentences)
     found = []
     for reference in (_prepare(question, text) for text in references):
         share, turned = _share(reference, clauses, factors, words_read, near, float(near @ asked))
-        denied = denying - reference.denying > DENYING
+        denied = _denying(sentences, reference.says_no) - reference.denying > DENYING
         kept = 1.0 if not denied else KEPT if len(sentences) > 1 or _denies_words_of(sentences[0], reference.stems) else OTHER
         found.append((share * kept, turned or denied))
     share, doubt = max(found)
@@ -162,9 +169,14 @@ def _about(clauses: Sequence[Clause], open_: list[int], subject: Sequence[str]) 
     return [i for i in open_ if clauses[i].sentence in kept] or open_
 
 
-def _denying(sentences: Sequence[Clause]) -> float:
-    """Share of sentences that are denials."""
-    return sum(denies(s.tokens, s.text) for s in sentences) / len(sentences) if sentences else 0.0
+def _says_no(sentence: Clause) -> bool:
+    return sentence.tokens[0].text == "no"
+
+
+def _denying(sentences: Sequence[Clause], agrees: bool) -> float:
+    """Share of sentences that are denials. With `agrees` one that begins with "no" denies the question, as the model answer does, and is none."""
+    denials = sum(denies(s.tokens, s.text) and not (agrees and _says_no(s)) for s in sentences)
+    return denials / len(sentences) if sentences else 0.0
 
 
 def _words(clauses: Sequence[Clause], factors: NDArray[np.float32]) -> _Words:
@@ -190,6 +202,7 @@ def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np
     z = plain(cosine, lex)
     best = (z - 9.0 * (1.0 - factors[:, None])).argmax(axis=0)
     credit, weights, soft, matches = [], [], [], []
+    said, named = frozenset(told.stems), dict[str, float]()
     for j, (statement, vectors) in enumerate(zip(reference.statements, reference.vectors, strict=True)):
         i = int(best[j])
         words = soft_recall(statement.tokens, vectors, statement.weights, told.vectors, told.factors)
@@ -198,16 +211,21 @@ def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np
         share = float(factors[i]) / (1.0 + math.exp(-logit))
         against = opposition(clauses[i], z[i, j : j + 1], [statement]) if lex[i, j] >= CLOSE else Opposition(0.0)
         denied = against.strength >= DENIED
-        wanted, named = _orders(statement.text), _orders(clauses[i].text)
-        if wanted and named and not wanted & named:
-            share *= OTHER_ORDER
-        matches.append(Match(share, clauses[i], denial=clauses[i] if denied else None, votes=pole_votes(clauses[i].tokens, [statement.tokens])))
-        credit.append(share * (1.0 - against.strength) if denied else share)
+        wanted, written = _orders(statement.text), _orders(clauses[i].text)
+        agrees = OTHER_ORDER if wanted and written and not wanted & written else 1.0
+        matches.append(Match(share * agrees, clauses[i], denial=clauses[i] if denied else None, votes=pole_votes(clauses[i].tokens, [statement.tokens])))
+        if denied:
+            agrees *= 1.0 - against.strength
+        credit.append(share * agrees)
         weights.append(sum(statement.weights.values()) + 0.1)
         soft.append(words)
+        for stem in said.intersection(statement.weights):
+            named[stem] = max(named.get(stem, 0.0), agrees)
     whole = coherence(matches, *TURNED)
     reached = max(float(near @ reference.whole), asked) + float(np.average(soft, weights=weights))
     order_of = np.argsort(-np.array(credit))
     fade = FADE ** np.arange(len(credit)) * np.array(weights)[order_of]
-    share = float(np.average(np.array(credit)[order_of], weights=fade)) * min(1.0, max(0.0, (reached - FAR) / (NEAR - FAR)))
+    met = float(np.average(np.array(credit)[order_of], weights=fade)) * min(1.0, max(0.0, (reached - FAR) / (NEAR - FAR)))
+    of_words = sum(reference.weights[stem] * kept for stem, kept in named.items()) / (sum(reference.weights.values()) or 1.0)
+    share = 1.0 - (1.0 - MET * met) * (1.0 - NAMED * min(1.0, max(0.0, (of_words - FEW) / (ENOUGH - FEW))))
     return share * whole.factor, bool(whole.why)

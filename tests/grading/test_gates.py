@@ -198,6 +198,18 @@ def test_a_list_in_a_frame_is_a_list(attack) -> None:  # type: ignore[no-untyped
     assert total(attack(BEST, None)) <= 0.15 * total(BEST)
 
 
+def test_a_short_list_in_a_frame_is_a_list_and_sentences_that_list_are_none() -> None:
+    def factors(text: str) -> list[float]:
+        return [gate.factor for gate in gate_prose(read(text).sentences)]
+
+    words = keywords(BEST, None).split()[:24]  # type: ignore[arg-type]
+    assert factors(framed(" ".join(words), None)) == [0.2] * 3  # type: ignore[arg-type]
+    lists = "The scheduler needs slots, pages, budgets and clocks."
+    assert factors(f"{lists} A worker needs weights, kernels, graphs and streams. The router needs loads, hashes, limits and weights.") == [1.0] * 3
+    assert factors("\n\n".join([f"{lists} It hands them out."] * 3))[:2] == [1.0] * 2
+    assert factors(f"{lists} The scheduler needs all this before the first step. The scheduler needs it because every step asks for each of them.") == [1.0] * 3
+
+
 def test_filler_opens_no_frame() -> None:
     listed = framed(BEST, None)  # type: ignore[arg-type]
     filler = " ".join(f"Note {n} says that this topic is worth a thought, as people told me once in {n} talks." for n in range(60))

@@ -49,6 +49,24 @@ def test_the_model_answer_said_back_earns_all(text: str) -> None:
     assert grade("Does the stack grow up or down in memory on x86?", [text], f" {text} ")[0] == 1.0
 
 
+def test_a_bare_no_denies_what_is_asked() -> None:
+    question = "Are the arrivals independent of each other?"
+    reference = "No. Packets come in bursts. Whether one arrives depends on those before it. A video loads many at once."
+    answer = "this does not hold, because whether a packet arrives depends on the packets before it and they come in bursts."
+    found, flags = grade(question, [reference], f"No, {answer}")
+    assert found > 0.7
+    assert "contradictory" not in flags
+    assert "contradictory" in grade(question, [reference.replace("No", "Yes")], f"No, {answer}")[1]
+
+
+def test_what_is_said_across_sentences_is_found_by_its_words() -> None:
+    """No sentence here comes near a statement of the model answer; together they use its telling words."""
+    scattered = ("Think of what one process sees. It is virtual. The space belongs to it alone. Something has to translate, and that is a table. "
+                 "Pages go in. Physical frames come out. They lie anywhere.")
+    vague = "Think of what one program sees. It is a view. The view belongs to it alone. Something has to convert. One thing goes in. Another comes out."
+    assert share(vague) < 0.35 < share(scattered) < share(GOOD)
+
+
 def test_who_is_asked_for_names_may_list_them() -> None:
     names = "mean, median, mode, range, variance, deviation, quartile, percentile"
     found, _ = grade("Name measures of a distribution.", [names], "median, mean, mode, variance, range, quartile, percentile, deviation")
