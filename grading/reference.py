@@ -1,9 +1,9 @@
 """Grading from a model answer alone, for questions that have no rubric: a share of full marks in 0..1.
 
 The model answer is split into its statements (`grading.draft`). Each earns by its best clause in the answer, through the same gates and the same
-test for contradictions as the rubric scorer, on a milder scale: human markers give most of the marks to a short answer that goes the right way. An
-answer that comes near none of the statements earns nothing, sentences about something else take no part, and an answer made of denials where the model
-answer has none keeps little.
+test for contradictions as the rubric scorer, on a milder scale: human markers give most of the marks to a short answer that goes the right way. Beside
+them stand the model answer's telling words, which find what is said across sentences. An answer that comes near neither earns nothing, sentences about
+something else take no part, and an answer made of denials where the model answer has none keeps little.
 """
 
 from __future__ import annotations
