@@ -114,7 +114,7 @@ MOSTLY = 0.4  # share of a sentence in such items from which it is a list with a
 STRANGE = 0.6  # share of words of four letters and more that English doesn't have as they stand
 FRAMED = 6  # sentences of one frame with other words in it ("the _ has the _ of the _"); careful answers have up to 3
 NAMED = 48  # words in such sentences from which an answer lists instead of answering; careful answers of 650 words have up to 22
-SAME = 3  # such sentences that begin alike from which they are one list
+SAME = 3  # such sentences that begin alike from which they are one list; careful answers have one at most
 NOTE = 9  # words of a note
 _WORDLIKE = re.compile(r"[^\W\d_]{2,}")
 
@@ -280,7 +280,7 @@ def phrases(sentence: Clause, noted: bool) -> bool:
 
 def enumerated(sentence: Clause) -> tuple[int, tuple[str, ...]]:
     """How many words of a sentence stand in a run of three and more bare items, of one or two words each, and the words before the first such run:
-    of "The pool uses pages, a cache, hashes and copies" 6, and "the pool uses"."""
+    of "The pool uses pages, a cache, hashes and copies" 5, and "the pool uses"."""
     tokens, text = sentence.tokens, sentence.text
     cuts = [i for i in range(1, len(tokens)) if _SEPARATOR.search(text[tokens[i - 1].end : tokens[i].start]) or tokens[i].text in ("and", "or")]
     items = [sum(t.text not in ("and", "or") for t in tokens[a:b]) for a, b in pairwise([*cuts, len(tokens)])]
