@@ -16,6 +16,7 @@ from grading.lexicon import (
     BELIEVED,
     CONJUNCTIONS,
     DETERMINERS,
+    IN_FACT,
     IS_UNTRUE,
     LEFT_OPEN,
     MODALS,
@@ -106,7 +107,7 @@ _PARAGRAPH = re.compile(r"\n\s*\n")
 _OPENED = re.compile(r"\W{0,8}[“«][^”»]*$")
 _CLOSES = re.compile(rf"^[^“«]*[”»]\W{{0,8}}(?:that|this|it)?{IS_UNTRUE}\W*$", re.I)
 _NO = re.compile(r"\W*no\s*(?:[,:–—]|\W*$)", re.I)
-_INSTEAD = re.compile(r"\W*(?:but|yet|in (?:fact|reality|truth))\b", re.I)
+_INSTEAD = re.compile(rf"\W*(?:but|yet|{IN_FACT})\b", re.I)
 _SEPARATOR = re.compile(r"[,;/]")
 ENDING = 120  # characters in which a sentence says at its end that it is not so
 BARE = 2  # words of an item that says nothing of itself
@@ -316,8 +317,8 @@ def gate_prose(sentences: Sequence[Clause]) -> list[Gate]:
     named = [n if n >= MOSTLY * len(s.tokens) else 0 for (n, _), s in zip(runs, sentences, strict=True)]
     texts = {s.text: opening for n, (_, opening), s in zip(named, runs, sentences, strict=True) if n and len(opening) > 1}
     openings = Counter(texts.values())
-    # A count and no share, so that filler hides nothing.
-    listing = [sum(named) >= NAMED or openings[opening] >= SAME for _, opening in runs]
+    throughout = sum(named) >= NAMED  # a count and no share, so that filler hides nothing
+    listing = [throughout or openings[opening] >= SAME for _, opening in runs]
     frames = [frame(s) for s in sentences]
     filled = dict[tuple[str, ...], set[str]]()
     for sentence, words in zip(sentences, frames, strict=True):

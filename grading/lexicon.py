@@ -26,17 +26,19 @@ UNTRUE = (r"(?:(?:all|just|simply|plainly|completely|entirely|quite|also|always|
           r"|(?:not|never) (?:true|correct|right|so|the case)|an? (?:\w+ )?(?:myth|lie|misconception|misunderstanding|fallacy|mistake|error))\b")
 IS_UNTRUE = rf"(?:(?:['’]s| is| are| was| were| would be|['’]d be) {UNTRUE}| (?:is|are|was)n['’]t (?:true|correct|right|so|the case)\b)"
 _CONTRARY = r"the (?:(?:very|exact|direct) )?(?:contrary|opposite|reverse)"
+_OTHER_WAY = r"the other way (?:a?round|about)"
+IN_FACT = r"in (?:fact|reality|truth)"
 # A clause that only says that what stands before it is not so.
-REJECTION = (r"\W*(?:(?:but|and|yet|or|actually|however|in (?:truth|fact|reality)|of course|sorry|wait|now|clearly|well|no|maybe|perhaps)\b\W+){0,3}"
+REJECTION = (rf"\W*(?:(?:but|and|yet|or|actually|however|{IN_FACT}|of course|sorry|wait|now|clearly|well|no|maybe|perhaps)\b\W+){{0,3}}"
              rf"(?:(?:that|this|it|they|these|the (?:last|previous|preceding) (?:sentence|statement|claim))(?: (?:statement|claim|idea|view|belief))?{IS_UNTRUE}"
              r"|(?:wrong|false|untrue|incorrect|nonsense|not so|not true|not correct|not right|nope|(?:scratch|strike) that)\b"
-             rf"|(?:it|that|this)(?:['’]s| is) (?:just |exactly )?(?:the other way (?:a?round|about)|{_CONTRARY})\b"
+             rf"|(?:it|that|this)(?:['’]s| is) (?:just |exactly )?(?:{_OTHER_WAY}|{_CONTRARY})\b"
              rf"|{_CONTRARY} (?:is|holds)(?: (?:the case|true|right|correct|so)\b)?|(?:they|he|she|people|who(?:ever)? (?:says|thinks) so) errs?\b)")
 # The other horn of "either S, or this is not so" at the end of a sentence; the first kind only behind a word that leaves it open, for "S, or it is wrong" says S.
 OR_UNTRUE = rf"\bor (?:maybe |perhaps |possibly )?(?:this|that|it){IS_UNTRUE}\W*$"
 LEFT_OPEN = r"\b(?:either|maybe|perhaps|possibly)\b"
 OTHERWISE = (r"\bor (?:maybe |perhaps |possibly )?(?:(?:this|that|it)(?:['’]s| is) (?:just |exactly )?)?"
-             r"(?:the (?:opposite|contrary|reverse)|the other way (?:a?round|about))(?: (?:is|holds)(?: (?:true|right|correct|the case))?)?\W*$")
+             rf"(?:the (?:opposite|contrary|reverse)|{_OTHER_WAY})(?: (?:is|holds)(?: (?:true|right|correct|the case))?)?\W*$")
 UNKNOWN = r"\W*(?:is it (?:true|so|right|correct) that|i(?: am|['’]m) not (?:at all |quite )?sure (?:whether|if)|i (?:do not|don['’]t) know (?:whether|if))\b"
 _THINK = r"(?:think|thought|believe[ds]?|assume[ds]?|say|said|claim(?:ed)?|conclude[ds]?|suppose[ds]?|expect(?:ed)?)\b"
 _OTHERS = r"(?:(?:some|many|most|few)(?: (?:people|of us|engineers|candidates|beginners))?|people|one|others|engineers|candidates|beginners)\b"

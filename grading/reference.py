@@ -56,7 +56,7 @@ class _Reference:
     statements: tuple[Statement, ...]
     embeddings: NDArray[np.float32]
     vectors: tuple[NDArray[np.float32], ...]  # of each statement's words
-    weights: dict[str, float]  # of all words, by stem
+    weights: dict[str, float]  # of all words, by stem; together 1
     whole: NDArray[np.float32]
     stems: frozenset[str]  # of its content words
     says_no: bool  # to the question, first of all
@@ -71,8 +71,10 @@ def _prepare(question: str, reference: str) -> _Reference:
     made = tuple(Statement(text, tokens, weigh(model, tokens, known)) for text in texts for tokens in [tokenise(text)])
     sentences = read(reference).sentences
     no = bool(sentences) and _says_no(sentences[0])
+    weights = {stem: weight for s in made for stem, weight in s.weights.items()}
+    total = sum(weights.values()) or 1.0
     return _Reference(made, model.encode(texts), tuple(word_vectors(model, texts, [s.tokens for s in made])),
-                      {stem: weight for s in made for stem, weight in s.weights.items()}, model.encode([reference])[0],
+                      {stem: weight / total for stem, weight in weights.items()}, model.encode([reference])[0],
                       frozenset(t.stem for t in tokenise(reference) if t.content), no, _denying(sentences, no))
 
 
@@ -225,7 +227,11 @@ def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np
     reached = max(float(near @ reference.whole), asked) + float(np.average(soft, weights=weights))
     order_of = np.argsort(-np.array(credit))
     fade = FADE ** np.arange(len(credit)) * np.array(weights)[order_of]
-    met = float(np.average(np.array(credit)[order_of], weights=fade)) * min(1.0, max(0.0, (reached - FAR) / (NEAR - FAR)))
-    of_words = sum(reference.weights[stem] * kept for stem, kept in named.items()) / (sum(reference.weights.values()) or 1.0)
-    share = 1.0 - (1.0 - MET * met) * (1.0 - NAMED * min(1.0, max(0.0, (of_words - FEW) / (ENOUGH - FEW))))
-    return share * whole.factor, bool(whole.why)
+    met = float(np.average(np.array(credit)[order_of], weights=fade)) * _part(reached, FAR, NEAR)
+    of_words = _part(sum(reference.weights[stem] * kept for stem, kept in named.items()), FEW, ENOUGH)
+    return (1.0 - (1.0 - MET * met) * (1.0 - NAMED * of_words)) * whole.factor, bool(whole.why)
+
+
+def _part(value: float, none: float, all_: float) -> float:
+    """How far `value` has come from where nothing counts to where all does, 0 to 1."""
+    return min(1.0, max(0.0, (value - none) / (all_ - none)))

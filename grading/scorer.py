@@ -112,7 +112,7 @@ def read_answer(text: str, question: Question | None, model: Encoder, known: fro
         flags["retraction"] = None
     for sentence, unsaid in zip(sentences, taken_back, strict=True):
         gate = g.OPEN
-        if g.is_injection(sentence.text):
+        if sentence.sentence not in orderly:
             flags["injection"] = None
             gate = g.Gate(0.0, "speaks to the grader")
         elif unsaid:

@@ -12,7 +12,7 @@ import unicodedata
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
-from grading.lexicon import BELIEVED, FUNCTION, QUOTE_REJECTED, REJECTED, REJECTION, stem
+from grading.lexicon import BELIEVED, FUNCTION, IN_FACT, QUOTE_REJECTED, REJECTED, REJECTION, stem
 
 MAX_CHARS = 200_000  # of one channel; what lies beyond is not read, and the scorer says so
 
@@ -126,7 +126,9 @@ def read(raw: str) -> Document:
             holes.append((at, start, "\n" if at > m.start() and raw.count("\n", at, start) == 1 else _BREAK))
             at = end
         holes.append((at, m.end(), _BREAK))
-    for pattern, stands in ((_STRUCK, " "), (_DROP, ""), (_BLOCK, _BREAK), (_LINE, "\n")):
+    struck = [m.span() for m in _STRUCK.finditer(raw)]
+    holes += [(start, end, " ") for start, end in struck]
+    for pattern, stands in ((_DROP, ""), (_BLOCK, _BREAK), (_LINE, "\n")):
         holes += [(m.start(), m.end(), stands) for m in pattern.finditer(raw)]
     holes += [(m.start(), m.end(), _character(m[0])) for m in _ENTITY.finditer(raw) if m[0] != html.unescape(m[0])]
     for pattern, symbol in _TEX:
@@ -165,7 +167,8 @@ def read(raw: str) -> Document:
         at += 1
     folded = _fold(buffer)
     text = "".join(buffer.chars)
-    comments = "\n".join([raw[start:end] for start, end, _ in holes if raw.startswith("<!--", start)] + [m[0] for m in _STRUCK.finditer(raw)])
+    said = [(start, end) for start, end, _ in holes if raw.startswith("<!--", start)] + struck
+    comments = "\n".join(raw[start:end] for start, end in said)
     return Document(whole, text, _split(text, buffer.spans), "\n".join(code), comments, hidden, folded, len(whole) > MAX_CHARS)
 
 
@@ -226,7 +229,7 @@ _PART = re.compile(
 _REJECTS = re.compile(rf"{REJECTION}(\s*,\s*(?:because|since|as|for)\s+|\s+(?:because|since)\s+)"
                       rf"|{QUOTE_REJECTED}(\s*[,:–—]\s*(?:(?:because|since)\s+)?|\s+(?:because|since)\s+)", re.I)
 _MISTAKE, _BELIEF = re.compile(REJECTED, re.I), re.compile(BELIEVED, re.I)
-_BUT = re.compile(r",?(?<!\s)\s+(?=(?:but|yet)\b)|,\s+(?=in (?:fact|reality|truth)\b)", re.I)
+_BUT = re.compile(rf",?(?<!\s)\s+(?=(?:but|yet)\b)|,\s+(?={IN_FACT}\b)", re.I)
 _INSTEAD = re.compile(rf"{_BUT.pattern}|,?(?<!\s)\s+(?=whereas\b)|(?<!\s)\s*[:–—]\s+(?=\w)", re.I)  # where what is called a mistake ends
 _LEAST = 16  # characters of a mistake that is told
 
