@@ -40,7 +40,8 @@ function onTheme(changed: () => void): () => void {
 
 export default function Board({ map, elements, label, readOnly }: Props) {
   const [api, setApi] = useState<ExcalidrawImperativeAPI | null>(null);
-  const [start] = useState(() => ({ elements: map ? pull(map) : ordered(elements ?? []), scrollToContent: true, appState: { viewBackgroundColor: "transparent" } }));
+  // Asked for when Excalidraw sets its scene: a copy made before would blank what came from the server between.
+  const start = () => ({ elements: map ? pull(map) : ordered(elements ?? []), scrollToContent: true, appState: { viewBackgroundColor: "transparent" } });
 
   useEffect(() => {
     document.addEventListener("keydown", closeDialog, true);
