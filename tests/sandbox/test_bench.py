@@ -1,5 +1,7 @@
 """The bench of the judge at its smallest: it counts right. No time is tested."""
 
+import math
+
 from sandbox.management.commands.bench_sandbox import first_result, overhead, proxied_call
 from sandbox.queue_bench import measure
 
@@ -8,7 +10,8 @@ def test_each_row_reports() -> None:
     figures = first_result(1) | proxied_call(20) | overhead(1)
     wanted = {"first result, warm pool, p50 ms", "proxied call, median us", "overhead on continuous-batcher, %", "overhead on speculative-decoder, %"}
     assert wanted <= set(figures)
-    assert all(value > 0 for value in figures.values())
+    # An overhead is a difference of two times: from one round on a busy machine it may be below nothing.
+    assert all(math.isfinite(value) and (value > 0 or row.startswith("overhead")) for row, value in figures.items())
 
 
 def test_what_is_queued_on_a_whole_site_is_judged_once() -> None:
