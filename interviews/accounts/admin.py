@@ -1,6 +1,11 @@
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
+from django.http import HttpRequest
 
+from interviews.accounts.actions import leave_old_addresses
+from interviews.accounts.forms import NewPersonForm, PersonForm
 from interviews.accounts.models import User
 
 
@@ -8,6 +13,7 @@ from interviews.accounts.models import User
 class UserAdmin(BaseUserAdmin):
     """The stock user admin, by e-mail address and role."""
 
+    form, add_form = PersonForm, NewPersonForm
     ordering = ["email"]
     list_display = ["email", "name", "role", "is_active", "date_joined"]
     list_filter = ["role", "is_active"]
@@ -18,3 +24,10 @@ class UserAdmin(BaseUserAdmin):
         ("Access", {"fields": ["is_active", "is_superuser", "groups", "user_permissions"]}),
     ]
     add_fieldsets = [(None, {"fields": ["email", "name", "role", "password1", "password2"]})]
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        before = User.objects.filter(pk=obj.pk).values_list("email", flat=True).first()
+        super().save_model(request, obj, form, change)
+        if before not in (None, obj.email):
+            leave_old_addresses(user=obj, keep_session=request.session.session_key if obj == request.user else None)
+            self.message_user(request, f"{obj} signs in as {obj.email} from now on, and with no other address. Open sessions have ended.")

@@ -3,6 +3,9 @@
 from typing import Any
 
 from allauth.account.forms import ConfirmEmailVerificationCodeForm
+from allauth.account.models import EmailAddress
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.core.exceptions import ValidationError
 
 
 class CodeForm(ConfirmEmailVerificationCodeForm):
@@ -13,3 +16,21 @@ class CodeForm(ConfirmEmailVerificationCodeForm):
         attrs = self.fields["code"].widget.attrs
         attrs.pop("placeholder")
         attrs["autofocus"] = True
+
+
+class NobodyElses:
+    """Refuses a second address of another account: whoever was given it as well would be locked out by whom it signs in."""
+
+    def clean_email(self) -> str:
+        email = str(self.cleaned_data["email"]).lower()
+        if EmailAddress.objects.filter(email=email).exclude(user_id=self.instance.pk).exists():
+            raise ValidationError("Another account has this as its second address. Remove it there first, or choose another.")
+        return email
+
+
+class PersonForm(NobodyElses, UserChangeForm):
+    """A person in the admin site."""
+
+
+class NewPersonForm(NobodyElses, AdminUserCreationForm):
+    """A person whom an admin enters."""

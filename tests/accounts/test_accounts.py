@@ -8,6 +8,7 @@ from django.core import mail
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
+from django.http import HttpResponse
 from django.test import Client
 
 from interviews.accounts.demo import NotEmbedded, ensure_demo_people
@@ -234,6 +235,81 @@ def test_who_was_entered_in_capitals_signs_in_and_is_not_signed_up_twice(people:
     assert sign_in(Client(), "Bob@Example.test", "correct horse battery")
     again = Client().post("/accounts/signup/", {**form, "email": "bob@example.test"})
     assert "already" in again.content.decode()
+
+
+def move(people: People, user: User, email: str, by: Client | None = None) -> HttpResponse:
+    """An admin gives somebody another address."""
+    form = {"email": email, "name": user.name, "role": user.role, "is_active": "on"}
+    return (by or people.admin.client).post(f"/admin/accounts/user/{user.pk}/change/", form)
+
+
+@pytest.mark.parametrize("with_mail", [False, True])
+def test_who_holds_an_address_that_an_admin_changed_is_out(request: pytest.FixtureRequest, people: People, with_mail: bool) -> None:
+    if with_mail:
+        request.getfixturevalue("mailing")
+    user, old = people.candidate.user, people.candidate.user.email
+    EmailAddress.objects.create(user=user, email=old, primary=True, verified=True)
+    EmailAddress.objects.create(user=user, email="second@example.test", verified=True)
+    opened = Client()
+    opened.post("/accounts/password/reset/", {"email": old})
+    link = re.search(r"/accounts/password/reset/key/\S+", mail.outbox[-1].body)
+    assert link
+    form = opened.get(link[0]).url
+    assert move(people, user, "Moved@example.test").status_code == 302
+    assert list(EmailAddress.objects.filter(user=user).values_list("email", "primary", "verified")) == [("moved@example.test", True, False)]
+    assert people.candidate.client.get("/accounts/email/").status_code == 302, "the session ended"
+    for address in (old, "second@example.test"):
+        assert not sign_in(Client(), address)
+    opened.post(form, {"password1": "the thief's pass phrase", "password2": "the thief's pass phrase"})
+    assert Client().get(link[0]).status_code == 200, "the link that was sent before leads nowhere"
+    mail.outbox.clear()
+    Client().post("/accounts/password/reset/", {"email": old})
+    assert not any("/key/" in mailed.body for mailed in mail.outbox)
+    client = Client()
+    assert sign_in(client, "moved@example.test") or give_code(client)
+    assert people.other.client.get("/accounts/email/").status_code == 200, "nobody else's session ended"
+
+
+@pytest.mark.parametrize("signed_in", [False, True])
+def test_a_code_that_was_sent_before_an_admin_changed_the_address_gives_it_to_nobody(mailing: None, people: People, signed_in: bool) -> None:
+    user, waiting, old = people.candidate.user, people.candidate.client, people.candidate.user.email
+    if signed_in:
+        EmailAddress.objects.create(user=user, email=old, primary=True, verified=True)
+        waiting.post("/accounts/email/", {"email": "second@example.test", "action_add": ""})
+    else:
+        waiting = Client()
+        sign_in(waiting, old)
+    assert mail.outbox, "a code waits"
+    move(people, user, "moved@example.test")
+    assert not give_code(waiting)
+    assert list(EmailAddress.objects.filter(user=user).values_list("email", flat=True)) == ["moved@example.test"]
+
+
+def test_an_admin_who_moves_to_an_address_that_was_confirmed_stays_signed_in_here_alone(people: People) -> None:
+    user, elsewhere = people.admin.user, Client()
+    elsewhere.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    EmailAddress.objects.create(user=user, email="moved@example.test", verified=True)
+    assert move(people, user, "moved@example.test").status_code == 302
+    assert "no other address" in people.admin.client.get("/admin/").content.decode()
+    assert elsewhere.get("/admin/").status_code == 302
+    assert EmailAddress.objects.get(user=user).verified
+
+
+def test_saving_a_person_whose_address_stays_ends_nothing(people: People) -> None:
+    user = people.candidate.user
+    EmailAddress.objects.create(user=user, email="second@example.test", verified=True)
+    assert move(people, user, user.email.upper()).status_code == 302
+    assert people.candidate.client.get("/accounts/email/").status_code == 200
+    assert EmailAddress.objects.filter(user=user).exists()
+
+
+def test_an_admin_gives_nobody_the_second_address_of_another(people: People) -> None:
+    EmailAddress.objects.create(user=people.other.user, email="second@example.test", verified=True)
+    assert "second address" in move(people, people.candidate.user, "Second@example.test").content.decode()
+    form = {"email": "second@example.test", "role": "candidate", "password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
+    assert "second address" in people.admin.client.post("/admin/accounts/user/add/", form).content.decode()
+    assert not User.objects.filter(email="second@example.test").exists()
+    assert move(people, people.other.user, "second@example.test").status_code == 302
 
 
 def test_failures_from_one_address_lock_out_nobody_elsewhere(people: People) -> None:
