@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection
-from datetime import timedelta
 from uuid import UUID
 
 from celery import current_app
@@ -27,7 +26,6 @@ from sandbox.leases import MAX_ATTEMPTS
 from sandbox.models import Run
 
 log = logging.getLogger(__name__)
-JUDGE_PATIENCE = timedelta(minutes=10)
 MAX_NOTE = 10_000
 SCORER_FAILED = "The scorer failed three times. That is our fault and counts for nothing; an interviewer can have the answer scored again."
 NO_JUDGE = "No judge was there to run this code. That is our fault and counts for nothing; it can be judged and scored later."
@@ -270,7 +268,7 @@ def publish(*, interview: Interview, actor: User, scores: Collection[UUID] | Non
 def mend_stuck(*, interview: Interview) -> None:
     """For an interview that waits for grades: queues what was forgotten, and after ten minutes without any judge says so."""
     queue_ready_answers(interview=interview)
-    if interview.finished_at is None or timezone.now() - interview.finished_at < JUDGE_PATIENCE or sandbox_health()["jail"]["ok"]:
+    if interview.finished_at is None or timezone.now() - interview.finished_at < queries.JUDGE_PATIENCE or sandbox_health()["jail"]["ok"]:
         return
     for question in interview.questions.select_related("version", "answer").filter(version__kind="code", grade_jobs=None):
         run = queries.pending_run(question)

@@ -1,11 +1,12 @@
 """Reads of scores: which one counts, and the report."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.utils import timezone
 
 import grading
 from grading.calibration import Marked
@@ -19,8 +20,10 @@ from interviews.live.models import Interview, InterviewQuestion
 from interviews.live.queries import content_of, flown, sees_review
 from interviews.review import levels
 from interviews.review.models import GradeJob, Override
+from sandbox.health import read as sandbox_health
 from sandbox.models import Run
 
+JUDGE_PATIENCE = timedelta(minutes=10)  # how long code waits where there is no judge
 LONG = 20_000  # characters of prose; some 3 s on a core
 LOOKED = "An interviewer has looked at this answer. The scorer had left it to a person:"
 
@@ -198,9 +201,21 @@ def takes_long(job_id: UUID) -> bool:
         return False
 
 
+def _being_judged(interview: Interview) -> set[UUID]:
+    """The questions with code that is being judged, or whose judging is not told of yet: a grading follows. What waits in vain for a judge is not."""
+    runs = Run.objects.filter(subject=OuterRef("answer__id"), kind=Run.Kind.HIDDEN).exclude(state=Run.State.DONE, tell_at=None)
+    asked = interview.questions.filter(version__kind="code")
+    found = set(asked.filter(Exists(runs)).values_list("pk", flat=True))
+    if found and not sandbox_health()["jail"]["ok"]:
+        runs = runs.exclude(state=Run.State.QUEUED, queued_at__lt=timezone.now() - JUDGE_PATIENCE)
+        found = set(asked.filter(Exists(runs)).values_list("pk", flat=True))
+    return found
+
+
 def being_graded(interview: Interview) -> set[UUID]:
-    """The questions of this interview with a grading that is not over."""
-    return set(GradeJob.objects.filter(question__interview=interview).exclude(state=GradeJob.State.DONE).values_list("question_id", flat=True))
+    """The questions of this interview with a grading that is not over, or that is to come when their code has been judged."""
+    jobs = GradeJob.objects.filter(question__interview=interview).exclude(state=GradeJob.State.DONE)
+    return set(jobs.values_list("question_id", flat=True)) | _being_judged(interview)
 
 
 def _question_json(

@@ -3,15 +3,19 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from grading.models import CriterionScore
 from interviews.live.models import Event, Interview
 from interviews.review.models import Note, Override
+from sandbox.models import Run
 from tests.conftest import People, Person
-from tests.review.helpers import finish, grade_all, scored
+from tests.live.helpers import question, write
+from tests.review.helpers import finish, grade_all, judged, scored
 
 pytestmark = pytest.mark.django_db
 Make = Callable[..., Interview]
@@ -161,6 +165,47 @@ def test_what_is_being_scored_again_can_not_be_published(people: People, make: M
     answer = post(people.interviewer, interview, "publish")
     assert (answer.status_code, answer.json()["code"]) == (409, "grading")
     grade_all(interview)
+    assert post(people.interviewer, interview, "publish").status_code == 200
+
+
+def unjudged(make: Make) -> Interview:
+    """A scored interview whose code the judge failed on."""
+    interview = make()
+    write(question(interview, "code"), code="x = 1\n")
+    finish(interview)
+    judged(interview, verdict="JE")
+    return grade_all(interview)
+
+
+def test_code_that_is_judged_after_all_is_being_scored_again(people: People, make: Make) -> None:
+    interview = unjudged(make)
+
+    def code() -> dict[str, Any]:
+        report = people.interviewer.client.get(f"/api/interviews/{interview.pk}/report/").json()
+        return next(asked for asked in report["questions"] if asked["kind"] == "code")
+
+    post(people.interviewer, interview, "rescore")
+    grade_all(interview)
+    assert code()["rescoring"]
+    answer = post(people.interviewer, interview, "publish")
+    assert (answer.status_code, answer.json()["code"]) == (409, "grading")
+    run = judged(interview, points={"admission": (4, 4), "budget": (2, 4)})
+    grade_all(interview)
+    Run.objects.filter(pk=run.pk).update(tell_at=timezone.now())  # as between the end of a run and its telling
+    assert code()["rescoring"]
+    Run.objects.filter(pk=run.pk).update(tell_at=None)
+    assert not code()["rescoring"] and code()["score"]["total"] is not None
+    assert post(people.interviewer, interview, "publish").status_code == 200
+
+
+def test_code_that_waits_for_a_judge_that_is_not_there_keeps_no_review_from_being_published(people: People, make: Make) -> None:
+    interview = unjudged(make)
+    post(people.interviewer, interview, "rescore")
+    grade_all(interview)
+    Run.objects.filter(state="QU").update(queued_at=timezone.now() - timedelta(minutes=11))
+    with pytest.MonkeyPatch.context() as judge:
+        judge.setattr("interviews.review.queries.sandbox_health", lambda: {"jail": {"ok": True}})
+        assert post(people.interviewer, interview, "publish").json()["code"] == "grading"
     assert post(people.interviewer, interview, "publish").status_code == 200
 
 
