@@ -151,6 +151,7 @@ class Event(InsertOnly):
         NOTE = "note"
         PUBLISHED = "published"
         REJUDGED = "rejudged"
+        RESCORED = "rescored"
 
     interview = models.ForeignKey(Interview, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveIntegerField()

@@ -148,6 +148,8 @@ def rescore(*, interview: Interview, actor: User) -> int:
         if question.version.kind == "code":
             live.judge_final_code(question)
         count += _queue_next(question)
+    if count:
+        events.append(interview, Event.Kind.RESCORED, actor=actor)
     return count
 
 

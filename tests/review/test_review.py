@@ -226,6 +226,15 @@ def test_only_the_scores_that_were_looked_at_are_published(people: People, make:
     assert post(people.interviewer, interview, "publish", {"scores": shown()}).json()["interview"]["status"] == "published"
 
 
+def test_the_log_says_who_had_it_scored_again(people: People, make: Make) -> None:
+    interview = scored(make())
+    for _ in range(2):  # the second time all of it is under way
+        post(people.admin, interview, "rescore")
+    event = interview.events.get(kind=Event.Kind.RESCORED)
+    assert event.actor == people.admin.user
+    assert list(interview.events.values_list("seq", flat=True)) == list(range(1, interview.events.count() + 1))
+
+
 def test_publishing_again_settles_what_was_scored_since(people: People, make: Make) -> None:
     interview = scored(make())
     post(people.interviewer, interview, "publish")
