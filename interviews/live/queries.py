@@ -1,9 +1,10 @@
 """Reads of interviews: the state that the room draws, and the events since."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from interviews.accounts.models import User
@@ -13,6 +14,8 @@ from interviews.live.models import Blueprint, Event, Interview, InterviewQuestio
 from sandbox import labs
 from sandbox import queries as sandbox_queries
 from sandbox.models import Run
+
+SET_UP = timedelta(days=1)  # how long an interview that was set up and not started withholds what the reports of others answer
 
 
 def interviews_of(user: User) -> QuerySet[Interview]:
@@ -112,11 +115,29 @@ def sees_review(interview: Interview, user: User) -> bool:
     return interview.status == Interview.Status.PUBLISHED or _looks_on(interview, user)
 
 
+def open_elsewhere(interview: Interview) -> set[UUID | str]:
+    """The questions, and the labs, that the candidate is being asked in another interview that is not over: it runs, or was set up a short while ago."""
+    waiting = Q(interview__status=Interview.Status.READY, interview__created_at__gt=timezone.now() - SET_UP)
+    asked = InterviewQuestion.objects.filter(waiting | Q(interview__status=Interview.Status.RUNNING), interview__candidate=interview.candidate_id)
+    return {key for row in asked.exclude(interview=interview).values_list("version__question_id", "version__lab") for key in row if key}
+
+
+def withheld(interview: Interview, user: User) -> set[UUID]:
+    """The questions of this interview that its candidate is not told more of for now, because another interview of theirs asks the same."""
+    elsewhere = set() if user.reviews else open_elsewhere(interview)
+    asked = interview.questions.values_list("pk", "version__question_id", "version__lab") if elsewhere else ()
+    return {question for question, *keys in asked if elsewhere.intersection(keys)}
+
+
 def events_since(interview: Interview, since: int, user: User) -> dict[str, Any]:
-    """The events after number `since`. Of a review that is not published, the candidate gets the numbers alone, so that none is missing."""
+    """The events after number `since`.
+
+    Of a review that is not published, the candidate gets the numbers alone, so that none is missing; and of a published one while a question of it is
+    open to them in another interview.
+    """
     found = interview.events.filter(seq__gt=since).select_related("actor")
     body = [event_json(event) for event in found]
-    if not sees_review(interview, user):
+    if not sees_review(interview, user) or withheld(interview, user):
         hidden = (Event.Kind.SCORE_OVERRIDE, Event.Kind.NOTE)
         body = [{**event, "actor": None, "body": {}} if event["kind"] in hidden else event for event in body]
     return {"seq": body[-1]["seq"] if body else max(since, interview.seq), "events": body}

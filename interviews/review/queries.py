@@ -17,7 +17,7 @@ from interviews.bank.files import in_words, parse_answer
 from interviews.bank.markdown import render, render_prompt
 from interviews.live.documents import Content
 from interviews.live.models import Interview, InterviewQuestion
-from interviews.live.queries import content_of, flown, sees_review
+from interviews.live.queries import content_of, flown, sees_review, withheld
 from interviews.review import levels
 from interviews.review.models import GradeJob, Override
 from sandbox.health import read as sandbox_health
@@ -177,17 +177,15 @@ def _model_answer(question: InterviewQuestion) -> str:
     return ""
 
 
-def _open_elsewhere(interview: Interview) -> set[UUID | str]:
-    """The questions, and the labs, that the candidate is being asked in another interview that is not over."""
-    waiting = (Interview.Status.READY, Interview.Status.RUNNING)
-    asked = InterviewQuestion.objects.filter(interview__candidate=interview.candidate_id, interview__status__in=waiting).exclude(interview=interview)
-    return {key for row in asked.values_list("version__question_id", "version__lab") for key in row if key}
-
-
 def _withhold(item: dict[str, Any]) -> dict[str, Any]:
-    """A question's part of the report without what would answer it: what was missed and the model answer."""
-    score = item["score"] and {**item["score"], "criteria": [{**row, "missed": [], "levels": []} for row in item["score"]["criteria"]]}
+    """A question's part of the report without what would answer it: what was missed, what interviewers said of that, and the model answer."""
+    score = item["score"] and {**item["score"], "criteria": [_withhold_criterion(row) for row in item["score"]["criteria"]]}
     return {**item, "score": score, "model_answer_html": "", "withheld": True}
+
+
+def _withhold_criterion(row: dict[str, Any]) -> dict[str, Any]:
+    override = row["override"] and {**row["override"], "reason": ""}
+    return {**row, "missed": [], "levels": [], "override": override}
 
 
 def takes_long(job_id: UUID) -> bool:
@@ -261,9 +259,8 @@ def report(interview: Interview, user: User) -> dict[str, Any]:
         _question_json(question, content_of(question), scores.get(question.answer.pk, []), interview.published_at, question.pk in open_jobs, user)
         for question in questions
     ]
-    if not user.reviews and (elsewhere := _open_elsewhere(interview)):
-        versions = [question.version for question in questions]
-        body = [_withhold(item) if {v.question_id, v.lab} & elsewhere else item for v, item in zip(versions, body, strict=True)]
+    hidden = withheld(interview, user)
+    body = [_withhold(item) if question.pk in hidden else item for question, item in zip(questions, body, strict=True)]
     marks = []
     for question, item in zip(questions, body, strict=True):
         if (score := item["score"]) is None:
@@ -273,7 +270,7 @@ def report(interview: Interview, user: User) -> dict[str, Any]:
             marks.append(levels.Mark(score["total"], score["max"], score["state"] == "review", law, score["level_set"]))
     where = levels.standing(marks)
     unsettled = any(score["total"] is not None and not score["settled"] for item in body if (score := item["score"]))
-    notes = interview.notes.select_related("by") if reviewed else []
+    notes = interview.notes.select_related("by") if reviewed and not hidden else []
     return {
         "interview": {
             "id": str(interview.pk),

@@ -1,6 +1,7 @@
 """GET /api/interviews/<id>/report/."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -8,6 +9,7 @@ from uuid import UUID
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from grading.models import Score
 from interviews.bank.actions import edit_question
@@ -201,3 +203,40 @@ def test_what_answers_a_question_is_withheld_while_it_is_open_in_another_intervi
     shown = people.candidate.client.get(url(interview)).json()["questions"]
     assert not any(question["withheld"] for question in shown)
     assert any(criterion["missed"] for question in shown for criterion in question["score"]["criteria"])
+
+
+def test_what_interviewers_wrote_is_withheld_with_it(people: People, make: Make) -> None:
+    interview, actor = scored(make(), text=HALF_SURE), people.interviewer.user
+
+    def told() -> tuple[str, list[dict[str, Any]], list[dict[str, Any]]]:
+        report = people.candidate.client.get(url(interview))
+        log = people.candidate.client.get(f"/api/interviews/{interview.pk}/events/?since=0")
+        changed = [c for q in report.json()["questions"] for c in q["score"]["criteria"] if c["override"]]
+        return report.content.decode() + log.content.decode(), changed, log.json()["events"]
+
+    code = next(q["score"] for q in people.interviewer.client.get(url(interview)).json()["questions"] if q["kind"] == "code")
+    actions.override(interview=interview, actor=actor, score_id=UUID(code["id"]), criterion_id="c0", points=1, reason="Bound by bandwidth.")
+    actions.add_note(interview=interview, actor=actor, text="Prefill is bound by compute.", question_id=None)
+    actions.publish(interview=interview, actor=actor)
+    text, _, log = told()
+    assert text.count("Bound by bandwidth.") == 2 and "Prefill is bound by compute." in text
+    other = make()
+    text, changed, less = told()
+    assert "Bound by bandwidth." not in text and "Prefill is bound by compute." not in text
+    assert [(c["points"], c["override"]["by"]) for c in changed] == [(1, "Interviewer")]  # what it is worth is no answer
+    assert [event["seq"] for event in less] == [event["seq"] for event in log]
+    live.finish(interview=other, actor=people.candidate.user)
+    assert "Prefill is bound by compute." in told()[0]
+
+
+def test_an_interview_that_is_never_started_withholds_nothing_after_a_day(people: People, make: Make) -> None:
+    interview, other = scored(make()), make(started=False)
+
+    def withheld() -> bool:
+        return any(question["withheld"] for question in people.candidate.client.get(url(interview)).json()["questions"])
+
+    for hours, expected in ((23, True), (25, False)):
+        Interview.objects.filter(pk=other.pk).update(created_at=timezone.now() - timedelta(hours=hours))
+        assert withheld() is expected
+    live.start(interview=other, actor=people.candidate.user)
+    assert withheld()

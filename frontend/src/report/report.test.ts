@@ -66,4 +66,9 @@ describe("a question of the report", () => {
     expect(markup("q1", override(2))).toContain("confirmed 2: I looked.");
     expect(markup("q1", override(3))).toContain("changed 2 to 3: I looked.");
   });
+
+  it("says what a person changed also where the reason is withheld", () => {
+    const override = { points: 3, reason: "", by: "Ines", at: "" };
+    expect(markup("q1", { criteria: [{ ...criterion, points: 3, override }] })).toContain("changed 2 to 3</p>");
+  });
 });

@@ -131,7 +131,7 @@ export interface ReportQuestion {
   answer: { text: string; code: string; fields: Record<string, string>; scene: string };
   field_labels: Record<string, string>;
   model_answer_html: string;
-  /** Whether what was missed and the model answer are left out, for the question is open in another interview. */
+  /** Whether what was missed, what interviewers wrote and the model answer are left out, for the question is open in another interview. */
   withheld: boolean;
   run: Run | null;
   score: Score | null;
