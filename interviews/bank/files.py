@@ -5,8 +5,9 @@ Every fault is a `BankError` that names file, line and reason, so that whoever w
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,11 +19,14 @@ from jsonschema import Draft202012Validator
 from grading import Answer, Rubric, RubricError
 from grading.scene import SceneError, parse_scene
 from grading.variants import GENERATOR, PUBLISHED, VariantError, files_of
+from sandbox import labs
 
 MAX_FILE_BYTES = 512 * 1024
 KINDS = ["written", "design", "debug", "estimate", "whiteboard", "code"]
 BANDS = ["L5", "L6", "L7"]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+MAX_SLUG = 80
+TEXT = "text"  # what a rubric calls the prose where it names a field
 TRIED_SEEDS = (1, 2, 3)  # variants beside the published one that must be sound before a pack is taken
 ANSWER_PATH = re.compile(r"answers/[a-z0-9][a-z0-9-]*\.md")
 
@@ -39,7 +43,7 @@ QUESTION_SCHEMA = {
         "levels": {"type": "array", "items": {"enum": BANDS}, "minItems": 1, "uniqueItems": True},
         "minutes": {"type": "integer", "minimum": 1, "maximum": 180},
         "syllabus": {"type": "array", "items": _TEXT},
-        "lab": {"type": ["string", "null"]},
+        "lab": {"type": ["string", "null"], "maxLength": 80},
         "fields": {
             "type": ["array", "null"],
             "items": {
@@ -55,7 +59,11 @@ PACK_SCHEMA = {
     "type": "object",
     "required": ["slug", "title", "description"],
     "additionalProperties": False,
-    "properties": {"slug": {"type": "string", "pattern": f"^{SLUG.pattern}$"}, "title": _TEXT, "description": _TEXT | {"maxLength": 2000}},
+    "properties": {
+        "slug": {"type": "string", "pattern": f"^{SLUG.pattern}$", "maxLength": 50},
+        "title": _TEXT | {"maxLength": 120},
+        "description": _TEXT | {"maxLength": 2000},
+    },
 }
 
 
@@ -110,8 +118,30 @@ def content_hash(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def _useless(value: Any) -> str:
+    """Why no database or scorer can do with a scalar; empty when they can. Escapes such as "\\0" and "\\ud83d" make texts that no file could hold."""
+    if isinstance(value, str):
+        if "\0" in value:
+            return "holds a NUL character"
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            return "holds half a character: write the character itself, not its escape"
+    if isinstance(value, int | float):
+        try:
+            return "" if math.isfinite(value) else "is no finite number"
+        except OverflowError:
+            return "is too large a number"
+    return ""
+
+
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, which YAML would silently let the last one win, and aliases, of which a few lines make a billion values."""
+    """SafeLoader that refuses a key given twice, which YAML would silently let the last one win, aliases, of which a few lines make a billion values,
+    and scalars that are of no use."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        value = super().construct_object(node, deep)
+        if fault := _useless(value):
+            raise yaml.MarkedYAMLError(problem=fault, problem_mark=node.start_mark)
+        return value
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -243,8 +273,8 @@ def parse_question(slug: str, files: Mapping[str, str], root: str = "", seed: in
     Raises:
         BankError: a file is missing, unknown, too large or wrong; says which, where and why.
     """
-    if not SLUG.fullmatch(slug):
-        raise BankError(f"{root}{slug}", 1, "a question's folder is named in lower-case words joined by hyphens")
+    if not SLUG.fullmatch(slug) or len(slug) > MAX_SLUG:
+        raise BankError(f"{root}{slug}", 1, f"a question's folder is named in lower-case words joined by hyphens, {MAX_SLUG} characters at most")
     root = f"{root}{slug}/"
     for path, text in files.items():
         if path not in ("question.yaml", "prompt.md", "rubric.yaml", GENERATOR) and not ANSWER_PATH.fullmatch(path):
@@ -267,15 +297,44 @@ def parse_question(slug: str, files: Mapping[str, str], root: str = "", seed: in
         document.refuse(["lab"], "lab: a code question names its lab, no other kind does")
     if (meta["kind"] == "estimate") != bool(meta.get("fields")):
         document.refuse(["fields"], "fields: an estimate lists what is filled in, no other kind does")
+    _check_lab_and_fields(document)
     if GENERATOR in files and meta["kind"] != "estimate":
         raise BankError(root + GENERATOR, 1, "only an estimate has variants")
     if not files["prompt.md"].strip():
         raise BankError(root + "prompt.md", 1, "the prompt is empty")
-    if GENERATOR in files:
-        for tried in TRIED_SEEDS:
-            read_variant(files, meta["kind"], tried, root)
-    prompt, rubric, exemplars = read_variant(files, meta["kind"], seed, root)
+    for tried in (*TRIED_SEEDS, seed) if GENERATOR in files else (seed,):
+        prompt, rubric, exemplars = read_variant(files, meta["kind"], tried, root)
+        if misfit := next(_misfits(meta, rubric), None):
+            _Yaml(root + "rubric.yaml", files_of(files, tried)["rubric.yaml"]).refuse(*misfit)
     return ParsedQuestion(slug, dict(sorted(files.items())), meta, prompt, rubric, exemplars)
+
+
+def _check_lab_and_fields(document: _Yaml) -> None:
+    """The lab must be one, and fields need names of their own."""
+    if lab := document.value.get("lab"):
+        try:
+            labs.load(lab)
+        except (labs.UnknownLab, labs.BadLab) as error:
+            document.refuse(["lab"], f"lab: {error}")
+    names = [field["id"] for field in document.value.get("fields") or []]
+    for number, name in enumerate(names):
+        if name in (TEXT, *names[:number]):
+            document.refuse(["fields", number, "id"], f"fields: {name!r} " + ("is what a rubric calls the prose" if name == TEXT else "is used twice"))
+
+
+def _misfits(meta: Mapping[str, Any], rubric: Rubric) -> Iterator[tuple[list[str | int], str]]:
+    """What a rubric looks for where the question has no such thing: place and reason. Nobody could earn those points."""
+    fields = [field["id"] for field in meta.get("fields") or []]
+    groups = [group.name for group in labs.load(meta["lab"]).groups] if meta.get("lab") else []
+    for i, criterion in enumerate(rubric.criteria):
+        for j, quantity in enumerate(criterion.quantities):
+            if quantity.field not in (TEXT, *fields):
+                known = ", ".join([*fields, f"{TEXT} (the prose)"])
+                yield ["criteria", i, "quantities", j, "field"], f"field: the question has no field {quantity.field!r}; there are {known}"
+        for j, group in enumerate(criterion.tests):
+            if group not in groups:
+                known = f"its lab has {', '.join(groups)}" if groups else "only a code question has tests"
+                yield ["criteria", i, "tests", j], f"tests: there is no test group {group!r}; {known}"
 
 
 def read_variant(files: Mapping[str, str], kind: str, seed: int, root: str = "") -> tuple[str, Rubric, tuple[Exemplar, ...]]:

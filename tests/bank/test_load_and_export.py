@@ -1,5 +1,6 @@
 """Banks as folders: what is loaded comes out byte for byte, and a broken pack loads nothing."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from interviews.bank.actions import edit_question, load_pack
 from interviews.bank.files import BankError
 from interviews.bank.management.commands.load_bank import PACKS
 from interviews.bank.models import Pack, Question, QuestionVersion
+from tests.live.conftest import bank
+
+__all__ = ["bank"]
 
 pytestmark = pytest.mark.django_db
 PACK = PACKS / "advanced-inference"
@@ -130,6 +134,69 @@ def test_yaml_that_no_pack_needs_is_refused_by_file_and_line(small: Path, text: 
     (small / "a-question/rubric.yaml").write_text(text)
     with pytest.raises(BankError, match=r"rubric\.yaml:\d"):
         load_pack(folder=small)
+
+
+USELESS = {
+    "half a character": (r'title: "A \ud83d"', "half a character"),
+    "a NUL": (r'title: "A \0"', "NUL"),
+    "a title that is half a key": (r'"titl\ud83d": "A"', "half a character"),
+    "a number that is none": ("title: .nan", "no finite number"),
+    "no end of points": ("title: .inf", "no finite number"),
+    "more than a float holds": (f"title: {'9' * 400}", "too large"),
+}
+
+
+@pytest.mark.parametrize("fault", USELESS)
+@pytest.mark.parametrize("file", ["question.yaml", "rubric.yaml"])
+def test_what_only_an_escape_or_a_word_for_infinity_can_say_is_refused_by_line(small: Path, file: str, fault: str) -> None:
+    path = small / "a-question" / file
+    line, why = USELESS[fault]
+    number = 1 + next(number for number, text in enumerate(path.read_text().splitlines()) if text.strip(" -").startswith("title:"))
+    path.write_text(re.sub("title:.*", lambda _: line, path.read_text(), count=1))
+    with pytest.raises(BankError, match=rf"{file}:{number}: .*{why}"):
+        load_pack(folder=small)
+
+
+@pytest.mark.parametrize(("slug", "title"), [("s" * 51, "Small"), ("small", "t" * 121)])
+def test_a_pack_whose_name_no_database_holds_is_refused(small: Path, slug: str, title: str) -> None:
+    (small / "pack.yaml").write_text(f"slug: {slug}\ntitle: {title}\ndescription: One question.\n")
+    with pytest.raises(BankError, match=r"pack\.yaml:\d"):
+        load_pack(folder=small)
+
+
+def test_a_folder_whose_name_no_database_holds_is_refused(small: Path) -> None:
+    (small / "a-question").rename(small / ("q" * 81))
+    with pytest.raises(BankError, match="80 characters at most"):
+        load_pack(folder=small)
+
+
+def test_an_integer_may_be_as_large_as_an_estimate_needs(small: Path) -> None:
+    edit(small / "a-question/rubric.yaml", "        text:", "        numbers: [{value: 315000000000000000000000}]\n        text:")
+    assert load_pack(folder=small).created == ("a-question",)
+
+
+MISFITS = {
+    "a field that is none": ("estimate-3", "rubric.yaml", "quantities: [{field: sise, value: 12.5, unit: GiB, points: 4}]", "no field 'sise'; there are size"),
+    "tests of a written question": ("written-1", "rubric.yaml", "tests: [budget]", "no test group 'budget'; only a code question has tests"),
+    "a test group that is none": ("code-4", "rubric.yaml", "tests: [bugdet]", "no test group 'bugdet'; its lab has .*budget"),
+    "a lab that is none": ("code-4", "question.yaml", "lab: continous-batcher", "no lab 'continous-batcher'; there are continuous-batcher"),
+    "a lab with too long a name": ("code-4", "question.yaml", f"lab: {'x' * 300}", "is too long"),
+    "a field twice": ("estimate-3", "question.yaml", "fields: [{id: size, label: A}, {id: size, label: B}]", "'size' is used twice"),
+    "a field called text": ("estimate-3", "question.yaml", "fields: [{id: text, label: A}]", "'text' is what a rubric calls the prose"),
+}
+INSTEAD_OF = {"rubric.yaml": r"(tests: \[admission\]|claims:\n(        ?.*\n|      -.*\n)+    rule: .*)", "question.yaml": "(lab|fields): .*"}
+
+
+@pytest.mark.parametrize("fault", MISFITS)
+def test_a_rubric_that_looks_for_what_its_question_has_not_is_refused_by_line(bank: Path, fault: str) -> None:
+    slug, file, line, why = MISFITS[fault]
+    path = bank / slug / file
+    text, found = re.subn(INSTEAD_OF[file], line, path.read_text(), count=1)
+    assert found
+    path.write_text(text)
+    number = 1 + next(number for number, words in enumerate(text.splitlines()) if line in words)
+    with pytest.raises(BankError, match=rf"{slug}/{file}:{number}: .*{why}"):
+        load_pack(folder=bank)
 
 
 def test_a_uuid_of_another_pack_is_refused(small: Path, tmp_path: Path) -> None:

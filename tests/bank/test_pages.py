@@ -2,6 +2,7 @@
 
 import pytest
 
+from interviews.bank import files
 from interviews.bank.actions import load_pack
 from interviews.bank.management.commands.load_bank import PACKS
 from interviews.bank.models import Question
@@ -28,3 +29,10 @@ def test_a_question_opens_for_interviewers_and_admins_alone(people: People, ques
 
 def test_a_question_that_is_none_is_not_found(people: People, question: Question) -> None:
     assert people.admin.client.get("/bank/advanced-inference/none/").status_code == 404
+
+
+def test_a_version_that_was_stored_before_a_rule_was_made_is_still_shown(people: People, question: Question, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(files.QUESTION_SCHEMA["properties"]["minutes"], "maximum", 1)
+    with pytest.raises(files.BankError):
+        files.parse_question(question.slug, question.current.files)
+    assert people.admin.client.get(question.get_absolute_url()).status_code == 200
