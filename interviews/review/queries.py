@@ -1,6 +1,6 @@
 """Reads of scores: which one counts, and the report."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from interviews.bank.markdown import render, render_prompt
 from interviews.live.documents import Content
 from interviews.live.models import Interview, InterviewQuestion
 from interviews.live.queries import content_of, flown, sees_review, withheld
-from interviews.review import levels
+from interviews.review import decided, levels
 from interviews.review.models import GradeJob, Override
 from sandbox.health import read as sandbox_health
 from sandbox.models import Run
@@ -132,6 +132,17 @@ def _criterion_json(row: CriterionScore, criterion: Criterion, changed: Override
     }
 
 
+def _law(score: Score) -> dict[float, float]:
+    """How likely a careful reader would give how many points in all, beside those that people decided; {} where nothing says so."""
+    law = dict(score.law or [])
+    changes = {override.criterion: override.points for override in score.overrides.all()}
+    return decided.law_of(_rows(score, changes), law, len(score.level_set) < 2) if changes else law
+
+
+def _rows(score: Score, changes: Mapping[str, float]) -> list[decided.Row]:
+    return [decided.Row(row.criterion, row.points, row.max, row.confidence, changes.get(row.criterion)) for row in score.criteria.all()]
+
+
 def _marks_json(score: Score, sure: bool) -> dict[str, Any]:
     """The points of a score and what follows from them."""
     if score.state == Score.State.NOT_SCORED:
@@ -142,27 +153,43 @@ def _marks_json(score: Score, sure: bool) -> dict[str, Any]:
     criteria = [_criterion_json(row, rubric.criterion(row.criterion), changes.get(row.criterion)) for row in score.criteria.all()]
     points = {row["id"]: row["points"] for row in criteria}
     level = rubric.level(points) if rubric.bands else ""
-    level_set = [level] if sure and level else score.level_set
+    level_set = score.level_set
+    if sure and level:
+        level_set = [level]
+    elif changes:
+        given = {name: override.points for name, override in changes.items()}
+        level_set = list(decided.levels_of(rubric, _rows(score, given), _law(score)))
     return {"total": sum(points.values()), "level": level, "level_set": level_set, "bands": dict(rubric.bands), "criteria": criteria}
+
+
+def _doubt(score: Score, sure: bool, level_set: Sequence[str]) -> tuple[str, str]:
+    """The state and the reason of a score, after what people decided. A doubt about the level alone is that of the levels that are left."""
+    if sure:
+        return Score.State.SCORED, f"{LOOKED} {score.reason}" if score.state == Score.State.REVIEW else score.reason
+    if score.state != Score.State.REVIEW or score.reason != grading.doubtful(score.level_set):
+        return score.state, score.reason
+    return (Score.State.REVIEW, grading.doubtful(level_set)) if len(level_set) > 1 else (Score.State.SCORED, "")
 
 
 def _score_json(scores: Sequence[Score], version_hash: str, published_at: datetime | None) -> dict[str, Any]:
     """The score that counts of an answer's, which come the newest first."""
     score, *earlier = counting(scores)
     sure = settled(score, score.overrides.all(), published_at)
+    marks = _marks_json(score, sure)
+    state, reason = _doubt(score, sure, marks["level_set"])
     return {
         "id": str(score.pk),
         "auto_total": score.total,
         "max": score.max,
-        "state": Score.State.SCORED if sure else score.state,
+        "state": state,
         "settled": sure,
         "flags": score.flags,
-        "reason": f"{LOOKED} {score.reason}" if sure and score.state == Score.State.REVIEW else score.reason,
+        "reason": reason,
         "rescore_failed": None if score is scores[0] else scores[0].reason,
         "scorer": score.scorer,
         "before": _before_json(earlier[0] if earlier else None),
         "version": {"question": version_hash, "rubric": score.rubric_id},
-        **_marks_json(score, sure),
+        **marks,
     }
 
 
@@ -266,7 +293,7 @@ def report(interview: Interview, user: User) -> dict[str, Any]:
         if (score := item["score"]) is None:
             marks.append(levels.Mark(None, float(levels.SCALE)))
         else:
-            law = {} if score["settled"] else dict(counting(scores[question.answer.pk])[0].law or [])
+            law = {} if score["settled"] else _law(counting(scores[question.answer.pk])[0])
             marks.append(levels.Mark(score["total"], score["max"], score["state"] == "review", law, score["level_set"]))
     where = levels.standing(marks)
     unsettled = any(score["total"] is not None and not score["settled"] for item in body if (score := item["score"]))

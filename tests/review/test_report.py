@@ -18,7 +18,7 @@ from interviews.live import actions as live
 from interviews.live.models import Interview
 from interviews.review import actions
 from tests.conftest import People
-from tests.review.helpers import finish, grade_all, judged, scored
+from tests.review.helpers import GOOD, finish, grade_all, judged, scored
 
 pytestmark = pytest.mark.django_db
 Make = Callable[..., Interview]
@@ -240,3 +240,35 @@ def test_an_interview_that_is_never_started_withholds_nothing_after_a_day(people
         assert withheld() is expected
     live.start(interview=other, actor=people.candidate.user)
     assert withheld()
+
+
+@pytest.mark.parametrize(("text", "points", "level"), [(GOOD, 0, "below"), (HALF_SURE, 4, "L7")])
+def test_after_a_rescore_nothing_contradicts_what_people_decided(people: People, make: Make, text: str, points: float, level: str) -> None:
+    interview, actor = grade_all(finish(make(minutes=15), text=text)), people.interviewer.user  # one written question
+
+    def told() -> dict[str, Any]:
+        return people.candidate.client.get(url(interview)).json()
+
+    (asked,) = told()["questions"]
+    for criterion in asked["score"]["criteria"]:
+        actions.override(interview=interview, actor=actor, score_id=UUID(asked["score"]["id"]), criterion_id=criterion["id"], points=points, reason="I asked.")
+    actions.publish(interview=interview, actor=actor)
+    published = told()
+    actions.rescore(interview=interview, actor=actor)
+    grade_all(interview)
+    again, score = told(), told()["questions"][0]["score"]
+    assert (again["level"], again["level_set"], again["why"]) == (level, [level], published["why"])
+    assert (score["level"], score["level_set"], score["settled"], score["state"], score["reason"]) == (level, [level], False, "scored", "")
+
+
+def test_after_a_rescore_only_what_nobody_decided_is_in_doubt(people: People, make: Make) -> None:
+    interview, actor = grade_all(finish(make(minutes=15), text=HALF_SURE)), people.interviewer.user
+    before = people.interviewer.client.get(url(interview)).json()["questions"][0]["score"]
+    for criterion in before["criteria"][:3]:
+        actions.override(interview=interview, actor=actor, score_id=UUID(before["id"]), criterion_id=criterion["id"], points=0, reason="I asked.")
+    actions.rescore(interview=interview, actor=actor)
+    grade_all(interview)
+    (theirs,), (ours,) = (person.client.get(url(interview)).json()["questions"] for person in (people.candidate, people.interviewer))
+    assert (theirs["score"]["level_set"], theirs["score"]["reason"]) == (before["level_set"], before["reason"])  # the review is not published
+    assert ours["score"]["level_set"] != before["level_set"]
+    assert "L7" not in ours["score"]["level_set"] and ours["score"]["level"] in ours["score"]["level_set"]

@@ -65,7 +65,7 @@ export function CriterionView({ id, criterion, active, settled, before, onPick, 
       {criterion.reason && (
         <p className="small" style={{ margin: "var(--s1) 0" }}>
           {criterion.reason}
-          {!settled && criterion.confidence !== null && <Sureness confidence={criterion.confidence} />}
+          {!settled && !criterion.override && criterion.confidence !== null && <Sureness confidence={criterion.confidence} />}
         </p>
       )}
       {drawn.length > 0 && (
