@@ -4,10 +4,13 @@ A new run belongs to no answer until it is applied, so nothing that anybody read
 the newest run of that code and therefore the one that counts; the old run stays, and so does the old score beside the new one.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from interviews.accounts.models import Role, User
 from interviews.errors import Problem
@@ -20,6 +23,21 @@ from interviews.review.models import Rejudge, RejudgedRun
 from sandbox import actions as sandbox_actions
 from sandbox.errors import Refused
 from sandbox.models import Run
+
+
+class Undecided(Problem):
+    """An earlier rejudge of the same target is open and does not say what judging again would say today.
+
+    `behind`: it lacks runs that count by now; otherwise all of it is judged, perhaps by tests that were mended since.
+    """
+
+    def __init__(self, rejudge: Rejudge, behind: bool) -> None:
+        why = "other runs count by now" if behind else "all of it is judged"
+        when = date_format(rejudge.at, "j M Y, H:i")
+        where = reverse("rejudge", args=[rejudge.pk])
+        detail = f"The one of {when} UTC is undecided, and {why}. Let it count or discard it first, then judge again: {where}"
+        super().__init__("undecided", detail, 409)
+        self.rejudge, self.behind = rejudge, behind
 
 
 def check_reviews(user: User) -> None:
@@ -94,22 +112,38 @@ def counted(*, scope: str, target: str, actor: User) -> list[tuple[InterviewQues
     return pairs
 
 
-@transaction.atomic
-def start(*, scope: str, target: str, actor: User) -> Rejudge:
-    """Queues the code that counts to be judged again, behind all runs that somebody waits for. While one is open for the same target, that one is answered.
+def going_on(*, scope: str, target: str, pairs: Sequence[tuple[InterviewQuestion, Run]]) -> Rejudge | None:
+    """The rejudge of exactly these runs that is being judged at the moment, if there is one.
 
     Raises:
+        Undecided: one is open for this target, but is over or about other runs.
+    """
+    rejudge = Rejudge.objects.filter(scope=scope, target=target, state=Rejudge.State.OPEN).first()
+    if rejudge is None:
+        return None
+    rows = list(rejudge.runs.select_related("after"))
+    behind = {row.before_id for row in rows} != {run.pk for _, run in pairs}
+    if behind or all(row.after.state == Run.State.DONE for row in rows):
+        raise Undecided(rejudge, behind)
+    return rejudge
+
+
+@transaction.atomic
+def start(*, scope: str, target: str, actor: User) -> Rejudge:
+    """Queues the code that counts to be judged again, behind all runs that somebody waits for. While the same is being judged again, that is answered.
+
+    Raises:
+        Undecided: an earlier one must be decided first.
         Problem: no such target, nothing to judge there, or not for this person.
     """
     pairs = counted(scope=scope, target=target, actor=actor)
-    same = Rejudge.objects.filter(scope=scope, target=target, state=Rejudge.State.OPEN)
-    if (standing := same.first()) is not None:
-        return standing
+    if (same := going_on(scope=scope, target=target, pairs=pairs)) is not None:
+        return same
     try:
         with transaction.atomic():
             rejudge = Rejudge.objects.create(scope=scope, target=target, by=actor)
     except IntegrityError:  # somebody pressed at the same moment
-        return same.get()
+        return Rejudge.objects.get(scope=scope, target=target, state=Rejudge.State.OPEN)
     for question, run in pairs:
         try:
             again = sandbox_actions.judge_again(run=run)

@@ -79,6 +79,10 @@ def new_rejudge(request: HttpRequest) -> HttpResponse:
         if request.method == "POST":
             return redirect("rejudge", rejudging.start(scope=scope, target=target, actor=user).pk)
         pairs = rejudging.counted(scope=scope, target=target, actor=user)
+        rejudging.going_on(scope=scope, target=target, pairs=pairs)
+    except rejudging.Undecided as undecided:
+        messages.error(request, str(undecided))
+        return redirect("rejudge", undecided.rejudge.pk)
     except Problem as problem:
         messages.error(request, str(problem))
         return redirect("rejudges")

@@ -159,6 +159,29 @@ def test_two_who_start_at_once_get_the_same(people: People, make: Make) -> None:
     assert Run.objects.filter(background=True).count() == 1
 
 
+def test_an_old_one_that_is_undecided_is_not_given_for_a_new_one(people: People, make: Make) -> None:
+    interview = scored(make())
+    lab, admin = question(interview, "code").version.lab, people.admin
+    first = rejudging.start(scope="lab", target=lab, actor=admin.user)
+    scored(make())
+    with pytest.raises(Problem, match="other runs count by now"):  # though the first is still being judged
+        rejudging.start(scope="lab", target=lab, actor=admin.user)
+    judge_waiting(BETTER)
+    for ask in (admin.client.get, admin.client.post):
+        page = ask("/review/rejudges/new/", {"lab": lab}, follow=True)
+        assert page.redirect_chain[-1][0] == f"/review/rejudges/{first.pk}/" and "is undecided" in page.content.decode()
+    with pytest.raises(CommandError, match="is undecided"):
+        call_command("rejudge", lab=lab, by="admin@example.test")
+    rejudging.discard(rejudge=first, actor=admin.user)
+    assert rejudging.start(scope="lab", target=lab, actor=admin.user).runs.count() == 2
+    mine = begun(people, interview)
+    judge_waiting(BETTER)  # by tests that may have been mended since
+    body = json.dumps({"scope": "interview", "target": str(interview.pk)})
+    answer = people.interviewer.client.post("/api/rejudges/", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (409, "undecided")
+    assert "all of it is judged" in answer.json()["detail"] and str(mine.pk) in answer.json()["detail"]
+
+
 def test_what_another_run_was_judged_for_meanwhile_stays(people: People, make: Make) -> None:
     interview = scored(make())
     first = rejudging.start(scope="run", target=str(counted(interview).pk), actor=people.interviewer.user)

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             raise CommandError(f"{options['by']} is not an interviewer or admin here.")
         scope = next(name for name in Rejudge.Scope.values if options[name])
         try:
-            rejudge = rejudging.start(scope=scope, target=options[scope], actor=actor)
+            rejudge = self._start(scope, options[scope], actor)
             self._wait(rejudge, options["timeout"])
             if options["apply"]:
                 rejudge = rejudging.apply(rejudge=rejudge, actor=actor)
@@ -43,6 +43,16 @@ class Command(BaseCommand):
             raise CommandError(str(problem)) from problem
         shown = rejudge_json(rejudge)
         self.stdout.write(json.dumps(shown, ensure_ascii=False)) if options["json"] else self._print(shown)
+
+    def _start(self, scope: str, target: str, actor: User) -> Rejudge:
+        """Begins, or looks again at what is judged and undecided: here the same command both shows it and, with --apply, decides."""
+        try:
+            return rejudging.start(scope=scope, target=target, actor=actor)
+        except rejudging.Undecided as undecided:
+            if undecided.behind:
+                raise
+            self.stderr.write(f"These are the results of {undecided.rejudge.at:%Y-%m-%d %H:%M} UTC. To judge anew, apply or discard them first.")
+            return undecided.rejudge
 
     def _wait(self, rejudge: Rejudge, timeout: float) -> None:
         until, last = time.monotonic() + timeout, -1
