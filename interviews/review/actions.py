@@ -191,11 +191,16 @@ def check_reviewer(interview: Interview, user: User) -> None:
 
 
 @transaction.atomic
-def override(*, interview: Interview, actor: User, score_id: UUID, criterion_id: str, points: float, reason: str) -> Override:
+def override(
+    *, interview: Interview, actor: User, score_id: UUID, criterion_id: str, points: float, reason: str, after: int | None = None
+) -> Override:
     """Sets a criterion's points beside the scorer's, with a reason.
 
+    `after`: the id of the change of this criterion that the interviewer saw last, 0 for none.
+
     Raises:
-        Problem: not a reviewer, not scored, not the answer's latest score, no such criterion, points out of range, or no reason.
+        Problem: not a reviewer, not scored, not the answer's latest score, no such criterion, points out of range, no reason, or somebody else changed the
+            criterion since `after`.
     """
     check_reviewer(interview, actor)
     interview = events.lock(interview.pk)
@@ -205,7 +210,7 @@ def override(*, interview: Interview, actor: User, score_id: UUID, criterion_id:
         raise Problem("no_score", "This score is not of this interview.", 404)
     latest = queries.latest_score(question)
     if latest is None or latest.pk != score_id:
-        raise Problem("old_score", "This answer was scored again meanwhile. Reload and look at the new score.", 409)
+        raise Problem("old_score", "This answer was scored again meanwhile. Look at the new score, then choose the points again.", 409)
     criterion = latest.criteria.filter(criterion=criterion_id).first()
     if criterion is None:
         raise Problem("no_criterion", "The score has no such criterion.", 404)
@@ -216,6 +221,10 @@ def override(*, interview: Interview, actor: User, score_id: UUID, criterion_id:
         raise Problem("no_reason", "Say why: the candidate reads it.")
     if len(reason) > MAX_NOTE:
         raise Problem("too_long", f"Keep the reason under {MAX_NOTE} characters.")
+    newest = latest.overrides.filter(criterion=criterion_id).select_related("by").last()
+    if after is not None and newest is not None and newest.pk != after and newest.by_id != actor.pk:
+        told = f"{newest.by.display_name} set these points to {newest.points:g} meanwhile. Read why, then choose the points again."
+        raise Problem("changed", told, 409)
     row = Override.objects.create(score=latest, criterion=criterion_id, points=points, reason=reason, by=actor)
     body = {"question_id": str(question.pk), "criterion": criterion_id, "from": criterion.points, "to": points, "reason": reason}
     events.append(interview, Event.Kind.SCORE_OVERRIDE, actor=actor, body=body)
@@ -243,13 +252,14 @@ def add_note(*, interview: Interview, actor: User, text: str, question_id: UUID 
 
 
 @transaction.atomic
-def publish(*, interview: Interview, actor: User, scores: Collection[UUID] | None = None) -> Interview:
+def publish(*, interview: Interview, actor: User, scores: Collection[UUID] | None = None, seen: int | None = None) -> Interview:
     """Shows the candidate the reviewed report, notes included. A second publish changes nothing, unless there are scores since the first.
 
-    `scores`: the scores that the interviewer looked at.
+    `scores`: the scores that the interviewer looked at; `seen`: the number of the last event that what they looked at shows.
 
     Raises:
-        Problem: not a reviewer, not scored yet, an answer is being scored again, or other scores count than those that were looked at.
+        Problem: not a reviewer, not scored yet, an answer is being scored again, other scores count than those that were looked at, or somebody else changed
+            points or wrote a note since.
     """
     check_reviewer(interview, actor)
     interview = events.lock(interview.pk)
@@ -258,7 +268,9 @@ def publish(*, interview: Interview, actor: User, scores: Collection[UUID] | Non
         raise Problem("grading", "An answer is being scored again. Publish when that is done.", 409)
     latest = [score for question in interview.questions.select_related("answer") if (score := queries.latest_score(question))]
     if scores is not None and set(scores) != {score.pk for score in latest}:
-        raise Problem("old_score", "An answer was scored again meanwhile. Reload and look at the new score.", 409)
+        raise Problem("old_score", "An answer was scored again meanwhile. Look at the new score, then publish.", 409)
+    if seen is not None and (told := queries.told_since(interview, seen, actor)):
+        raise Problem("unseen", f"Meanwhile {told}. Look at that, then publish.", 409)
     if interview.published_at is None or any(score.created_at > interview.published_at for score in latest):
         interview.status = Interview.Status.PUBLISHED
         interview.published_at = timezone.now()

@@ -16,16 +16,17 @@ from interviews.review import actions, queries, rejudging
 from interviews.review.comparing import rejudge_json
 from interviews.review.models import Rejudge
 
-
 class NewOverride(serializers.Serializer[Any]):
     score_id = serializers.UUIDField()
     criterion_id = serializers.CharField(max_length=80)
     points = serializers.FloatField()
     reason = serializers.CharField(max_length=actions.MAX_NOTE, allow_blank=True)
+    after = serializers.IntegerField(required=False, min_value=0)
 
 
 class NewPublication(serializers.Serializer[Any]):
     scores = serializers.ListField(child=serializers.UUIDField(), required=False)
+    seen = serializers.IntegerField(required=False, min_value=0)
 
 
 class NewNote(serializers.Serializer[Any]):
@@ -41,6 +42,11 @@ def _over(request: Request, pk: UUID) -> Interview:
     return interview
 
 
+def _report(request: Request, pk: UUID) -> Response:
+    """The report as it is now, after a change as before one."""
+    return Response(queries.report(_over(request, pk), request.user))
+
+
 class NewRejudge(serializers.Serializer[Any]):
     scope = serializers.ChoiceField(Rejudge.Scope.choices)
     target = serializers.CharField(max_length=80)
@@ -49,7 +55,7 @@ class NewRejudge(serializers.Serializer[Any]):
 class ReportDetail(APIView):
     @extend_schema(responses=dict)
     def get(self, request: Request, pk: UUID) -> Response:
-        return Response(queries.report(_over(request, pk), request.user))
+        return _report(request, pk)
 
 
 class Overrides(APIView):
@@ -59,7 +65,7 @@ class Overrides(APIView):
         form = NewOverride(data=request.data)
         form.is_valid(raise_exception=True)
         actions.override(interview=interview, actor=request.user, **form.validated_data)
-        return Response(queries.report(interview, request.user))
+        return _report(request, pk)
 
 
 class Notes(APIView):
@@ -70,7 +76,7 @@ class Notes(APIView):
         form.is_valid(raise_exception=True)
         data = form.validated_data
         actions.add_note(interview=interview, actor=request.user, text=data["text"], question_id=data.get("question_id"))
-        return Response(queries.report(interview, request.user))
+        return _report(request, pk)
 
 
 class Publish(APIView):
@@ -79,8 +85,8 @@ class Publish(APIView):
         interview = _over(request, pk)
         form = NewPublication(data=request.data)
         form.is_valid(raise_exception=True)
-        interview = actions.publish(interview=interview, actor=request.user, **form.validated_data)
-        return Response(queries.report(interview, request.user))
+        actions.publish(interview=interview, actor=request.user, **form.validated_data)
+        return _report(request, pk)
 
 
 class Rescore(APIView):
@@ -89,7 +95,7 @@ class Rescore(APIView):
         interview = _over(request, pk)
         actions.check_reviewer(interview, request.user)
         actions.rescore(interview=interview, actor=request.user)
-        return Response(queries.report(interview, request.user))
+        return _report(request, pk)
 
 
 class Rejudges(APIView):

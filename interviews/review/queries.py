@@ -16,7 +16,7 @@ from interviews.accounts.models import User
 from interviews.bank.files import in_words, parse_answer
 from interviews.bank.markdown import render, render_prompt
 from interviews.live.documents import Content
-from interviews.live.models import Interview, InterviewQuestion
+from interviews.live.models import Event, Interview, InterviewQuestion
 from interviews.live.queries import content_of, flown, sees_review, withheld
 from interviews.review import decided, levels
 from interviews.review.models import GradeJob, Override
@@ -104,7 +104,7 @@ def question_of_score(interview: Interview, score_id: UUID) -> InterviewQuestion
 
 
 def _override_json(override: Override) -> dict[str, Any]:
-    return {"points": override.points, "reason": override.reason, "by": override.by.display_name, "at": override.at.isoformat()}
+    return {"id": override.pk, "points": override.points, "reason": override.reason, "by": override.by.display_name, "at": override.at.isoformat()}
 
 
 def _before_json(score: Score | None) -> dict[str, Any] | None:
@@ -215,6 +215,13 @@ def _withhold_criterion(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "missed": [], "levels": [], "override": override}
 
 
+def told_since(interview: Interview, seq: int, reader: User) -> str:
+    """What others wrote into the review after event `seq`, in words; "" for nothing."""
+    done = {Event.Kind.SCORE_OVERRIDE: "changed points", Event.Kind.NOTE: "wrote a note"}
+    found = interview.events.filter(seq__gt=seq, kind__in=done).exclude(actor=reader).select_related("actor")
+    return " and ".join(dict.fromkeys(f"{event.actor.display_name} {done[Event.Kind(event.kind)]}" for event in found if event.actor))
+
+
 def takes_long(job_id: UUID) -> bool:
     """Whether to grade this takes many seconds. What can't be read does not: grading says so at once."""
     question = InterviewQuestion.objects.select_related("answer").filter(grade_jobs=job_id).first()
@@ -278,7 +285,8 @@ def _scores(questions: list[InterviewQuestion], reviewed: bool) -> dict[UUID, li
 
 
 def report(interview: Interview, user: User) -> dict[str, Any]:
-    """The report as it stands. The candidate reads overrides and notes once the review is published; until then, what the scorer said."""
+    """The report as it stands, with all that happened up to event `seq`. The candidate reads overrides and notes once the review is published; until then, what
+    the scorer said. `interview` is read anew by who wrote to it."""
     reviewed = sees_review(interview, user)
     questions = list(interview.questions.select_related("version", "answer"))
     scores, open_jobs = _scores(questions, reviewed), being_graded(interview)
@@ -307,6 +315,7 @@ def report(interview: Interview, user: User) -> dict[str, Any]:
             "finished_at": interview.finished_at.isoformat() if interview.finished_at else None,
             "status": interview.status,
         },
+        "seq": interview.seq,
         "total": where.total,
         "max": where.max,
         "scaled_28": where.scaled,

@@ -235,6 +235,47 @@ def test_the_log_says_who_had_it_scored_again(people: People, make: Make) -> Non
     assert list(interview.events.values_list("seq", flat=True)) == list(range(1, interview.events.count() + 1))
 
 
+def test_nobody_overwrites_a_change_that_they_did_not_see(people: People, make: Make) -> None:
+    interview = scored(make())
+    seen = change(people, interview, points=4, reason="Confirmed.", after=0)
+    post(people.admin, interview, "overrides", change(people, interview, points=0, reason="It contradicts itself."))
+    answer = post(people.interviewer, interview, "overrides", seen)
+    assert (answer.status_code, answer.json()["code"]) == (409, "changed")
+    assert "Admin set these points to 0 meanwhile." in answer.json()["detail"]
+    newest = written(people, interview)["criteria"][0]["override"]
+    assert newest["reason"] == "It contradicts itself."
+    for points in (4, 3):  # the second upon one's own, as from another window
+        assert post(people.interviewer, interview, "overrides", seen | {"after": newest["id"], "points": points}).status_code == 200
+    assert post(people.interviewer, interview, "overrides", seen | {"after": -1}).status_code == 400
+    assert list(Override.objects.values_list("points", flat=True)) == [0, 4, 3]
+
+
+def test_nothing_is_published_that_the_publisher_did_not_see(people: People, make: Make) -> None:
+    interview = scored(make())
+
+    def seq() -> int:
+        return people.interviewer.client.get(f"/api/interviews/{interview.pk}/report/").json()["seq"]
+
+    seen = seq()
+    own = post(people.interviewer, interview, "notes", {"text": "Well done."})
+    assert own.json()["seq"] == interview.events.last().seq > seen
+    post(people.admin, interview, "overrides", change(people, interview, points=0, reason="Draft; to be discussed."))
+    post(people.admin, interview, "notes", {"text": "Let us talk."})
+    answer = post(people.interviewer, interview, "publish", {"seen": seen})
+    assert (answer.status_code, answer.json()["code"]) == (409, "unseen")
+    assert answer.json()["detail"].startswith("Meanwhile Admin changed points and Admin wrote a note.")
+    for nonsense in ("x", -1):
+        assert post(people.interviewer, interview, "publish", {"seen": nonsense}).status_code == 400
+    assert post(people.interviewer, interview, "publish", {"seen": seq()}).json()["interview"]["status"] == "published"
+
+
+def test_what_the_publisher_wrote_needs_no_second_look(people: People, make: Make) -> None:
+    interview = scored(make())
+    seen = people.interviewer.client.get(f"/api/interviews/{interview.pk}/report/").json()["seq"]
+    post(people.interviewer, interview, "notes", {"text": "Well done."})
+    assert post(people.interviewer, interview, "publish", {"seen": seen}).status_code == 200
+
+
 def test_publishing_again_settles_what_was_scored_since(people: People, make: Make) -> None:
     interview = scored(make())
     post(people.interviewer, interview, "publish")

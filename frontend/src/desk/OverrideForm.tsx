@@ -1,16 +1,29 @@
 /** An interviewer's points for one criterion, with the reason that the candidate reads. */
 import { useId, useRef, useState } from "react";
-import type { Criterion } from "../shared/types";
+import type { Criterion, Score } from "../shared/types";
 import { useAction, useUnsaved } from "./useAction";
 
-interface Props {
-  criterion: Criterion;
-  /** Returns why it failed, or null. */
-  onSave: (points: number, reason: string) => Promise<string | null>;
+/** The points that were chosen, and what they were chosen upon: a refresh may show another score, or a colleague's points, before they are sent. */
+export interface Choice {
+  points: number;
+  score_id: string;
+  after: number;
 }
 
-export function OverrideForm({ criterion, onSave }: Props) {
-  const [points, setPoints] = useState<number | null>(null);
+export function choice(points: number, score: Score, criterion: Criterion): Choice {
+  return { points, score_id: score.id, after: criterion.override?.id ?? 0 };
+}
+
+interface Props {
+  score: Score;
+  criterion: Criterion;
+  /** Returns why it failed, or null. */
+  onSave: (chosen: Choice, reason: string) => Promise<string | null>;
+}
+
+export function OverrideForm({ score, criterion, onSave }: Props) {
+  const [chosen, setChosen] = useState<Choice | null>(null);
+  const points = chosen?.points ?? null;
   const [reason, setReason] = useState("");
   const saving = useAction();
   const radios = useRef<HTMLFieldSetElement>(null);
@@ -18,12 +31,12 @@ export function OverrideForm({ criterion, onSave }: Props) {
   useUnsaved(points !== null && reason.trim() !== "");
   const same = points === criterion.points;
   // Choosing the points that stand is a choice, too: it confirms them. A radio that is checked already says so by a click only.
-  const choose = (value: number): void => setPoints(value);
+  const choose = (value: number): void => setChosen(choice(value, score, criterion));
   /** Folds the form, and leaves the keyboard where it can go on. */
   const close = (): void => {
     radios.current?.querySelector<HTMLInputElement>("input:checked")?.focus();
     saving.forget();
-    setPoints(null);
+    setChosen(null);
   };
   const choices = Array.from({ length: Math.floor(criterion.max) + 1 }, (_, i) => i);
   return (
@@ -32,8 +45,8 @@ export function OverrideForm({ criterion, onSave }: Props) {
       style={{ marginTop: "var(--s2)" }}
       onSubmit={(event) => {
         event.preventDefault();
-        if (points === null) return;
-        void saving.run(() => onSave(points, reason)).then((ok) => {
+        if (chosen === null) return;
+        void saving.run(() => onSave(chosen, reason)).then((ok) => {
           if (!ok) return;
           close();
           setReason("");

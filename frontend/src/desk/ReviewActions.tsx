@@ -3,16 +3,19 @@ import { api } from "../shared/api";
 import type { Report } from "../shared/types";
 import type { Action } from "./useAction";
 
-function Publish({ report, waits, onPublish }: { report: Report; waits: boolean; onPublish: (scores: string[]) => void }) {
+/** What the interviewer had before them. */
+type Seen = Parameters<typeof api.publish>[1];
+
+function Publish({ report, waits, onPublish }: { report: Report; waits: boolean; onPublish: (seen: Seen) => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  // As they were when the dialog opened: behind it the report goes on being refreshed.
-  const scores = useRef<string[]>([]);
+  // As it was when the dialog opened: behind it the report goes on being refreshed.
+  const seen = useRef<Seen>({ scores: [], seen: 0 });
   const { status, candidate } = report.interview;
   const again = status === "published";
   if (again && !report.publish_again) return <span className="badge good">published</span>;
   const open = (): void => {
     if (waits) return;
-    scores.current = report.questions.flatMap(({ score }) => (score ? [score.id] : []));
+    seen.current = { scores: report.questions.flatMap(({ score }) => (score ? [score.id] : [])), seen: report.seq };
     dialog.current?.showModal();
   };
   return (
@@ -40,7 +43,7 @@ function Publish({ report, waits, onPublish }: { report: Report; waits: boolean;
             className="primary"
             onClick={() => {
               dialog.current?.close();
-              onPublish(scores.current);
+              onPublish(seen.current);
             }}
           >
             Publish now
@@ -79,7 +82,7 @@ export function ReviewActions({ report, doing, act }: { report: Report; doing: A
           Judge code again
         </a>
       )}
-      <Publish report={report} waits={waits} onPublish={(scores) => void doing.run(() => act(() => api.publish(id, scores)))} />
+      <Publish report={report} waits={waits} onPublish={(seen) => void doing.run(() => act(() => api.publish(id, seen)))} />
     </span>
   );
 }

@@ -1,7 +1,8 @@
 import { createElement } from "react";
 import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
-import type { Report, Status } from "../shared/types";
+import type { Criterion, Report, Score, Status } from "../shared/types";
+import { choice } from "./OverrideForm";
 import { ReviewActions } from "./ReviewActions";
 
 /** The buttons of a review and whether they can be used. */
@@ -22,5 +23,14 @@ describe("what is done with a review", () => {
 
   it("is nothing while it is graded", () => {
     expect(buttons({ status: "grading" })).toEqual({});
+  });
+});
+
+describe("points that were chosen", () => {
+  it("are for the score and upon the change that were shown then", () => {
+    const score = { id: "s" } as Score;
+    const criterion = { override: null } as Criterion;
+    expect(choice(2, score, criterion)).toEqual({ points: 2, score_id: "s", after: 0 });
+    expect(choice(2, score, { ...criterion, override: { id: 7, points: 1, reason: "", by: "Bea", at: "" } })).toEqual({ points: 2, score_id: "s", after: 7 });
   });
 });

@@ -111,11 +111,12 @@ function Desk({ id }: { id: string }) {
               key={question.id}
               question={question}
               controls={
-                report.can_review && question.score
-                  ? (criterion) => (
+                report.can_review
+                  ? (criterion, score) => (
                       <OverrideForm
+                        score={score}
                         criterion={criterion}
-                        onSave={(points, reason) => act(() => api.override(id, { score_id: question.score!.id, criterion_id: criterion.id, points, reason }))}
+                        onSave={(chosen, reason) => act(() => api.override(id, { ...chosen, criterion_id: criterion.id, reason }))}
                       />
                     )
                   : undefined

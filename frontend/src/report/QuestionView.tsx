@@ -4,7 +4,7 @@ import { flushSync } from "react-dom";
 import { FlightView } from "../shared/FlightView";
 import { Html } from "../shared/Html";
 import { RunView } from "../shared/RunView";
-import type { Criterion, ReportQuestion } from "../shared/types";
+import type { Criterion, ReportQuestion, Score } from "../shared/types";
 import { when } from "../shared/when";
 import { AnswerView } from "./Answer";
 import { label } from "./Bands";
@@ -44,7 +44,7 @@ function ScoreLine({ question }: { question: ReportQuestion }) {
 
 interface Props {
   question: ReportQuestion;
-  controls?: (criterion: Criterion) => ReactNode;
+  controls?: ((criterion: Criterion, score: Score) => ReactNode) | undefined;
   children?: ReactNode;
 }
 
@@ -108,7 +108,7 @@ export function QuestionView({ question, controls, children }: Props) {
               active={criterion.id === active}
               onPick={() => showWords(criterion.id)}
             >
-              {controls?.(criterion)}
+              {controls?.(criterion, score)}
             </CriterionView>
           ))}
           {score && !score.criteria.length && <p className="empty">There are no points to show.</p>}

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ApiError } from "../shared/api";
 import type { Report } from "../shared/types";
 import { Feed, keepFresh, type Shown } from "./feed";
 
@@ -20,7 +21,11 @@ class Calls {
   }
 
   async fail(call: number, detail: string): Promise<void> {
-    this.open[call]!.reject(new Error(detail));
+    await this.refuse(call, new Error(detail));
+  }
+
+  async refuse(call: number, error: Error): Promise<void> {
+    this.open[call]!.reject(error);
     await settle();
   }
 }
@@ -66,6 +71,18 @@ describe("a report's feed", () => {
     await actions.fail(0, "This answer was scored again meanwhile.");
     expect(await saved).toBe("This answer was scored again meanwhile.");
     expect(shown).toEqual({ report: report(7), failedLoad: null });
+  });
+
+  it("shows what a refusal is about before it says why", async () => {
+    void feed.refresh();
+    await loads.answer(0, 7);
+    let said: string | null = null;
+    void feed.act(actions.make).then((words) => (said = words));
+    await actions.refuse(0, new ApiError("Admin set these points to 0 meanwhile.", "changed", 409, null));
+    expect([loads.count, said]).toEqual([2, null]);
+    await loads.answer(1, 8);
+    expect(said).toBe("Admin set these points to 0 meanwhile.");
+    expect(shown.report).toEqual(report(8));
   });
 
   it("says that a load failed until one succeeds", async () => {

@@ -1,5 +1,6 @@
 /** What is shown of a report, and how it stays fresh. */
 import { Doorbell } from "../room/doorbell";
+import { ApiError } from "../shared/api";
 import type { Report } from "../shared/types";
 
 const MINUTE_MS = 60_000;
@@ -35,7 +36,7 @@ export class Feed {
     }
   };
 
-  /** Does what the reader asked for. Returns why it failed, to be said where they asked; null when it worked. */
+  /** Does what the reader asked for. Returns why it failed, to be said where they asked; null when it worked. Refused because of what they can't have seen, it shows that. */
   act = async (action: () => Promise<Report>): Promise<string | null> => {
     const call = ++this.calls;
     try {
@@ -43,6 +44,7 @@ export class Feed {
       if (!this.take(call, await action())) void this.refresh();
       return null;
     } catch (error) {
+      if (error instanceof ApiError && error.status === 409) await this.refresh();
       return words(error);
     }
   };

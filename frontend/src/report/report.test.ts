@@ -62,20 +62,20 @@ describe("a question of the report", () => {
   });
 
   it("tells points that a person confirmed from points that they changed", () => {
-    const override = (points: number): Partial<Score> => ({ criteria: [{ ...criterion, points, override: { points, reason: "I looked.", by: "Ines", at: "" } }] });
+    const override = (points: number): Partial<Score> => ({ criteria: [{ ...criterion, points, override: { id: 1, points, reason: "I looked.", by: "Ines", at: "" } }] });
     expect(markup("q1", override(2))).toContain("confirmed 2: I looked.");
     expect(markup("q1", override(3))).toContain("changed 2 to 3: I looked.");
   });
 
   it("says how sure the scorer is of its own points alone", () => {
     const doubted = { ...criterion, reason: "1 of 2 claims stated.", confidence: 0.4 };
-    const override = { points: 3, reason: "I looked.", by: "Ines", at: "" };
+    const override = { id: 1, points: 3, reason: "I looked.", by: "Ines", at: "" };
     expect(markup("q1", { settled: false, criteria: [doubted] })).toContain("40 % sure");
     expect(markup("q1", { settled: false, criteria: [{ ...doubted, points: 3, override }] })).not.toContain("% sure");
   });
 
   it("says what a person changed also where the reason is withheld", () => {
-    const override = { points: 3, reason: "", by: "Ines", at: "" };
+    const override = { id: 1, points: 3, reason: "", by: "Ines", at: "" };
     expect(markup("q1", { criteria: [{ ...criterion, points: 3, override }] })).toContain("changed 2 to 3</p>");
   });
 });

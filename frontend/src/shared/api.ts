@@ -45,10 +45,11 @@ export const api = {
   runDetail: (id: string) => call<Run>("GET", `/api/runs/${id}/`),
   abort: (id: string) => call<Run>("POST", `/api/runs/${id}/abort/`, {}),
   report: (id: string) => call<Report>("GET", `${base(id)}report/`),
-  override: (id: string, body: { score_id: string; criterion_id: string; points: number; reason: string }) =>
+  /** `after`: the id of the last change of the criterion that the interviewer saw, 0 for none. */
+  override: (id: string, body: { score_id: string; after: number; criterion_id: string; points: number; reason: string }) =>
     call<Report>("POST", `${base(id)}overrides/`, body),
   note: (id: string, body: { text: string; question_id: string | null }) => call<Report>("POST", `${base(id)}notes/`, body),
-  /** `scores`: the ids of those that the interviewer looked at; the server refuses when there are others by now. */
-  publish: (id: string, scores: string[]) => call<Report>("POST", `${base(id)}publish/`, { scores }),
+  /** `scores`: the ids of those that the interviewer looked at, `seen`: the report's `seq`; the server refuses when there is more by now. */
+  publish: (id: string, body: { scores: string[]; seen: number }) => call<Report>("POST", `${base(id)}publish/`, body),
   rescore: (id: string) => call<Report>("POST", `${base(id)}rescore/`, {}),
 };

@@ -96,7 +96,7 @@ export interface Criterion {
   missed: string[];
   /** The scorer's own chance that a careful reader would give these points; 1 where nothing is left open. */
   confidence: number | null;
-  override: null | { points: number; reason: string; by: string; at: string };
+  override: null | { id: number; points: number; reason: string; by: string; at: string };
 }
 
 export interface Score {
@@ -141,6 +141,8 @@ export interface ReportQuestion {
 
 export interface Report {
   interview: { id: string; title: string; level: string; candidate: string; finished_at: string | null; status: Status };
+  /** The number of the last event that this shows. */
+  seq: number;
   total: number;
   max: number;
   scaled_28: number | null;
