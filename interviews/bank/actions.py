@@ -1,11 +1,13 @@
 """Every write to the banks. A question's content never changes: a new version is added and becomes the current one."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from grading.models import RubricVersion
 from grading.variants import GENERATOR
@@ -16,12 +18,13 @@ from interviews.bank.models import Pack, Question, QuestionVersion
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load did, by question slug."""
+    """What a load did, by question slug. `kept` were changed in the folder and on the site: the site's version stays until somebody decides."""
 
     pack: str
-    created: tuple[str, ...]
-    updated: tuple[str, ...]
-    unchanged: tuple[str, ...]
+    created: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 def rubric_row(body: dict[str, Any]) -> RubricVersion:
@@ -62,40 +65,55 @@ def _store_version(question: Question, parsed: ParsedQuestion, by: User | None) 
     return version
 
 
-def _make_current(question: Question, parsed: ParsedQuestion, by: User | None) -> bool:
-    version = _store_version(question, parsed, by)
-    if question.current_id == version.id:
-        return False
-    question.current = version
-    question.save(update_fields=["current"])
-    return True
+def _make_current(question: Question, version: QuestionVersion, by: User | None) -> None:
+    question.current, question.current_by, question.current_at, question.based_on = version, by, timezone.now(), question.loaded
+    question.save()
+
+
+def _take(question: Question, parsed: ParsedQuestion, by: User | None) -> str:
+    """Notes what the folder says, and makes it current unless the question was edited on the site. Returns the name of the list in `Loaded`."""
+    new, edited = question.current_id is None, question.edited
+    question.loaded = _store_version(question, parsed, by)
+    if not edited and question.edited:
+        _make_current(question, question.loaded, by)
+        return "created" if new else "updated"
+    if not question.edited:  # unchanged, or the folder has caught up with the edit
+        question.based_on = question.loaded
+    question.save()
+    return "kept" if question.pack_moved_on else "unchanged"
+
+
+def _set_slugs_free(pack: Pack, parsed: ParsedPack) -> None:
+    """Gives questions whose folder has another name now one that is nobody's, because folders may exchange names or pass them on."""
+    named = {question.meta["uuid"]: question.slug for question in parsed.questions}
+    for question in pack.questions.select_for_update().filter(id__in=named):
+        if question.slug != named[str(question.id)]:
+            question.slug = f"moving-{question.id}"
+            question.save(update_fields=["slug"])
+
+
+def _question_of(pack: Pack, parsed: ParsedQuestion) -> Question:
+    """The row of a folder's question under the folder's name, made if it is new."""
+    file, uuid = f"{parsed.slug}/question.yaml", parsed.meta["uuid"]
+    question = Question.objects.select_for_update().filter(id=uuid).first() or Question(id=uuid, pack=pack)
+    if question.pack_id != pack.id:
+        raise BankError(file, 1, f"uuid: it belongs to a question of the pack {question.pack.slug}")
+    if other := pack.questions.filter(slug=parsed.slug).exclude(id=uuid).first():
+        raise BankError(file, 1, f"uuid: this slug is the question {other.id}, which the folder no longer has; keep that uuid, or name the folder otherwise")
+    question.slug = parsed.slug
+    question.save()
+    return question
 
 
 @transaction.atomic
 def save_pack(*, pack: ParsedPack, by: User | None = None) -> Loaded:
-    """Stores a pack that was read and checked. Questions that the folder no longer has stay as they are."""
-    row, _ = Pack.objects.update_or_create(
-        slug=pack.slug, defaults={"title": pack.title, "description": pack.description, "source": pack.source}
-    )
-    created, updated, unchanged = [], [], []
+    """Stores a pack that was read and checked. Questions that the folder no longer has stay as they are, and so does what was edited on the site."""
+    row, _ = Pack.objects.update_or_create(slug=pack.slug, defaults={"title": pack.title, "description": pack.description, "source": pack.source})
+    _set_slugs_free(row, pack)
+    done = defaultdict(list)
     for parsed in pack.questions:
-        question = Question.objects.select_for_update().filter(id=parsed.meta["uuid"]).first()
-        if question is None:
-            if row.questions.filter(slug=parsed.slug).exists():
-                raise BankError(
-                    f"{parsed.slug}/question.yaml", 1, "uuid: this slug belongs to a question with another uuid; a uuid never changes"
-                )
-            question = Question.objects.create(id=parsed.meta["uuid"], pack=row, slug=parsed.slug)
-            _make_current(question, parsed, by)
-            created.append(parsed.slug)
-            continue
-        if question.pack_id != row.id:
-            raise BankError(f"{parsed.slug}/question.yaml", 1, f"uuid: it belongs to a question of the pack {question.pack.slug}")
-        if question.slug != parsed.slug:
-            question.slug = parsed.slug
-            question.save(update_fields=["slug"])
-        (updated if _make_current(question, parsed, by) else unchanged).append(parsed.slug)
-    return Loaded(pack.slug, tuple(created), tuple(updated), tuple(unchanged))
+        done[_take(_question_of(row, parsed), parsed, by)].append(parsed.slug)
+    return Loaded(pack.slug, **{name: tuple(slugs) for name, slugs in done.items()})
 
 
 def load_pack(*, folder: Path, by: User | None = None) -> Loaded:
@@ -109,7 +127,8 @@ def load_pack(*, folder: Path, by: User | None = None) -> Loaded:
 
 @transaction.atomic
 def edit_question(*, question: Question, files: Mapping[str, str], by: User | None) -> QuestionVersion:
-    """Makes the files the question's current version. What was asked or scored before keeps pointing at its own.
+    """Makes the files the question's current version. What was asked or scored before keeps pointing at its own. Where the pack had changed as well, this
+    decides it.
 
     Raises:
         BankError: a file is wrong, or the uuid or the generator was changed; nothing was stored. A generator is code that the server
@@ -121,22 +140,40 @@ def edit_question(*, question: Question, files: Mapping[str, str], by: User | No
     if parsed.meta["uuid"] != str(question.id):
         raise BankError(f"{question.slug}/question.yaml", 1, "uuid: it never changes")
     question = Question.objects.select_for_update().get(pk=question.pk)
-    _make_current(question, parsed, by)
-    version = question.current
-    assert version is not None
+    version = _store_version(question, parsed, by)
+    if question.current_id != version.id or question.pack_moved_on:
+        _make_current(question, version, by)
     return version
 
 
+@transaction.atomic
+def take_loaded(*, question: Question, by: User) -> bool:
+    """Makes what the pack's folder held the current version again. Returns whether that was another."""
+    question = Question.objects.select_for_update().get(pk=question.pk)
+    if question.loaded is None or not question.edited:
+        return False
+    _make_current(question, question.loaded, by)
+    return True
+
+
+class NotEmpty(ValueError):
+    """A folder holds what an export would leave in it, and a load would take for a part of the pack."""
+
+
 def export_pack(*, pack: Pack, folder: Path) -> int:
-    """Writes the pack's current questions as files, byte for byte as they were loaded. Returns how many questions."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pack.yaml").write_bytes(pack.source.encode())
-    count = 0
-    for question in pack.questions.select_related("current").exclude(current=None):
-        assert question.current is not None
-        for path, text in question.current.files.items():
-            target = folder / question.slug / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(text.encode())
-        count += 1
-    return count
+    """Writes the pack's current questions as files, byte for byte as they were loaded or last edited. Returns how many questions.
+
+    Raises:
+        NotEmpty: the folder holds a question or a file of one that the pack does not have; nothing was written.
+    """
+    questions = {question.slug: question.current.files for question in pack.questions.select_related("current") if question.current}
+    files = {folder / slug / path: text for slug, content in questions.items() for path, text in content.items()}
+    places = [path for path in folder.glob("*") if path.is_dir()]
+    strays = [path for path in places if path.name not in questions]
+    strays += [path for place in places for path in place.rglob("*") if path.is_file() and path not in files]
+    if strays:
+        raise NotEmpty(f"{min(strays)} does not belong to the pack {pack.slug} as it is now. Remove it, or write to another folder.")
+    for target, text in {folder / "pack.yaml": pack.source, **files}.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode())
+    return len(questions)

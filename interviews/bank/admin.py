@@ -1,13 +1,16 @@
 """The stock admin, where a question's files are edited as text. Saving adds a version; no version is ever changed."""
 
+from difflib import unified_diff
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils.html import format_html
 
-from interviews.bank.actions import edit_question
+from interviews.bank.actions import edit_question, take_loaded
 from interviews.bank.files import BankError, parse_question
 from interviews.bank.models import Pack, Question, QuestionVersion
 
@@ -15,7 +18,17 @@ CHANGED = (
     "Saving this would undo what {who} changed meanwhile. Your text below is kept: open the question in another tab, put your changes into the version "
     "that you find there, and save it."
 )
+MOVED_ON = (
+    "The pack's folder changed after this question was edited here, and the edit stayed. Put in below what you want of the changes, or nothing, and save: that "
+    "decides it. What can't be edited here comes with the pack's version as a whole; to take that, mark the question in the list of questions and choose "
+    "“Take the pack's version”."
+)
 AREA = forms.Textarea(attrs={"rows": 24, "cols": 120, "spellcheck": "true", "style": "font-family: monospace"})
+
+
+def base_of(question: Question) -> str:
+    """The versions that an editor looks at: the one that is edited, and the pack's."""
+    return " ".join(version.hash for version in (question.current, question.loaded) if version)
 
 
 class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -24,7 +37,7 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
     question_yaml = forms.CharField(widget=AREA, label="question.yaml", strip=False)
     prompt_md = forms.CharField(widget=AREA, label="prompt.md", strip=False)
     rubric_yaml = forms.CharField(widget=AREA, label="rubric.yaml", strip=False)
-    base = forms.CharField(widget=forms.HiddenInput)  # the hash of the version that the text began as
+    base = forms.CharField(widget=forms.HiddenInput)  # what the text began as
     FILES = {"question_yaml": "question.yaml", "prompt_md": "prompt.md", "rubric_yaml": "rubric.yaml"}
 
     class Meta:
@@ -39,7 +52,7 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.instance.current:
             for field, path in self.FILES.items():
                 self.fields[field].initial = self.instance.current.files[path]
-            self.fields["base"].initial = self.instance.current.hash
+            self.fields["base"].initial = base_of(self.instance)
 
     def contents(self) -> dict[str, str]:
         """The edited files beside the exemplar answers. Browsers send CRLF; files in git end lines with LF."""
@@ -50,9 +63,10 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         # Locked until the admin site's transaction ends, so that of two that save at once the second sees the first.
-        current = Question.objects.select_for_update().get(pk=self.instance.pk).current
-        if current and "base" in cleaned and cleaned["base"] != current.hash:
-            self.add_error(None, CHANGED.format(who=current.created_by or "a load of the pack"))
+        question = Question.objects.select_for_update().get(pk=self.instance.pk)
+        if "base" in cleaned and cleaned["base"] != base_of(question):
+            person = None if question.current and cleaned["base"].startswith(question.current.hash) else question.current_by
+            self.add_error(None, CHANGED.format(who=person or "a load of the pack"))
         if not self.errors:
             try:
                 parsed = parse_question(self.instance.slug, self.contents())
@@ -67,10 +81,11 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Question)
 class QuestionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = QuestionForm
-    list_display = ["__str__", "pack", "kind", "version"]
+    list_display = ["__str__", "pack", "kind", "version", "edits"]
     list_filter = ["pack"]
     search_fields = ["slug", "current__title"]
     list_select_related = ["current", "pack"]
+    actions = ["take_the_packs"]
 
     @admin.display(ordering="current__kind")
     def kind(self, question: Question) -> str:
@@ -78,6 +93,31 @@ class QuestionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def version(self, question: Question) -> str:
         return question.current.hash[:8] if question.current else ""
+
+    def edits(self, question: Question) -> str:
+        if question.pack_moved_on:
+            return "edited here, and the pack changed: decide"
+        return "edited here" if question.edited else ""
+
+    @admin.display(description="What the pack changed")
+    def pack_changes(self, question: Question) -> str:
+        """The difference between the pack's version that was edited and the one that came since."""
+        before, after = (version.files if version else {} for version in (question.based_on, question.loaded))
+        lines: list[str] = []
+        for path in sorted(before | after):
+            lines += unified_diff(before.get(path, "").splitlines(), after.get(path, "").splitlines(), path, path, lineterm="")
+        return format_html("<p>{}</p><pre>{}</pre>", MOVED_ON, "\n".join(lines))
+
+    @admin.action(description="Take the pack's version")
+    def take_the_packs(self, request: HttpRequest, queryset: QuerySet[Question]) -> None:
+        taken = [str(question) for question in queryset if take_loaded(question=question, by=request.user)]
+        self.message_user(request, f"As in the pack again: {', '.join(taken)}." if taken else "They are as in the pack.")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Question | None = None) -> list[str]:
+        return ["pack_changes"] if obj and obj.pack_moved_on else []
+
+    def get_fields(self, request: HttpRequest, obj: Question | None = None) -> list[str]:
+        return [*self.get_readonly_fields(request, obj), *QuestionForm.base_fields]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

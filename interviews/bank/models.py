@@ -28,12 +28,20 @@ class Pack(models.Model):
 
 
 class Question(models.Model):
-    """A question through all its versions. `current` is the one that new interviews ask."""
+    """A question through all its versions. `current` is the one that new interviews ask.
+
+    Two write it, the folder of its pack and admins on the site, and neither undoes the other: `loaded` is what the folder held when the pack was last
+    loaded, `based_on` the loaded version that whoever made `current` knew of.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     pack = models.ForeignKey(Pack, on_delete=models.PROTECT, related_name="questions")
     slug = models.SlugField(max_length=80)
     current = models.ForeignKey("QuestionVersion", on_delete=models.PROTECT, null=True, related_name="+")
+    current_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, null=True, related_name="+")  # null: a load of the pack
+    current_at = models.DateTimeField(null=True)
+    loaded = models.ForeignKey("QuestionVersion", on_delete=models.PROTECT, null=True, related_name="+")
+    based_on = models.ForeignKey("QuestionVersion", on_delete=models.PROTECT, null=True, related_name="+")
 
     class Meta:
         ordering: ClassVar = ["pack", "slug"]
@@ -44,6 +52,16 @@ class Question(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("bank_question", args=[self.pack.slug, self.slug])
+
+    @property
+    def edited(self) -> bool:
+        """Whether new interviews ask something else than the pack's folder says."""
+        return self.current_id != self.loaded_id
+
+    @property
+    def pack_moved_on(self) -> bool:
+        """Whether the folder changed after the question was edited on the site, and nobody has decided since which of both it shall be."""
+        return self.based_on_id != self.loaded_id
 
 
 class QuestionVersion(InsertOnly):

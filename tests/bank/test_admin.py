@@ -1,8 +1,15 @@
 """Admins edit questions in the admin site; every save is a new version."""
 
-import pytest
+import shutil
+from pathlib import Path
 
-from interviews.bank.actions import load_pack
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from interviews.accounts.models import Role, User
+from interviews.bank.actions import edit_question, load_pack
+from interviews.bank.admin import base_of
 from interviews.bank.management.commands.load_bank import PACKS
 from interviews.bank.models import Question
 from tests.conftest import People
@@ -18,7 +25,7 @@ def question(db: None) -> Question:
 
 def form(question: Question, **changes: str) -> dict[str, str]:
     files = question.current.files
-    data = {"question_yaml": files["question.yaml"], "prompt_md": files["prompt.md"], "rubric_yaml": files["rubric.yaml"], "base": question.current.hash}
+    data = {"question_yaml": files["question.yaml"], "prompt_md": files["prompt.md"], "rubric_yaml": files["rubric.yaml"], "base": base_of(question)}
     # A browser sends CRLF.
     return {key: value.replace("\n", "\r\n") for key, value in (data | changes).items()}
 
@@ -79,3 +86,115 @@ def test_of_two_who_edit_at_once_the_second_is_told_and_keeps_the_text(people: P
 def test_a_save_that_does_not_say_what_it_began_as_is_refused(people: People, question: Question) -> None:
     assert people.admin.client.post(address(question), form(question, prompt_md="Mine.\n", base="")).status_code == 200
     assert question.versions.count() == 1
+
+
+def test_a_restart_leaves_what_an_admin_edited_and_says_nothing(people: People, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("prepare", verbosity=0)
+    question = Question.objects.filter(current__kind="written").first()
+    people.admin.client.post(address(question), form(question, prompt_md="Mended.\n"))
+    call_command("prepare", verbosity=0)
+    question.refresh_from_db()
+    assert question.current.files["prompt.md"] == "Mended.\n"
+    assert not question.pack_moved_on
+    assert "".join(capsys.readouterr()) == ""
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """A pack with one question, free to be changed; loaded."""
+    folder = tmp_path / "pack"
+    shutil.copytree(PACKS / "advanced-inference/prefix-caching", folder / "asked")
+    (folder / "pack.yaml").write_text("slug: small\ntitle: Small\ndescription: One question.\n")
+    load_pack(folder=folder)
+    return folder
+
+
+@pytest.fixture
+def torn(people: People, pack: Path) -> Question:
+    """A question whose prompt an admin changed, and then its folder."""
+    question = Question.objects.get()
+    edit_question(question=question, files=question.current.files | {"prompt.md": "The admin's.\n"}, by=people.admin.user)
+    (pack / "asked/prompt.md").write_text("The pack's.\n")
+    (pack / "asked/answers/l5.md").write_text("---\nlevel: L5\n---\nAnother answer.\n")
+    assert load_pack(folder=pack).kept == ("asked",)
+    question.refresh_from_db()
+    return question
+
+
+def prompt(question: Question) -> str:
+    question.refresh_from_db()
+    return question.current.files["prompt.md"]
+
+
+def test_a_changed_folder_changes_what_nobody_edited(people: People, pack: Path) -> None:
+    (pack / "asked/prompt.md").write_text("The pack's.\n")
+    assert load_pack(folder=pack).updated == ("asked",)
+    assert prompt(Question.objects.get()) == "The pack's.\n"
+
+
+def test_where_both_changed_the_edit_stays_and_each_load_and_page_says_so_by_name(
+    people: People, pack: Path, torn: Question, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        call_command("load_bank", pack, verbosity=0)
+        assert "small/asked: changed in its folder and on the site" in capsys.readouterr().err
+        assert prompt(torn) == "The admin's.\n"
+    call_command("load_bank", pack)
+    assert "0 new, 0 changed, 0 as before, 1 kept as edited" in capsys.readouterr().out
+    assert "edited here, and the pack changed: decide" in people.admin.client.get("/admin/bank/question/").content.decode()
+    page = people.admin.client.get(address(torn)).content.decode()
+    assert all(line in page for line in ("+The pack&#x27;s.", "+Another answer.", "the edit stayed"))
+    assert "the edit stayed" in people.interviewer.client.get(torn.get_absolute_url()).content.decode()
+
+
+@pytest.mark.parametrize("saved", ["The admin's.\n", "Both.\n"])
+def test_an_admin_who_saves_has_decided_until_the_folder_changes_again(people: People, pack: Path, torn: Question, saved: str) -> None:
+    assert people.admin.client.post(address(torn), form(torn, prompt_md=saved)).status_code == 302
+    assert load_pack(folder=pack).unchanged == ("asked",)
+    assert prompt(torn) == saved
+    assert "the edit stayed" not in people.admin.client.get(address(torn)).content.decode()
+    (pack / "asked/prompt.md").write_text("The pack's third.\n")
+    assert load_pack(folder=pack).kept == ("asked",)
+
+
+def test_an_admin_takes_the_packs_version_as_a_whole(people: People, pack: Path, torn: Question) -> None:
+    page = people.admin.client.post("/admin/bank/question/", {"action": "take_the_packs", "_selected_action": [str(torn.pk)]}, follow=True)
+    assert "As in the pack again" in page.content.decode()
+    assert prompt(torn) == "The pack's.\n"
+    assert "Another answer." in torn.current.files["answers/l5.md"]
+    assert (torn.edited, torn.pack_moved_on, torn.current_by) == (False, False, people.admin.user)
+    (pack / "asked/prompt.md").write_text("The pack's third.\n")
+    assert load_pack(folder=pack).updated == ("asked",)
+    assert torn.versions.count() == 4, "the edit is kept among the versions"
+
+
+@pytest.mark.parametrize("path", ["asked/prompt.md", None])
+def test_a_folder_that_went_back_or_took_the_edit_over_leaves_nothing_to_decide(people: People, pack: Path, torn: Question, path: str | None) -> None:
+    files = torn.current.files if path else torn.based_on.files
+    for name, text in files.items():
+        (pack / "asked" / name).write_text(text)
+    assert load_pack(folder=pack).unchanged == ("asked",)
+    assert prompt(torn) == "The admin's.\n"
+    assert torn.edited is (path is None)
+
+
+def test_a_pack_that_is_loaded_while_an_admin_edits_is_not_passed_over(people: People, pack: Path, torn: Question) -> None:
+    begun = form(torn, prompt_md="Mine.\n")
+    (pack / "asked/prompt.md").write_text("The pack's third.\n")
+    load_pack(folder=pack)
+    page = people.admin.client.post(address(torn), begun).content.decode()
+    assert "undo what a load of the pack changed meanwhile" in page
+    assert "Mine." in page
+    assert prompt(torn) == "The admin's.\n"
+
+
+def test_who_restores_a_version_is_named_and_not_its_first_author(people: People, question: Question) -> None:
+    loaded = question.current.files["prompt.md"]
+    people.admin.client.post(address(question), form(question, prompt_md="Mine.\n"))
+    question.refresh_from_db()
+    begun = form(question, prompt_md="Mine too.\n")
+    bea = Client()
+    bea.force_login(User.objects.create_user("bea@example.test", role=Role.ADMIN, name="Bea"), "django.contrib.auth.backends.ModelBackend")
+    assert bea.post(address(question), form(question, prompt_md=loaded)).status_code == 302
+    assert "undo what Bea changed meanwhile" in people.admin.client.post(address(question), begun).content.decode()
+    assert " by Bea)" in people.interviewer.client.get(question.get_absolute_url()).content.decode()

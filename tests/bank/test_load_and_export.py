@@ -1,10 +1,12 @@
 """Banks as folders: what is loaded comes out byte for byte, and a broken pack loads nothing."""
 
+import importlib
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.utils import DatabaseError, IntegrityError
@@ -14,6 +16,7 @@ from interviews.bank.actions import edit_question, load_pack
 from interviews.bank.files import BankError
 from interviews.bank.management.commands.load_bank import PACKS
 from interviews.bank.models import Pack, Question, QuestionVersion
+from tests.conftest import People
 from tests.live.conftest import bank
 
 __all__ = ["bank"]
@@ -86,6 +89,54 @@ def test_an_edited_question_exports_what_was_edited(small: Path, tmp_path: Path)
     edit_question(question=question, files=question.current.files | {"prompt.md": "Née, 中文, 👩‍💻\n"}, by=None)
     call_command("export_bank", tmp_path / "out")
     assert (tmp_path / "out/small/a-question/prompt.md").read_bytes() == "Née, 中文, 👩‍💻\n".encode()
+
+
+@pytest.mark.parametrize("names", [
+    {"written-1": "written-2", "written-2": "written-1"},
+    {"written-1": "written-2", "written-2": "written-9"},
+    {"written-2": "another"},
+])  # fmt: skip
+def test_folders_may_exchange_their_names_or_pass_them_on(bank: Path, names: dict[str, str]) -> None:
+    before = {question.slug: question.pk for question in Question.objects.all()}
+    for name in names:
+        (bank / name).rename(bank / f"{name}-old")
+    for name, new in names.items():
+        (bank / f"{name}-old").rename(bank / new)
+    assert len(load_pack(folder=bank).unchanged) == 4
+    assert {question.slug: question.pk for question in Question.objects.all()} == {names.get(slug, slug): pk for slug, pk in before.items()}
+
+
+def test_a_name_passes_to_a_new_question_and_not_from_one_that_the_folder_lacks(bank: Path) -> None:
+    shutil.copytree(bank / "written-1", bank / "another")
+    edit(bank / "written-1/question.yaml", "000000000001", "000000000009")
+    assert load_pack(folder=bank).created == ("written-1",)
+    assert str(Question.objects.get(slug="another").pk).endswith("1")
+    shutil.rmtree(bank / "written-2")
+    (bank / "another").rename(bank / "written-2")
+    with pytest.raises(BankError, match="which the folder no longer has"):
+        load_pack(folder=bank)
+    assert Question.objects.filter(slug="another").exists()
+
+
+def test_an_export_overwrites_its_own_files_and_refuses_to_stand_beside_others(bank: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for _ in range(2):
+        call_command("export_bank", out)
+    assert tree(out / "small") == tree(bank)
+    (out / "small/README.md").write_text("A load does not read this.\n")
+    (out / "small/written-1/answers").mkdir()
+    (out / "small/written-1/answers/old.md").write_text("It was an answer.\n")
+    with pytest.raises(CommandError, match=r"written-1/answers/old\.md does not belong"):
+        call_command("export_bank", out)
+    (out / "small/written-1/answers/old.md").unlink()
+    (bank / "written-1").rename(bank / "written-9")
+    load_pack(folder=bank)
+    with pytest.raises(CommandError, match="small/written-1 does not belong"):
+        call_command("export_bank", out)
+    assert not (out / "small/written-9").exists()
+    shutil.rmtree(out / "small/written-1")
+    call_command("export_bank", out)
+    assert load_pack(folder=out / "small").unchanged == ("code-4", "estimate-3", "written-2", "written-9")
 
 
 BROKEN = {
@@ -219,3 +270,16 @@ def test_a_version_can_be_changed_neither_by_python_nor_by_sql(small: Path) -> N
         QuestionVersion.objects.update(title="Other")
     with pytest.raises((DatabaseError, IntegrityError), match="written once"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("UPDATE bank_questionversion SET title = 'Other'")
+
+
+def test_banks_from_before_loads_were_noted_keep_their_edits(bank: Path, people: People) -> None:
+    edited = Question.objects.get(slug="written-1")
+    before = edited.current
+    edit_question(question=edited, files=before.files | {"prompt.md": "Mended.\n"}, by=people.admin.user)
+    Question.objects.update(loaded=None, based_on=None, current_by=None, current_at=None)
+    importlib.import_module("interviews.bank.migrations.0004_what_was_loaded").tell_loads_from_edits(apps, None)
+    edited.refresh_from_db()
+    assert (edited.loaded, edited.based_on, edited.current_by) == (before, before, people.admin.user)
+    assert [question.slug for question in Question.objects.all() if question.edited] == ["written-1"]
+    assert len(load_pack(folder=bank).unchanged) == 4
+    assert edited.current.files["prompt.md"] == "Mended.\n"

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from interviews.bank.actions import export_pack
+from interviews.bank.actions import NotEmpty, export_pack
 from interviews.bank.models import Pack
 
 
@@ -22,5 +22,8 @@ class Command(BaseCommand):
         if missing := set(options["pack"]) - {pack.slug for pack in packs}:
             raise CommandError(f"No such pack: {', '.join(sorted(missing))}")
         for pack in packs:
-            count = export_pack(pack=pack, folder=options["folder"] / pack.slug)
+            try:
+                count = export_pack(pack=pack, folder=options["folder"] / pack.slug)
+            except NotEmpty as error:
+                raise CommandError(f"{pack.slug}: nothing written. {error}") from error
             self.stdout.write(f"{pack.slug}: {count} questions")

@@ -13,7 +13,7 @@ PACKS = Path(__file__).resolve().parents[2] / "packs"
 
 
 class Command(BaseCommand):
-    help = "Load question packs. Without a folder: every pack that the project ships. A broken pack loads nothing."
+    help = "Load question packs. Without a folder: every pack that the project ships. A broken pack loads nothing, and what was edited on the site stays."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", nargs="*", type=Path, help="a pack's folder, the one with pack.yaml")
@@ -26,6 +26,7 @@ class Command(BaseCommand):
             except BankError as error:
                 raise CommandError(f"{folder}: nothing loaded. {error}") from error
             if options["verbosity"]:
-                self.stdout.write(
-                    f"{loaded.pack}: {len(loaded.created)} new, {len(loaded.updated)} changed, {len(loaded.unchanged)} as before"
-                )
+                counts = f"{len(loaded.created)} new, {len(loaded.updated)} changed, {len(loaded.unchanged)} as before"
+                self.stdout.write(f"{loaded.pack}: {counts}" + (f", {len(loaded.kept)} kept as edited" if loaded.kept else ""))
+            for slug in loaded.kept:
+                self.stderr.write(f"{loaded.pack}/{slug}: changed in its folder and on the site. The site's version stays; decide in the admin site.")
