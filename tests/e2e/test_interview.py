@@ -176,6 +176,33 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     expect(desk.locator(".criterion").first).to_contain_text("The mechanism is named but not explained.")
     interviewer.look("rescored")
 
+    # What was chosen upon the score that a colleague has replaced is not stored on the new one, and the words stay.
+    second = desk.locator(".criterion").nth(1)
+    second.get_by_role("radio").nth(0).click()
+    second.get_by_label("Why?").fill("Nothing of it is shown.")
+    shown = desk.locator("time").first.get_attribute("datetime")
+    edit.goto(desk.url)
+    edit.get_by_role("button", name="Score again").click()
+    expect(desk.locator("time").first).not_to_have_attribute("datetime", shown or "", timeout=60_000)
+    second.get_by_role("button", name=re.compile("^(Set to|Confirm) 0")).click()
+    expect(second.get_by_role("alert")).to_contain_text("scored again meanwhile")
+    expect(second.get_by_label("Why?")).to_have_value("Nothing of it is shown.")
+    second.get_by_role("radio").nth(0).click()
+    second.get_by_role("button", name=re.compile("^(Set to|Confirm) 0")).click()
+    expect(second.get_by_label("Why?")).to_have_count(0)
+    expect(second).to_contain_text("Nothing of it is shown.")
+    # Points that a colleague has changed are shown to whoever would have overwritten them.
+    second.get_by_role("radio").nth(3).click()
+    second.get_by_label("Why?").fill("Some of it is.")
+    theirs = edit.locator(".criterion").nth(1)
+    theirs.get_by_role("radio").nth(2).click()
+    theirs.get_by_label("Why?").fill("Half of it.")
+    theirs.get_by_role("button", name=re.compile("2$")).click()
+    second.get_by_role("button", name="Set to 3").click()
+    expect(second.get_by_role("alert")).to_contain_text("set these points to 2 meanwhile")
+    expect(second).to_contain_text("Half of it.")
+    expect(second.get_by_label("Why?")).to_have_value("Some of it is.")
+
 
 def test_what_was_acknowledged_survives_a_killed_tab_and_a_killed_server(visit: Visit, site: Site) -> None:
     candidate = visit("candidate")
