@@ -1,7 +1,7 @@
 """Every write of grading and review."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from celery import current_app
@@ -214,13 +214,8 @@ def override(
     criterion = latest.criteria.filter(criterion=criterion_id).first()
     if criterion is None:
         raise Problem("no_criterion", "The score has no such criterion.", 404)
-    if not 0 <= points <= criterion.max or points * 2 != int(points * 2):
-        raise Problem("bad_points", f"Points go from 0 to {criterion.max:g}, in halves.")
-    reason = reason.replace("\0", "").strip()
-    if not reason:
-        raise Problem("no_reason", "Say why: the candidate reads it.")
-    if len(reason) > MAX_NOTE:
-        raise Problem("too_long", f"Keep the reason under {MAX_NOTE} characters.")
+    _check_points(points, criterion.max)
+    reason = _reason(reason)
     newest = latest.overrides.filter(criterion=criterion_id).select_related("by").last()
     if after is not None and newest is not None and newest.pk != after and newest.by_id != actor.pk:
         told = f"{newest.by.display_name} set these points to {newest.points:g} meanwhile. Read why, then choose the points again."
@@ -229,6 +224,54 @@ def override(
     body = {"question_id": str(question.pk), "criterion": criterion_id, "from": criterion.points, "to": points, "reason": reason}
     events.append(interview, Event.Kind.SCORE_OVERRIDE, actor=actor, body=body)
     return row
+
+
+def _check_points(points: float, maximum: float) -> None:
+    if not 0 <= points <= maximum or points * 2 != int(points * 2):
+        raise Problem("bad_points", f"Points go from 0 to {maximum:g}, in halves.")
+
+
+def _reason(text: str) -> str:
+    text = text.replace("\0", "").strip()
+    if not text:
+        raise Problem("no_reason", "Say why: the candidate reads it.")
+    if len(text) > MAX_NOTE:
+        raise Problem("too_long", f"Keep the reason under {MAX_NOTE} characters.")
+    return text
+
+
+@transaction.atomic
+def mark_by_hand(*, interview: Interview, actor: User, score_id: UUID, points: Mapping[str, float], reason: str) -> Score:
+    """Gives an answer that could not be scored its points, criterion by criterion: a score of its own, which a person stands behind and rescores take over.
+
+    Raises:
+        Problem: not a reviewer, not scored, not the answer's latest score, or one with points; being scored again; not points for every criterion; no reason.
+    """
+    check_reviewer(interview, actor)
+    interview = events.lock(interview.pk)
+    _check_scored(interview)
+    question = queries.question_of_score(interview, score_id)
+    if question is None:
+        raise Problem("no_score", "This score is not of this interview.", 404)
+    if question.pk in queries.being_graded(interview):
+        raise Problem("grading", "The answer is being scored again. Give points if that fails, too.", 409)
+    latest = queries.latest_score(question)
+    if latest is None or latest.pk != score_id or latest.state != Score.State.NOT_SCORED:
+        raise Problem("old_score", "This answer has a score by now. Look at that, and change what is wrong.", 409)
+    most = {row["id"]: row["max"] for row in queries.to_mark(latest)}
+    if points.keys() != most.keys():
+        raise Problem("bad_points", "Give points for every criterion.")
+    for criterion, given in points.items():
+        _check_points(given, most[criterion])
+    reason = _reason(reason)
+    try:
+        score = marking.store_by_hand(question.answer.pk, latest.rubric, points)
+    except grading.RubricError as error:
+        raise Problem("bad_rubric", f"The rubric can't be read, so no points can be given: {error}", 409) from error
+    Override.objects.bulk_create(Override(score=score, criterion=name, points=given, reason=reason, by=actor) for name, given in points.items())
+    body = {"question_id": str(question.pk), "criterion": None, "from": None, "to": score.total, "reason": reason}
+    events.append(interview, Event.Kind.SCORE_OVERRIDE, actor=actor, body=body)
+    return score
 
 
 @transaction.atomic

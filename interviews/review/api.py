@@ -16,12 +16,19 @@ from interviews.review import actions, queries, rejudging
 from interviews.review.comparing import rejudge_json
 from interviews.review.models import Rejudge
 
+
 class NewOverride(serializers.Serializer[Any]):
     score_id = serializers.UUIDField()
     criterion_id = serializers.CharField(max_length=80)
     points = serializers.FloatField()
     reason = serializers.CharField(max_length=actions.MAX_NOTE, allow_blank=True)
     after = serializers.IntegerField(required=False, min_value=0)
+
+
+class NewMarks(serializers.Serializer[Any]):
+    score_id = serializers.UUIDField()
+    points = serializers.DictField(child=serializers.FloatField())
+    reason = serializers.CharField(max_length=actions.MAX_NOTE, allow_blank=True)
 
 
 class NewPublication(serializers.Serializer[Any]):
@@ -65,6 +72,16 @@ class Overrides(APIView):
         form = NewOverride(data=request.data)
         form.is_valid(raise_exception=True)
         actions.override(interview=interview, actor=request.user, **form.validated_data)
+        return _report(request, pk)
+
+
+class Marks(APIView):
+    @extend_schema(request=NewMarks, responses=dict)
+    def post(self, request: Request, pk: UUID) -> Response:
+        interview = _over(request, pk)
+        form = NewMarks(data=request.data)
+        form.is_valid(raise_exception=True)
+        actions.mark_by_hand(interview=interview, actor=request.user, **form.validated_data)
         return _report(request, pk)
 
 

@@ -25,6 +25,7 @@ from sandbox.models import Run
 
 log = logging.getLogger(__name__)
 _making = threading.Lock()  # two threads may mark, and the one that comes first makes what there must be one of in a process
+BY_HAND = "a person"  # as the name of what graded
 JUDGE_FAILED = "The judge could not run this code. That is our fault and counts for nothing; an interviewer can have it judged again."
 
 
@@ -125,3 +126,11 @@ def store_not_scored(subject: UUID, rubric: RubricVersion, maximum: float, reaso
     return Score.objects.create(
         subject=subject, rubric=rubric, scorer=scorer, state=Score.State.NOT_SCORED, total=None, max=maximum, reason=reason
     )
+
+
+def store_by_hand(subject: UUID, rubric: RubricVersion, points: Mapping[str, float]) -> Score:
+    """Writes a person's points for every criterion of an answer as a score of its own. Call inside a transaction."""
+    read = grading.Rubric.from_dict(rubric.body)
+    criteria = tuple(grading.CriterionScore(c.id, c.title, points[c.id], c.points) for c in read.criteria)
+    level = read.level(points) if read.bands else ""
+    return store(subject, rubric, grading.Score(sum(points.values()), read.max, level, (level,) if level else (), "scored", criteria, scorer=BY_HAND))

@@ -19,6 +19,7 @@ from interviews.live.documents import Content
 from interviews.live.models import Event, Interview, InterviewQuestion
 from interviews.live.queries import content_of, flown, sees_review, withheld
 from interviews.review import decided, levels
+from interviews.review.marking import BY_HAND
 from interviews.review.models import GradeJob, Override
 from sandbox.health import read as sandbox_health
 from sandbox.models import Run
@@ -81,7 +82,7 @@ def marked_by_people() -> list[Marked]:
     found = []
     published = InterviewQuestion.objects.filter(interview__status=Interview.Status.PUBLISHED).select_related("interview", "version", "answer")
     for question in published.exclude(version__kind="code"):
-        scores = gradings(question).prefetch_related("overrides")
+        scores = gradings(question).exclude(scorer=BY_HAND).prefetch_related("overrides")
         score = next((s for s in scores if settled(s, s.overrides.all(), question.interview.published_at)), None)
         if score is None:
             continue
@@ -171,7 +172,14 @@ def _doubt(score: Score, sure: bool, level_set: Sequence[str]) -> tuple[str, str
     return (Score.State.REVIEW, grading.doubtful(level_set)) if len(level_set) > 1 else (Score.State.SCORED, "")
 
 
-def _score_json(scores: Sequence[Score], version_hash: str, published_at: datetime | None) -> dict[str, Any]:
+def to_mark(score: Score) -> list[dict[str, Any]]:
+    """The criteria that a person can give points for where there is no score. Not read as a rubric, as above."""
+    if score.state != Score.State.NOT_SCORED:
+        return []
+    return [{"id": row["id"], "title": row["title"], "max": row["points"], "levels": row.get("levels", [])} for row in score.rubric.body["criteria"]]
+
+
+def _score_json(scores: Sequence[Score], version_hash: str, published_at: datetime | None, reviewer: bool) -> dict[str, Any]:
     """The score that counts of an answer's, which come the newest first."""
     score, *earlier = counting(scores)
     sure = settled(score, score.overrides.all(), published_at)
@@ -189,6 +197,7 @@ def _score_json(scores: Sequence[Score], version_hash: str, published_at: dateti
         "scorer": score.scorer,
         "before": _before_json(earlier[0] if earlier else None),
         "version": {"question": version_hash, "rubric": score.rubric_id},
+        "to_mark": to_mark(score) if reviewer else [],
         **marks,
     }
 
@@ -269,15 +278,16 @@ def _question_json(
         "model_answer_html": _model_answer(question),
         "withheld": False,
         "run": flown(run, question, user) if run else None,
-        "score": _score_json(scores, version.hash, published_at) if scores else None,
+        "score": _score_json(scores, version.hash, published_at, user.reviews) if scores else None,
         "rescoring": graded and bool(scores),
     }
 
 
 def _scores(questions: list[InterviewQuestion], reviewed: bool) -> dict[UUID, list[Score]]:
-    """The scores of each answer, the newest first, with what the report shows of them: overrides only for who may read the review."""
+    """The scores of each answer, the newest first, with what the report shows of them: what people decided only for who may read the review."""
     overrides = Prefetch("overrides", Override.objects.select_related("by") if reviewed else Override.objects.none())
     rows = Score.objects.filter(subject__in=[question.answer.pk for question in questions])
+    rows = rows if reviewed else rows.exclude(scorer=BY_HAND)
     found: dict[UUID, list[Score]] = {}
     for score in rows.order_by("-created_at").select_related("rubric").prefetch_related("criteria", overrides):
         found.setdefault(score.subject, []).append(score)

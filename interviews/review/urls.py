@@ -11,6 +11,7 @@ urlpatterns = [
     path("review/rejudges/<uuid:pk>/", views.rejudge, name="rejudge"),
     path("api/interviews/<uuid:pk>/report/", api.ReportDetail.as_view()),
     path("api/interviews/<uuid:pk>/overrides/", api.Overrides.as_view()),
+    path("api/interviews/<uuid:pk>/marks/", api.Marks.as_view()),
     path("api/interviews/<uuid:pk>/notes/", api.Notes.as_view()),
     path("api/interviews/<uuid:pk>/publish/", api.Publish.as_view()),
     path("api/interviews/<uuid:pk>/rescore/", api.Rescore.as_view()),

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from grading.models import CriterionScore
+import grading
+from grading.models import CriterionScore, Score
 from interviews.live.models import Event, Interview
 from interviews.review.models import Note, Override
+from sandbox.leases import MAX_ATTEMPTS
 from sandbox.models import Run
 from tests.conftest import People, Person
 from tests.live.helpers import question, write
@@ -207,6 +209,83 @@ def test_code_that_waits_for_a_judge_that_is_not_there_keeps_no_review_from_bein
         judge.setattr("interviews.review.queries.sandbox_health", lambda: {"jail": {"ok": True}})
         assert post(people.interviewer, interview, "publish").json()["code"] == "grading"
     assert post(people.interviewer, interview, "publish").status_code == 200
+
+
+def scorer_fails(interview: Interview) -> None:
+    """Grades what waits with a scorer that fails three times."""
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(grading, "score", lambda *a, **k: 1 / 0)
+        for _ in range(MAX_ATTEMPTS):
+            grade_all(interview)
+
+
+def test_an_answer_that_could_not_be_scored_gets_its_points_by_hand(people: People, make: Make) -> None:
+    interview = finish(make())
+    judged(interview, points={"admission": (4, 4), "budget": (2, 4)})
+    scorer_fails(interview)
+
+    def read(person: Person) -> dict[str, Any]:
+        report = person.client.get(f"/api/interviews/{interview.pk}/report/").json()
+        return next(question for question in report["questions"] if question["kind"] == "written")["score"]
+
+    score = read(people.interviewer)
+    body = {"score_id": score["id"], "points": {criterion["id"]: 3 for criterion in score["to_mark"]}, "reason": "Read line by line."}
+    assert (len(body["points"]), score["total"], read(people.candidate)["to_mark"]) == (7, None, [])
+    assert post(people.interviewer, interview, "marks", body).json()["total"] == 21
+    now = read(people.interviewer)
+    assert (now["total"], now["max"], now["level"], now["level_set"], now["state"]) == (21, 28, "L6", ["L6"], "scored")
+    assert (now["settled"], now["scorer"], now["to_mark"]) == (True, "a person", [])
+    assert {criterion["override"]["reason"] for criterion in now["criteria"]} == {"Read line by line."}
+    assert (interview.events.last().kind, interview.events.last().actor) == (Event.Kind.SCORE_OVERRIDE, people.interviewer.user)
+    # From there it is as with any score: a criterion can be changed, and the candidate reads it once it is published.
+    post(people.admin, interview, "overrides", change(people, interview, points=4))
+    assert read(people.candidate)["total"] is None
+    post(people.interviewer, interview, "publish")
+    assert read(people.candidate)["total"] == 22
+    # A rescore that fails hides nothing, and one that succeeds takes over what the person decided.
+    post(people.interviewer, interview, "rescore")
+    scorer_fails(interview)
+    assert (read(people.candidate)["total"], read(people.candidate)["scorer"]) == (22, "a person")
+    post(people.interviewer, interview, "rescore")
+    grade_all(interview)
+    now = read(people.candidate)
+    assert (now["total"], now["auto_total"], now["before"]["total"], now["scorer"] != "a person") == (22, 28, 22, True)
+
+
+def by_hand(interview: Interview) -> dict[str, Any]:
+    """Points for the code, which was not scored."""
+    score = Score.objects.get(subject=question(interview, "code").answer.pk)
+    return {"score_id": str(score.pk), "points": {row["id"]: 3 for row in score.rubric.body["criteria"]}, "reason": "Read."}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"reason": " "}, "no_reason"),
+        ({"points": {}}, "bad_points"),
+        ({"points": {"c0": 1}}, "bad_points"),
+        ({"points": {f"{kind}{n}": 5 for kind, many in (("t", 2), ("c", 5)) for n in range(many)}}, "bad_points"),
+        ({"points": "x"}, "invalid"),
+        ({"score_id": "00000000-0000-4000-8000-000000000000"}, "no_score"),
+    ],
+)
+def test_points_by_hand_that_make_no_sense_are_not_given(people: People, make: Make, changes: dict[str, Any], code: str) -> None:
+    interview = unjudged(make)
+    answer = post(people.interviewer, interview, "marks", by_hand(interview) | changes)
+    assert (answer.status_code in (400, 404), answer.json()["code"]) == (True, code)
+    assert not Override.objects.exists() and not Score.objects.filter(scorer="a person").exists()
+
+
+def test_points_by_hand_are_only_for_what_has_none(people: People, make: Make) -> None:
+    interview = scored(make())
+    seen = written(people, interview)
+    body = {"score_id": seen["id"], "points": {criterion["id"]: 3 for criterion in seen["criteria"]}, "reason": "Read."}
+    assert post(people.interviewer, interview, "marks", body).json()["code"] == "old_score"
+    waiting = unjudged(make)
+    body = by_hand(waiting)
+    assert post(people.candidate, waiting, "marks", body).status_code == 403
+    post(people.admin, waiting, "rescore")
+    assert post(people.interviewer, waiting, "marks", body).json()["code"] == "grading"
 
 
 def test_only_the_scores_that_were_looked_at_are_published(people: People, make: Make) -> None:

@@ -2,6 +2,7 @@ import { createElement } from "react";
 import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
 import type { Criterion, Report, Score, Status } from "../shared/types";
+import { MarkForm } from "./MarkForm";
 import { choice } from "./OverrideForm";
 import { ReviewActions } from "./ReviewActions";
 
@@ -32,5 +33,16 @@ describe("points that were chosen", () => {
     const criterion = { override: null } as Criterion;
     expect(choice(2, score, criterion)).toEqual({ points: 2, score_id: "s", after: 0 });
     expect(choice(2, score, { ...criterion, override: { id: 7, points: 1, reason: "", by: "Bea", at: "" } })).toEqual({ points: 2, score_id: "s", after: 7 });
+  });
+});
+
+describe("points by hand", () => {
+  it("are asked for every criterion, and given only when there is one for each", () => {
+    const to_mark = ["a", "b"].map((id) => ({ id, title: `Criterion ${id}`, max: 4, levels: [] }));
+    const html = renderToStaticMarkup(createElement(MarkForm, { score: { id: "s", to_mark } as unknown as Score, onSave: async () => null }));
+    expect([...html.matchAll(/<legend>([^<]+)/g)].map((match) => match[1])).toEqual(["Criterion a", "Criterion b"]);
+    expect(html.match(/type="radio"/g)).toHaveLength(10);
+    expect(html).toContain("2 of 2 still to choose");
+    expect(html).toMatch(/<button[^>]*disabled=""[^>]*>Give these points/);
   });
 });

@@ -6,6 +6,7 @@ import { useReport } from "../report/useReport";
 import { api } from "../shared/api";
 import type { Report } from "../shared/types";
 import { when } from "../shared/when";
+import { MarkForm } from "./MarkForm";
 import { OverrideForm } from "./OverrideForm";
 import { ReviewActions } from "./ReviewActions";
 import { useAction, useUnsaved } from "./useAction";
@@ -121,7 +122,11 @@ function Desk({ id }: { id: string }) {
                     )
                   : undefined
               }
-            />
+            >
+              {report.can_review && question.score && question.score.to_mark.length > 0 && (
+                <MarkForm score={question.score} onSave={(points, reason) => act(() => api.mark(id, { score_id: question.score!.id, points, reason }))} />
+              )}
+            </QuestionView>
           ))}
         </>
       )}

@@ -48,6 +48,8 @@ export const api = {
   /** `after`: the id of the last change of the criterion that the interviewer saw, 0 for none. */
   override: (id: string, body: { score_id: string; after: number; criterion_id: string; points: number; reason: string }) =>
     call<Report>("POST", `${base(id)}overrides/`, body),
+  /** Points for every criterion of an answer that could not be scored. */
+  mark: (id: string, body: { score_id: string; points: Record<string, number>; reason: string }) => call<Report>("POST", `${base(id)}marks/`, body),
   note: (id: string, body: { text: string; question_id: string | null }) => call<Report>("POST", `${base(id)}notes/`, body),
   /** `scores`: the ids of those that the interviewer looked at, `seen`: the report's `seq`; the server refuses when there is more by now. */
   publish: (id: string, body: { scores: string[]; seen: number }) => call<Report>("POST", `${base(id)}publish/`, body),

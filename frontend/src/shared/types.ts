@@ -119,6 +119,8 @@ export interface Score {
   bands: Record<string, number>;
   version: { question: string; rubric: string };
   criteria: Criterion[];
+  /** What a reviewer can give points for where there is no score. */
+  to_mark: Pick<Criterion, "id" | "title" | "max" | "levels">[];
 }
 
 export interface ReportQuestion {

@@ -1,0 +1,64 @@
+/** A person's points for an answer that could not be scored, all criteria at once: a sum of some of them would say nothing. */
+import { useId, useState } from "react";
+import type { Score } from "../shared/types";
+import { useAction, useUnsaved } from "./useAction";
+
+interface Props {
+  score: Score;
+  /** Returns why it failed, or null. */
+  onSave: (points: Record<string, number>, reason: string) => Promise<string | null>;
+}
+
+export function MarkForm({ score, onSave }: Props) {
+  const [points, setPoints] = useState<Record<string, number>>({});
+  const [reason, setReason] = useState("");
+  const saving = useAction();
+  const id = useId();
+  const left = score.to_mark.filter((criterion) => points[criterion.id] === undefined).length;
+  useUnsaved(Object.keys(points).length > 0 || reason.trim() !== "");
+  return (
+    <details className="card no-print">
+      <summary>Give points by hand</summary>
+      <form
+        className="stack"
+        style={{ marginTop: "var(--s3)" }}
+        onSubmit={(event) => {
+          event.preventDefault();
+          void saving.run(() => onSave(points, reason));
+        }}
+      >
+        {score.to_mark.map((criterion) => (
+          <fieldset className="choices" key={criterion.id}>
+            <legend>{criterion.title}</legend>
+            {Array.from({ length: Math.floor(criterion.max) + 1 }, (_, value) => (
+              <label key={value} title={criterion.levels[value]}>
+                <input
+                  type="radio"
+                  name={`${id}-${criterion.id}`}
+                  checked={points[criterion.id] === value}
+                  onChange={() => setPoints((before) => ({ ...before, [criterion.id]: value }))}
+                />{" "}
+                {value}
+              </label>
+            ))}
+          </fieldset>
+        ))}
+        <div>
+          <label htmlFor={`${id}-why`}>Why? The candidate reads this beside every criterion.</label>
+          <textarea id={`${id}-why`} value={reason} required maxLength={10000} onChange={(event) => setReason(event.target.value)} />
+        </div>
+        <div className="row">
+          <button type="submit" className="primary compact" disabled={left > 0 || !reason.trim()} aria-disabled={saving.busy}>
+            Give these points
+          </button>
+          {left > 0 && <span className="soft small">{left} of {score.to_mark.length} still to choose</span>}
+        </div>
+        {saving.problem && (
+          <p className="banner bad small" role="alert">
+            {saving.problem}
+          </p>
+        )}
+      </form>
+    </details>
+  );
+}
