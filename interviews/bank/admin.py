@@ -106,7 +106,7 @@ class QuestionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         lines: list[str] = []
         for path in sorted(before | after):
             lines += unified_diff(before.get(path, "").splitlines(), after.get(path, "").splitlines(), path, path, lineterm="")
-        return format_html("<p>{}</p><pre>{}</pre>", MOVED_ON, "\n".join(lines))
+        return format_html('<p>{}</p><pre style="white-space: pre-wrap">{}</pre>', MOVED_ON, "\n".join(lines))
 
     @admin.action(description="Take the pack's version")
     def take_the_packs(self, request: HttpRequest, queryset: QuerySet[Question]) -> None:
