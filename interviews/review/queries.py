@@ -167,7 +167,8 @@ def _doubt(score: Score, sure: bool, level_set: Sequence[str]) -> tuple[str, str
     """The state and the reason of a score, after what people decided. A doubt about the level alone is that of the levels that are left."""
     if sure:
         return Score.State.SCORED, f"{LOOKED} {score.reason}" if score.state == Score.State.REVIEW else score.reason
-    if score.state != Score.State.REVIEW or score.reason != grading.doubtful(score.level_set):
+    own = grading.doubtful(score.level_set) if len(score.level_set) > 1 else None
+    if score.state != Score.State.REVIEW or score.reason != own:
         return score.state, score.reason
     return (Score.State.REVIEW, grading.doubtful(level_set)) if len(level_set) > 1 else (Score.State.SCORED, "")
 
