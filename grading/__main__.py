@@ -119,6 +119,21 @@ def _fit(args: argparse.Namespace) -> int:
     return 0
 
 
+def _order(args: argparse.Namespace) -> int:
+    from grading.order import shipped
+    from grading.order_fit import keep, measure, sentences, teach, told
+
+    lines, held = sentences(Path(args.bank), Path(args.folder))
+    if args.write:
+        made, kept = teach(lines)
+        keep(kept)
+    else:
+        made = shipped()
+    found = measure(made, held)
+    print(json.dumps(found) if args.json else told(found))
+    return 0
+
+
 def _statements(args: argparse.Namespace) -> int:
     from grading.statements import measure, read_all, table
 
@@ -173,6 +188,12 @@ def main(argv: list[str] | None = None) -> int:
     fitted.add_argument("--bank", default="interviews/bank/packs")
     fitted.add_argument("--write", action="store_true", help="keep the weights for the scorer")
     fitted.set_defaults(do=_fit)
+    ordered = commands.add_parser("order", help="how well the order of words tells prose from the same words shuffled, on the held-out statements")
+    ordered.add_argument("folder", nargs="?", default="interviews/bank/marked")
+    ordered.add_argument("--bank", default="interviews/bank/packs")
+    ordered.add_argument("--write", action="store_true", help="teach the network anew from all other sentences first (minutes), and keep it")
+    ordered.add_argument("--json", action="store_true")
+    ordered.set_defaults(do=_order)
     stated = commands.add_parser("statements", help="how well signs of a contradiction tell right sentences from wrong ones, on the held-out statements")
     stated.add_argument("folder", nargs="?", help="without one, the statements of this repository")
     stated.add_argument("--open", action="store_true", help="on the others, which the rules were written with")

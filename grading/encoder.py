@@ -77,6 +77,16 @@ class Encoder:
         while len(self._cache) > CACHE:
             self._cache.popitem(last=False)
 
+    @property
+    def table(self) -> torch.Tensor:
+        """The word pieces' own embeddings, before any layer: [vocabulary, 384]."""
+        return self._w["embeddings.word_embeddings.weight"]
+
+    def ids(self, text: str) -> list[int]:
+        """Ids of a text's word pieces, MAX_TOKENS of them at most."""
+        found: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return found
+
     def pieces(self, word: str) -> int:
         """Word pieces of a word: an English word has one to three, a mash of keys about one for each two letters."""
         return len(self._tokenizer.encode(word, add_special_tokens=False).ids)
