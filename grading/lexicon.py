@@ -20,6 +20,9 @@ FUNCTION = (DETERMINERS | PREPOSITIONS | AUXILIARIES | PRONOUNS | CONJUNCTIONS |
 
 NEGATORS = frozenset(["not", "no", "never", "none", "neither", "nor", "without", "cannot", "can't", "couldn't", "won't", "wouldn't", "shouldn't", "mustn't", "isn't", "aren't", "wasn't", "weren't", "hasn't", "haven't", "hadn't", "doesn't", "don't", "didn't", "hardly", "barely", "scarcely", "nothing"])
 NOT_NEGATING = frozenset(["only", "just", "merely", "simply", "necessarily"])  # "not only"
+# Words that say that something isn't there, isn't so, or stands apart, as a denial would ("in different states" for "not in the same one").
+ABSENCE = NEGATORS | frozenset(
+    ["different", "differs", "differ", "separate", "separated", "separates", "gap", "gaps", "open", "apart", "lack", "lacks", "lacking", "missing", "absent", "broken", "damaged", "incomplete", "disconnected", "off", "except", "excludes", "exclude", "excluded", "lose", "loses", "lost", "loss", "empty", "fail", "fails", "failed", "prevent", "prevents", "prevented", "avoid", "avoids", "forbid", "forbids", "forbidden", "impossible", "unable", "independent", "independently", "isolated", "unlike", "instead", "only", "removed", "removes", "dropped", "drops", "stops", "unreliable", "invalid", "useless"])
 
 # Rejection: what says of a statement that it is not so. Parts of regular expressions, for any case; none of them captures.
 UNTRUE = (r"(?:(?:all|just|simply|plainly|completely|entirely|quite|also|always|still|of course) ){0,2}(?:false|wrong|untrue|incorrect|mistaken|nonsense"

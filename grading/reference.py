@@ -1,9 +1,10 @@
 """Grading from a model answer alone, for questions that have no rubric: a share of full marks in 0..1.
 
-The model answer is split into its statements (`grading.draft`). Each earns by its best clause in the answer, through the same gates and the same
-test for contradictions as the rubric scorer, on a milder scale: human markers give most of the marks to a short answer that goes the right way. Beside
-them stand the model answer's telling words, which find what is said across sentences. An answer that comes near neither earns nothing, sentences about
-something else take no part, and an answer made of denials where the model answer has none keeps little.
+The model answer is split into its statements (`grading.draft`). Each earns by how many of its words the answer has, by meaning and in order, through the
+same gates and the same test for contradictions as the rubric scorer, on a milder scale: human markers give most of the marks to a short answer that goes
+the right way. Beside them stand the model answer's telling words, which find what is said across sentences. An answer that comes near neither earns
+nothing, sentences about something else take no part, an answer made of denials where the model answer has none keeps little, and so does one whose words
+stand in no order (`grading.order`).
 """
 
 from __future__ import annotations
@@ -23,21 +24,27 @@ from grading.draft import split_reference
 from grading.encoder import WIDTH, encoder
 from grading.evidence import Match, coherence, opposition, weigh
 from grading.fusion import Statement, lexical, plain
-from grading.gates import LISTS, OPEN, wordlist
+from grading.gates import LISTS, OPEN, enumerated, wordlist
+from grading.lexicon import ABSENCE, NEGATORS
+from grading.order import shipped
 from grading.polarity import Opposition, denies, pole_votes, refused
 from grading.result import Question
 from grading.scorer import read_answer
-from grading.text import MAX_CHARS, Clause, read, tokenise
+from grading.text import MAX_CHARS, Clause, Token, read, tokenise
 
-# Fused evidence of a statement: sentence evidence (COS, LEX of `grading.fusion`), words by meaning, words in order -> logit of its share of the marks.
-W_SENTENCE, W_WORDS, W_ORDER, SHIFT = 0.10, 3.0, 4.0, 2.4
+# Words by meaning and words in order -> logit of a statement's share of the marks.
+W_WORDS, W_ORDER, SHIFT = 9.5, 4.5, 2.6
 WORDS_0, ORDER_0 = 0.55, 0.40
-FAR, NEAR = 0.6, 0.75  # how near the answer comes to the subject at all: nothing below FAR, all of it from NEAR on
+FAR, NEAR = 0.5, 0.7  # how near the answer comes to the subject at all: nothing below FAR, all of it from NEAR on
+MILD = 0.6  # exponent of the share: half of what is looked for earns two thirds
 TURNED = 4, (0.6, 0.8)  # telling words that must stand the wrong way round before their share counts, and the shares that cost
-FADE = 0.94  # statements count less in order of their credit: few model answers expect each of their statements
+FADE = 0.86  # statements count less in order of their credit: few model answers expect each of their statements
 # Two witnesses: the statements met, and the model answer's telling words that the answer has itself, of which a share of FEW by weight shows nothing and ENOUGH
 # shows all. One alone convinces of MET, or NAMED; statements miss what is said across sentences, and words miss what is said in others.
-MET, NAMED, FEW, ENOUGH = 0.95, 0.7, 0.2, 0.4
+MET, NAMED, FEW, ENOUGH = 0.87, 0.5, 0.22, 0.5
+CHANCE, PROSE = -6.0, -3.0  # log odds of the order of words: as good as shuffled, and not yet suspicious. Notes and second-language English reach -3
+LISTED, BARE = 0.45, 0.6  # share of an answer in runs of bare words, beyond the model answer's own, from which it is taken for a list, and is one
+LEFT = 0.2  # what a list keeps
 ABOUT = 0.2  # cosine with the question or a model answer below which a sentence is about something else and takes no part, unless all are
 DENYING = 0.6  # share of denials beyond the model answer's from which an answer turns it round
 KEPT, OTHER = 0.3, 0.85  # what such an answer keeps, and a single sentence that denies something of which the model answer doesn't speak
@@ -59,6 +66,7 @@ class _Reference:
     weights: dict[str, float]  # of all words, by stem; together 1
     whole: NDArray[np.float32]
     stems: frozenset[str]  # of its content words
+    absence: tuple[bool, ...]  # whether each statement says, as a denial would, that something isn't there or isn't so
     says_no: bool  # to the question, first of all
     denying: float  # share of its sentences that are denials
 
@@ -75,7 +83,7 @@ def _prepare(question: str, reference: str) -> _Reference:
     total = sum(weights.values()) or 1.0
     return _Reference(made, model.encode(texts), tuple(word_vectors(model, texts, [s.tokens for s in made])),
                       {stem: weight / total for stem, weight in weights.items()}, model.encode([reference])[0],
-                      frozenset(t.stem for t in tokenise(reference) if t.content), no, _denying(sentences, no))
+                      frozenset(t.stem for t in tokenise(reference) if t.content), tuple(_absence(s.tokens) for s in made), no, _denying(sentences, no))
 
 
 @lru_cache(maxsize=8192)
@@ -124,7 +132,8 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
     words = tuple(sorted({t.text for text in (question, *references) for t in tokenise(text) if t.content and t.text.isalpha()}))
     text = spell(answer[: MAX_CHARS + 1], words)
     reading = read_answer(text, Question(question), encoder(), frozenset(words))
-    if any(_lists(reference) for reference in references):  # who is asked for names may list them
+    named = any(_lists(reference) for reference in references)  # who is asked for names may list them
+    if named:
         reading = replace(reading, gates=[OPEN if gate.why in LISTS else gate for gate in reading.gates])
     open_ = [i for i, gate in enumerate(reading.gates) if gate.factor > 0]
     if reading.void or not open_:
@@ -134,14 +143,16 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
     sentences = [clause for clause in clauses if clause.whole]
     near, asked = encoder().encode([" ".join(s.text for s in sentences)[:4000], question])
     words_read = _words(clauses, factors)
+    prose = 1.0 if named else _prose(sentences, references)
+    flags = reading.flags if prose == 1.0 or "wordlist" in reading.flags else (*reading.flags, "wordlist")
     found = []
     for reference in (_prepare(question, text) for text in references):
         share, turned = _share(reference, clauses, factors, words_read, near, float(near @ asked))
         denied = _denying(sentences, reference.says_no) - reference.denying > DENYING
-        kept = 1.0 if not denied else KEPT if len(sentences) > 1 or _denies_words_of(sentences[0], reference.stems) else OTHER
-        found.append((share * kept, turned or denied))
+        kept = 1.0 if not denied else KEPT if len(sentences) > 1 else _kept(sentences[0], reference)
+        found.append((share * kept, turned or kept < 1.0))
     share, doubt = max(found)
-    return share, (*reading.flags, "contradictory") if doubt else reading.flags
+    return share * prose, (*flags, "contradictory") if doubt else flags
 
 
 def _bare(text: str) -> str:
@@ -154,6 +165,18 @@ def _lists(reference: str) -> bool:
     """Whether a model answer is a bare list of words, and nothing else."""
     sentences = read(reference).sentences
     return bool(sentences) and all(wordlist(s.tokens) for s in sentences)
+
+
+def _prose(sentences: Sequence[Clause], references: Sequence[str]) -> float:
+    """What an answer keeps for being prose: all, unless its words stand as chance would have them, or many of them in runs that the model answer lacks."""
+    ordered = _part(shipped().log_odds(". ".join(s.text for s in sentences)), CHANCE, PROSE)
+    runs = _runs(sentences) - max(_runs(read(reference).sentences) for reference in references)
+    return ordered * (1.0 - (1.0 - LEFT) * _part(runs, LISTED, BARE))
+
+
+def _runs(sentences: Sequence[Clause]) -> float:
+    """Share of the words that stand in runs of three and more bare items."""
+    return sum(enumerated(s)[0] for s in sentences) / max(1, sum(len(s.tokens) for s in sentences))
 
 
 def _orders(text: str) -> set[str]:
@@ -190,10 +213,18 @@ def _words(clauses: Sequence[Clause], factors: NDArray[np.float32]) -> _Words:
                   np.array([factor for clause, factor in whole for token in clause.tokens if token.content], np.float32))
 
 
-def _denies_words_of(sentence: Clause, said: frozenset[str]) -> bool:
-    """Whether what a denial denies first stands in the model answer."""
-    denied = [t.stem for t, no in zip(sentence.tokens, refused(sentence.tokens, sentence.text), strict=True) if no and t.content]
-    return bool(said.intersection(denied[:2]))
+def _absence(tokens: Sequence[Token]) -> bool:
+    return any(t.text in ABSENCE for t in tokens)
+
+
+def _kept(denial: Clause, reference: _Reference) -> float:
+    """What an answer of one sentence keeps that is a denial: all of it where the statement nearest to it says what isn't, or the sentence denies such a word
+    ("not separated"), and most of it where it denies something of which the model answer doesn't speak."""
+    denied = [t for t, no in zip(denial.tokens, refused(denial.tokens, denial.text), strict=True) if no and t.content]
+    nearest = int((reference.embeddings @ encoder().encode([denial.text])[0]).argmax())
+    if reference.absence[nearest] or _absence([t for t in denied if t.text not in NEGATORS]):
+        return 1.0
+    return KEPT if reference.stems.intersection(t.stem for t in denied[:2]) else OTHER
 
 
 def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np.float32], told: _Words, near: NDArray[np.float32],
@@ -209,7 +240,7 @@ def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np
         i = int(best[j])
         words = soft_recall(statement.tokens, vectors, statement.weights, told.vectors, told.factors)
         order = order_recall([t.stem for t in statement.tokens], told.stems)
-        logit = W_SENTENCE * float(z[i, j]) + W_WORDS * (words - WORDS_0) + W_ORDER * (order - ORDER_0) + SHIFT
+        logit = W_WORDS * (words - WORDS_0) + W_ORDER * (order - ORDER_0) + SHIFT
         share = float(factors[i]) / (1.0 + math.exp(-logit))
         against = opposition(clauses[i], z[i, j : j + 1], [statement]) if lex[i, j] >= CLOSE else Opposition(0.0)
         denied = against.strength >= DENIED
@@ -227,9 +258,10 @@ def _share(reference: _Reference, clauses: Sequence[Clause], factors: NDArray[np
     reached = max(float(near @ reference.whole), asked) + float(np.average(soft, weights=weights))
     order_of = np.argsort(-np.array(credit))
     fade = FADE ** np.arange(len(credit)) * np.array(weights)[order_of]
-    met = float(np.average(np.array(credit)[order_of], weights=fade)) * _part(reached, FAR, NEAR)
-    of_words = _part(sum(reference.weights[stem] * kept for stem, kept in named.items()), FEW, ENOUGH)
-    return (1.0 - (1.0 - MET * met) * (1.0 - NAMED * of_words)) * whole.factor, bool(whole.why)
+    met = float(np.average(np.array(credit)[order_of], weights=fade))
+    of_words = _part(sum(reference.weights[stem] * kept for stem, kept in named.items()), FEW, ENOUGH) ** 0.5
+    found = 1.0 - (1.0 - MET * met) * (1.0 - NAMED * of_words)
+    return float(found**MILD) * _part(reached, FAR, NEAR) * whole.factor, bool(whole.why)
 
 
 def _part(value: float, none: float, all_: float) -> float:

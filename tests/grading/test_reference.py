@@ -1,11 +1,13 @@
 """Grading from a model answer alone."""
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import grading
-from grading.attack import FILLER, negated
+from grading.attack import FILLER, framed, keywords, negated, shuffled, stamped
 from grading.evaluate import load
 from grading.reference import grade, spell
 
@@ -65,6 +67,33 @@ def test_what_is_said_across_sentences_is_found_by_its_words() -> None:
                  "Pages go in. Physical frames come out. They lie anywhere.")
     vague = "Think of what one program sees. It is a view. The view belongs to it alone. Something has to convert. One thing goes in. Another comes out."
     assert share(vague) < 0.35 < share(scattered) < share(GOOD)
+
+
+@pytest.mark.parametrize("spoil", [framed, stamped, keywords])
+def test_a_list_of_the_model_answers_words_earns_next_to_nothing_and_is_flagged(spoil: Callable[[str, random.Random], str]) -> None:
+    found, flags = grade(QUESTION, [REFERENCE], spoil(REFERENCE, random.Random(0)))
+    assert found < 0.1 * share(GOOD)
+    assert "wordlist" in flags
+
+
+@pytest.mark.parametrize("text", [REFERENCE, GOOD])
+def test_shuffled_words_earn_little(text: str) -> None:
+    found = [share(shuffled(text, random.Random(seed))) for seed in range(8)]
+    assert sum(found) / 8 < 0.35 * share(GOOD)
+
+
+@pytest.mark.parametrize(("model", "answer"), [
+    ("Terminal 1 and the positive battery terminal are in different electrical states.", "Terminal 1 is not connected to the positive battery terminal."),
+    ("The two terminals are in the same electrical state.", "The terminals are not separated by a gap.")])
+def test_a_denial_that_says_what_the_model_answer_says_keeps_all(model: str, answer: str) -> None:
+    assert "contradictory" not in grade("Why is the voltage what it is?", [model], answer)[1]
+
+
+def test_a_denial_of_what_the_model_answer_says_keeps_little() -> None:
+    model, question = "The bulb lies on a closed path with the battery.", "Why is the bulb on?"
+    denied, flags = grade(question, [model], "The bulb is not on a closed path with the battery.")
+    assert denied < 0.5 * grade(question, [model], "The bulb is on a closed path with the battery.")[0]
+    assert "contradictory" in flags
 
 
 def test_who_is_asked_for_names_may_list_them() -> None:
