@@ -8,6 +8,8 @@ from sandbox.oracle import MARGIN, greedy, law, prompt
 from sandbox.testing import test
 
 BINS = 4  # of a token's place in its law: few, so that a lasting shift shows in few answers
+TAIL = 0.05  # of a law, where its least likely tokens are: who cuts them off never gives one
+UNLIKELY = 0.5  # p / q of a draft that is more often rejected than not
 
 
 class Pair:
@@ -30,22 +32,23 @@ def agreeing(drafted, answer):
 
 
 def course(tokens, expected, k):
-    """How greedy speculation must go: (target passes, draft passes, tokens the draft computes), or None when rounding could change it."""
-    rounds = draft_passes = draft_tokens = held = 0
-    made = []
+    """How greedy speculation must go: (target passes, tokens the draft computes, what each token is), or None when rounding could change it."""
+    rounds = draft_tokens = held = 0
+    made, kinds = [], []
     while len(made) < len(expected):
         count = min(k, len(expected) - len(made) - 1)
         drafted, margin = greedy(tokens + made, count, model="draft") if count else ([], 1.0)
         if margin < MARGIN:
             return None
         accepted = agreeing(drafted, expected[len(made) :])
+        kinds += ["draft"] * accepted + ["bonus" if accepted == count else "replacement"]
         if count:
             draft_tokens += len(tokens) + len(made) - held + count - 1
             held = len(tokens) + len(made) + count - 1
         made = expected[: len(made) + accepted + 1]
         held = min(held, len(tokens) + len(made) - 1)
-        rounds, draft_passes = rounds + 1, draft_passes + count
-    return rounds, draft_passes, draft_tokens
+        rounds += 1
+    return rounds, draft_tokens, kinds
 
 
 def known_course(rng, length, count, k):
@@ -54,6 +57,17 @@ def known_course(rng, length, count, k):
         if (found := course(tokens, expected, k)) is not None:
             return tokens, expected, found
     raise RuntimeError("no prompt with a clear course was found")
+
+
+def stopping(rng, kind):
+    """A prompt, its greedy tokens up to one of this kind, and that one. After a draft its round goes on."""
+    for _ in range(100):
+        tokens, expected, (_, _, kinds) = known_course(rng, 7, 16, 4)
+        for at in range(2, 12):
+            goes_on = kind != "draft" or kinds[at + 1] != "replacement"
+            if kinds[at] == kind and goes_on and expected[at] not in expected[:at]:
+                return tokens, expected[: at + 1], expected[at]
+    raise RuntimeError("no prompt with such a token was found")
 
 
 def simplex(rng, size):
@@ -90,6 +104,59 @@ def places(rng, answers, p, order):
     mine = order.gather(-1, torch.tensor(answers)[..., None])
     before, own = (p * (order < mine)).sum(-1), (p * (order == mine)).sum(-1)
     return before + own * torch.tensor([[rng.random() for _ in answer] for answer in answers], dtype=torch.float64)
+
+
+def logged(pair):
+    """A list that gets, for each pass of either engine: whether it is the target's, what the engine held before it, and the tokens that it computed."""
+    log = []
+    for engine in (pair.target, pair.draft):
+
+        def forward(work, engine=engine, compute=engine.forward):
+            held = engine.contents()
+            result = compute(work)
+            log.append((engine is pair.target, held, [token for _, tokens in work for token in tokens]))
+            return result
+
+        engine.forward = forward
+    return log
+
+
+def unlikely(tokens, temperature):
+    """How much of the target's law lies where the draft's gives far more."""
+    p, q = law(tokens, temperature), law(tokens, temperature, "draft")
+    return float(p[p < UNLIKELY * q].sum())
+
+
+class Answers:
+    """Many answers to one prompt at a temperature, the laws of their tokens, and which were drafts that were accepted."""
+
+    def __init__(self, sut, bench, tokens, temperature, number):
+        self.count, k = 4, 3
+        pair = Pair(sut, bench, k)
+        log = logged(pair)
+        self.made, self.rounds = [], []  # a round: (answer, its first token in it, drafts, how many of them stand in it)
+        for i in range(number):
+            log.clear()
+            answer = pair.generate(tokens, self.count, temperature)
+            checks.that(len(answer) == self.count, "value", "an answer without a stop token is too short or too long")
+            self.made.append(answer)
+            first = 0
+            for computed in [computed for by_target, _, computed in log if by_target]:
+                drafted = computed[1 if first else len(tokens) :]
+                accepted = agreeing(drafted, answer[first:])
+                self.rounds.append((i, first, len(drafted), accepted))
+                first += accepted + 1
+        self.p, self.q = (laws(tokens, self.made, temperature, model) for model in ("target", "draft"))
+
+    def after_unlikely(self):
+        """(answer, token) for the tokens that a draft stood for, and before them in their round an accepted one that was unlikely to be."""
+        ratio = (self.p / self.q).gather(-1, torch.tensor(self.made)[..., None])[..., 0]
+        return [
+            (i, first + place)
+            for i, first, drafts, accepted in self.rounds
+            for place in range(1, min(drafts, accepted + 1, self.count - first))
+            if float(ratio[i, first : first + place].min()) < UNLIKELY
+        ]
 
 
 # greedy-exact --------------------------------------------------------------------------------------------------------
@@ -138,20 +205,28 @@ def accepts_by_the_ratio(sut, bench):
 
 @test("acceptance-law", points=2)
 def follows_the_target_law(sut, bench):
-    """At a temperature, each token of an answer has the target's distribution, given the tokens before it."""
-    temperature, count = 3.0, 4
-    # Where the temperature matters most: a draft that forgets it must show in a few hundred answers.
+    """At a temperature, each token of an answer has the target's distribution, given the tokens before it and how they came about."""
     prompts = [prompt(bench.rng, 6, 1)[0] for _ in range(24)]
-    tokens = max(prompts, key=lambda tokens: float((law(tokens, 1.0, "draft") - law(tokens, temperature, "draft")).abs().sum()))
-    pair = Pair(sut, bench, 3)
-    answers = [pair.generate(tokens, count, temperature) for _ in range(350)]
-    checks.that(all(len(answer) == count for answer in answers), "value", "an answer without a stop token is too short or too long")
-    p, q = (laws(tokens, answers, temperature, model) for model in ("target", "draft"))
+    # Hot, where most is drafted too often and accepted all the same: a wrong acceptance must show in a few hundred answers.
+    hot = Answers(sut, bench, max(prompts, key=lambda tokens: unlikely(tokens, 3.0)), 3.0, 320)
     # A noise that is used twice shifts tokens along the vocabulary; a wrong acceptance, q or residual from where the draft gives more to where the target does.
-    for order in (torch.arange(p.shape[-1]).expand_as(p), p / q):
-        cells = (places(bench.rng, answers, p, order) * BINS).long().clamp(max=BINS - 1) + BINS * torch.arange(count)
-        counts = torch.bincount(cells.flatten(), minlength=BINS * count).tolist()
+    for order in (torch.arange(hot.p.shape[-1]).expand_as(hot.p), hot.p / hot.q):
+        cells = (places(bench.rng, hot.made, hot.p, order) * BINS).long().clamp(max=BINS - 1) + BINS * torch.arange(hot.count)
+        counts = torch.bincount(cells.flatten(), minlength=BINS * hot.count).tolist()
         checks.follows(counts, [1 / len(counts)] * len(counts), "the tokens' places in their laws")
+    # A number that decides on two drafts accepts the second too often where the first was lucky.
+    if after := hot.after_unlikely():
+        rare = hot.p / hot.q < 1
+        share = sum(float(hot.p[at][rare[at]].sum()) for at in after) / len(after)
+        count = sum(bool(rare[at][hot.made[at[0]][at[1]]]) for at in after)
+        checks.follows([count, len(after) - count], [share, 1 - share], "tokens that the draft gives more often, after an unlikely draft that was accepted")
+    # Colder and hotter: a temperature that is kept within bounds shows.
+    cold = Answers(sut, bench, max(prompts, key=lambda tokens: float((law(tokens, 0.5) - law(tokens, 1.0)).abs().sum())), 0.5, 80)
+    for answers in (hot, cold, Answers(sut, bench, prompts[0], 8.0, 50)):
+        edges = torch.tensor([TAIL, 0.25, 0.5, 0.75], dtype=torch.float64)
+        cells = torch.bucketize(places(bench.rng, answers.made, answers.p, answers.p), edges, right=True)
+        counts = torch.bincount(cells.flatten(), minlength=5).tolist()
+        checks.follows(counts, [TAIL, 0.25 - TAIL, 0.25, 0.25, 0.25], "the tokens' places in their laws, the least likely first")
 
 
 # residual ------------------------------------------------------------------------------------------------------------
@@ -201,21 +276,6 @@ def watched(draft, answer, k):
         return result
 
     return forward
-
-
-def logged(pair):
-    """A list that gets, for each pass of either engine: whether it is the target's, what the engine held before it, and the tokens that it computed."""
-    log = []
-    for engine in (pair.target, pair.draft):
-
-        def forward(work, engine=engine, compute=engine.forward):
-            held = engine.contents()
-            result = compute(work)
-            log.append((engine is pair.target, held, [token for _, tokens in work for token in tokens]))
-            return result
-
-        engine.forward = forward
-    return log
 
 
 @test("kv-rollback", points=2, flight=True)
@@ -285,12 +345,18 @@ def full_acceptance_yields_one_more(sut, bench):
 
 @test("stop-conditions", points=2)
 def stops_inside_an_accepted_run(sut, bench):
-    """A stop token ends the answer where it stands, with nothing after it, although more were accepted."""
-    for _ in range(4):
-        tokens, made = prompt(bench.rng, 7, 16)
-        stop = [made[bench.rng.randrange(2, 9)], bench.rng.randrange(768)]
-        expected, _ = greedy(tokens, 16, stop)
-        checks.equal(Pair(sut, bench, 4, draft="target").generate(tokens, 16, stop=stop), expected, "the tokens up to the stop")
+    """Any stop token ends the answer where it stands, an accepted draft, a replacement or a bonus, at a temperature too, with nothing after it."""
+    for kind in ("draft", "replacement", "bonus"):
+        tokens, expected, last = stopping(bench.rng, kind)
+        other = next(token for token in range(768) if token not in expected)
+        for stop in ([other, last], [last, other]):
+            checks.equal(Pair(sut, bench, 4).generate(tokens, 16, stop=stop), expected, "the tokens up to the stop")
+    tokens = prompt(bench.rng, 7, 1)[0]
+    for _ in range(40):
+        stop = bench.rng.sample(range(768), 256)
+        answer = Pair(sut, bench, 4).generate(tokens, 16, 2.0, stop)
+        wanted = next((at for at, token in enumerate(answer) if token in stop), 15)
+        checks.equal(len(answer), wanted + 1, "the length of an answer up to its first stop token")
 
 
 @test("stop-conditions", points=2)
@@ -307,7 +373,7 @@ def ends_where_the_length_says(sut, bench):
 @test("efficiency", points=2)
 def computes_the_prompt_once(sut, bench):
     """Each model computes the prompt once, and of the rest no more than the drafts need."""
-    tokens, expected, (_, _, draft_tokens) = known_course(bench.rng, 60, 20, 3)
+    tokens, expected, (_, draft_tokens, _) = known_course(bench.rng, 60, 20, 3)
     pair = Pair(sut, bench, 3)
     checks.equal(pair.generate(tokens, 20), expected, "the tokens differ")
     # Each target pass computes its drafts and one token more; the prompt comes on top, once.
@@ -315,6 +381,11 @@ def computes_the_prompt_once(sut, bench):
     checks.that(pair.target.count.tokens <= allowed, "budget", "tokens computed by the target", expected=allowed, actual=pair.target.count.tokens)
     slack = draft_tokens + len(tokens) // 2
     checks.that(pair.draft.count.tokens <= slack, "budget", "tokens computed by the draft", expected=draft_tokens, actual=pair.draft.count.tokens)
+    pair = Pair(sut, bench, 3)
+    pair.generate(tokens, 20, 2.0)
+    allowed = len(tokens) + pair.target.count.forwards * 4
+    for name, engine in (("target", pair.target), ("draft", pair.draft)):
+        checks.that(engine.count.tokens <= allowed, "budget", f"tokens computed by the {name}", expected=allowed, actual=engine.count.tokens)
 
 
 @test("efficiency", points=2)
