@@ -22,7 +22,7 @@ class SamplingParams:
 
     temperature: float = 1.0  # 0 = greedy
     max_tokens: int = 16
-    min_tokens: int = 0  # end-of-sequence is masked until then
+    min_tokens: int = 0  # end-of-sequence and `stop_token_ids` are masked until then, and no stop string counts
     ignore_eos: bool = False
     seed: int | None = None  # None: drawn from the engine's seed and the request's number
     n: int = 1

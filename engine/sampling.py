@@ -108,7 +108,8 @@ class GumbelSampler:
             for token, bias in p.logit_bias.items():
                 logits[row, token] += bias
             if closed:
-                logits[row, list(self.eos_ids)] = warpers.NEVER
+                ends = self.eos_ids.union(token for token in p.stop_token_ids if 0 <= token < logits.shape[1])
+                logits[row, list(ends)] = warpers.NEVER
             if mask is not None:
                 allowed = mask.to(logits.device)
                 width = min(len(allowed), logits.shape[1])
@@ -118,7 +119,8 @@ class GumbelSampler:
 
     def _closed(self, request: Request, drafted: int = 0) -> bool:
         """Whether the text must not end yet."""
-        return request.output_len + drafted + request.pending < request.params.min_tokens and bool(self.eos_ids)
+        p = request.params
+        return request.output_len + drafted + request.pending < p.min_tokens and bool(self.eos_ids or p.stop_token_ids)
 
     def _shaped(self, request: Request) -> bool:
         return request.params.filtered or request.constraint is not None or self._closed(request)

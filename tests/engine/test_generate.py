@@ -160,6 +160,16 @@ def test_every_end_of_sequence_id_ends_a_request(checkpoints: Any) -> None:
         assert output.token_ids == first
 
 
+def test_no_stop_token_ends_a_text_before_its_least_length(checkpoints: Any) -> None:
+    folder, model = checkpoints("llama")
+    first = oracle.greedy(model, [5, 6, 7], 8, eos_token_id=None)
+    ends = list(dict.fromkeys([first[1], first[4]]))
+    params = SamplingParams(temperature=0, max_tokens=8, min_tokens=4, stop_token_ids=ends, ignore_eos=True)
+    output = LLM(folder, n_pages=16).generate([5, 6, 7], params)[0].outputs[0]
+    assert len(output.token_ids) > 4
+    assert not set(ends) & set(output.token_ids[:4])
+
+
 @QUICK
 @given(s=SCHEDULES, temperature=st.sampled_from([0.0, 1.0]))
 def test_a_draft_that_is_the_target_is_never_refused(checkpoints: Any, s: dict[str, Any], temperature: float) -> None:

@@ -126,6 +126,8 @@ def test_bias_and_minimum_length_are_theirs() -> None:
     for least in (1, 2, 5):  # one token of output is there
         theirs = MinNewTokensLengthLogitsProcessor(2, least, EOS)(tokens, logits)
         same(SAMPLER.warp(logits, [Context(request_of([4, 5, 6], 2, min_tokens=least))]), theirs)
+        theirs = MinNewTokensLengthLogitsProcessor(2, least, [EOS, 0, 8])(tokens, logits)
+        same(SAMPLER.warp(logits, [Context(request_of([4, 5, 6], 2, min_tokens=least, stop_token_ids=[8, 0, 99]))]), theirs)
 
 
 @given(

@@ -28,7 +28,7 @@ ZOO: list[tuple[list[int], SamplingParams, dict[str, Any]]] = [
     (P[0], SamplingParams(temperature=0, max_tokens=6, beam_width=2, ignore_eos=True, length_penalty=0.5), {}),
     (P[0], SamplingParams(temperature=0.8, seed=5, max_tokens=8, ignore_eos=True), {"adapter": "a"}),
     (P[0], SamplingParams(temperature=0, max_tokens=8), {"adapter": "b"}),
-    (P[3], SamplingParams(temperature=0, max_tokens=10, stop_token_ids=list(range(40, 60))), {"salt": "s"}),
+    (P[3], SamplingParams(temperature=0, max_tokens=10, min_tokens=3, stop_token_ids=list(range(40, 60))), {"salt": "s"}),
     (P[2], SamplingParams(temperature=1.3, seed=6, max_tokens=12, top_k=30, top_p=0.9, min_tokens=5), {}),
 ]
 
