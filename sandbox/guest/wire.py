@@ -27,6 +27,8 @@ ITEMSIZE = {
 PLAIN = frozenset((int, str, bool, type(None)))
 FINITE = frozenset((float, *PLAIN))
 INT64 = 1 << 63
+# What a value of a subclass is without it, whatever its own methods say.
+PLAINER: tuple[tuple[type, Callable[[Any], Any]], ...] = ((str, str.__str__), (int, int.__int__), (float, float.__float__))
 
 
 class Violation(Exception):
@@ -318,6 +320,9 @@ class Parcel:
             return {"$d": [[self.pack(k, depth + 1), self.pack(v, depth + 1)] for k, v in value.items()]}
         if isinstance(value, (bytes, bytearray)):
             return {"$b": self._attach("uint8", [len(value)], bytes(value))}
+        for base, plain in PLAINER:
+            if isinstance(value, base):  # a StrEnum, an IntEnum, a float of NumPy's
+                return self.pack(plain(value), depth)
         if kind.__module__ == "torch" or kind.__module__.startswith("torch."):
             return {"$x": self._tensor(value)}
         return self.refer(value)

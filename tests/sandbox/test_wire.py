@@ -1,7 +1,9 @@
 """The trusted reader: whatever bytes come, it answers with a message or with Violation, and never allocates beyond its caps."""
 
+import enum
 import struct
 
+import numpy
 import pytest
 import torch
 from hypothesis import given
@@ -34,6 +36,28 @@ def test_plain_values_come_out_as_they_went_in(value: object) -> None:
         return
     assert text_is_sound
     assert round_trip(value) == value
+
+
+class Reason(enum.StrEnum):
+    STOP = "stop"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Loud(str):
+    def __str__(self) -> str:
+        return self.upper()
+
+
+@pytest.mark.parametrize(("value", "plain"), [(Reason.STOP, "stop"), (Level.HIGH, 3), (Loud("quiet"), "quiet"), (numpy.float64(0.5), 0.5)])
+def test_what_is_a_string_or_a_number_crosses_as_one(value: object, plain: object) -> None:
+    for sent, due in ((value, plain), ([value, None], [plain, None]), (("a", value), ("a", plain)), ({value: 1}, {plain: 1})):
+        back = round_trip(sent)
+        assert back == due
+        assert type(back) is type(due)
+    assert type(round_trip(value)) is type(plain)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool, torch.float16])
