@@ -21,6 +21,7 @@ from sandbox.testing import Bench, Test, derive
 from sandbox.verdict import JudgeRequest, Outcome, TestOutcome, Unavailable, Verdict, overall
 
 MAX_SOURCE = 256 * 1024
+UNSOUND = "a test failed by itself"
 log = logging.getLogger(__name__)
 
 
@@ -110,7 +111,7 @@ class _Run:
             score=sum(result.points for result in results),
             max_score=sum(result.max_points for result in results),
             tests=tuple(results),
-            message=ending[1] if ending else "",
+            message=ending[1] if ending else UNSOUND if verdict is Verdict.JE else "",
             flight=best[1] if best else None,
             seconds=time.monotonic() - self.began,
             driver=self.driver,

@@ -205,7 +205,7 @@ def test_a_test_that_its_own_reference_fails_is_the_judges_error(toy: labs.Lab, 
 
     monkeypatch.setattr(labs.Lab, "tests", lambda self, *, hidden: (Test("one", "basics", 4, "", 1, False, broken),))
     outcome = hidden(GOOD, pool)
-    assert outcome.verdict == "JE"
+    assert (outcome.verdict, outcome.message) == ("JE", "a test failed by itself")
     assert "a fault of ours" not in outcome.tests[0].message
 
 
