@@ -58,6 +58,10 @@ class TooSlow(Stop):
     verdict = Verdict.TLE
 
 
+class TooManyCalls(TooSlow):
+    """The submission called the engine more often than a test allows."""
+
+
 class Idle(Stop):
     verdict = Verdict.ILE
 

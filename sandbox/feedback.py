@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from sandbox.failures import Broken, LoadFailed, Raised, Stop, Wrong
+from sandbox.failures import Broken, LoadFailed, Raised, Stop, TooManyCalls, Wrong
 from sandbox.verdict import Verdict
 
 MAX_MESSAGE = 4000
@@ -41,6 +41,7 @@ FIXED = {
     Verdict.JE: "the judge failed; this does not count against you",
 }
 OUT_OF_TURN = "not run: the tests before it used up the time of the run"
+TOO_OFTEN = "called the engine more often than a test allows"
 BROKEN, ENDED = "the answer breaks the protocol", "the process ended before the submission answered"
 _BUILTIN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
 _OURS = {"EngineError", "OutOfBlocks", "BudgetExceeded", "BadHandle", "BadRequest", "Unserialisable", "TooBig"}
@@ -72,6 +73,8 @@ def message(stop: Stop, source: str, hidden: bool, first: bool = False) -> str:
         return clean(_raised(stop, source, hidden))
     if isinstance(stop, Wrong):
         return clean(REASONS.get(stop.reason, REASONS["value"]) if hidden else _wrong(stop))
+    if isinstance(stop, TooManyCalls) and hidden:
+        return TOO_OFTEN
     if hidden:
         # Not the exit status either: the submission chooses it, and could spell an input with it.
         return FIXED.get(Verdict(stop.verdict), BROKEN if isinstance(stop, Broken) else ENDED)

@@ -20,6 +20,7 @@ from sandbox.failures import (
     Raised,
     Stop,
     Stopped,
+    TooManyCalls,
     TooMuchOutput,
     TooSlow,
 )
@@ -276,7 +277,8 @@ class Session:
         parcel = wire.Parcel(self._refer)
         self._engine_calls += 1
         if self._engine_calls > self._limits.engine_calls:
-            raise wire.Violation(f"more than {self._limits.engine_calls} engine calls in one test")
+            self.abandon()
+            raise TooManyCalls(f"more than {self._limits.engine_calls} engine calls in one test")
         owner = self._exports.get(invoke.target)
         if owner is None or invoke.method not in owner.METHODS:
             raise wire.Violation("a call of something that was not handed out")

@@ -10,7 +10,7 @@ class OutOfBlocks(EngineError):
 
 
 class BudgetExceeded(EngineError):
-    """The call passes a limit of the engine: tokens or sequences of a step, the longest sequence, or the calls of a test."""
+    """The call passes a limit of the engine: tokens or sequences of a step, or the longest sequence."""
 
 
 class BadHandle(EngineError):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sandbox import processor
+from sandbox import feedback, processor
 from sandbox.checks import raises
 from sandbox.drivers import default, start
-from sandbox.failures import Idle, LoadFailed, Stop, TooSlow
+from sandbox.failures import Idle, LoadFailed, Stop, TooManyCalls, TooSlow
 from sandbox.jail import Jail
 from sandbox.session import Session
 from sandbox.spec import JailSpec, Limits
@@ -63,11 +63,14 @@ class Engine:
     NAME = "Engine"
     METHODS = ("work",)
 
+    def __init__(self, seconds: float = 0.5) -> None:
+        self.seconds = seconds
+
     def constants(self) -> dict[str, Any]:
         return {}
 
     def work(self) -> None:
-        time.sleep(0.5)
+        time.sleep(self.seconds)
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +178,14 @@ def test_the_verdict_says_whose_time_was_used_up(method: str, kind: type[Stop], 
         with pytest.raises(kind, match=words) as ended:
             calls.work(Engine()) if method == "work" else getattr(calls, method)()
         assert type(ended.value) is kind
+
+
+def test_too_many_calls_of_the_engine_are_too_slow_and_say_so(jail: Jail) -> None:
+    session = Session(jail, Limits(engine_calls=50))
+    session.load(CALLS, "Calls", 0)
+    with pytest.raises(TooManyCalls, match="more than 50 engine calls") as ended:
+        session.new("Calls").work(Engine(0))
+    assert jail.healthy
+    assert ended.value.verdict == "TLE"
+    assert "more than 50" in feedback.message(ended.value, CALLS, hidden=False)
+    assert feedback.message(ended.value, CALLS, hidden=True) == feedback.TOO_OFTEN
