@@ -6,6 +6,7 @@ passed; no text that the submission chose, because it could carry the hidden inp
 
 import builtins
 import math
+import re
 import unicodedata
 from typing import Any
 
@@ -40,6 +41,7 @@ FIXED = {
     Verdict.AB: "aborted",
     Verdict.JE: "the judge failed; this does not count against you",
 }
+LINE_END = re.compile(r"\r\n|\r|\n")  # where Python's numbers count on; `splitlines` knows more ends
 OUT_OF_TURN = "not run: the tests before it used up the time of the run"
 TOO_OFTEN = "called the engine more often than a test allows"
 BROKEN, ENDED = "the answer breaks the protocol", "the process ended before the submission answered"
@@ -83,7 +85,7 @@ def message(stop: Stop, source: str, hidden: bool, first: bool = False) -> str:
 
 def _raised(error: Raised, source: str, hidden: bool) -> str:
     kind = error.kind if error.kind in _BUILTIN | _OURS else "Exception"
-    lines = source.splitlines()
+    lines = LINE_END.split(source)
     shown = []
     for number, _ in error.lines[-HIDDEN_LINES:] if hidden else error.lines:
         if 0 < number <= len(lines):  # the text is from our copy: the jail says only which line

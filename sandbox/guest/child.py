@@ -5,6 +5,7 @@ It can return data and nothing else. Whatever it says about itself is the submis
 
 import builtins
 import contextlib
+import io
 import linecache
 import os
 import random
@@ -63,7 +64,8 @@ class Server:
         sys.modules["roofline"] = sdk
         sys.modules["submission"] = self._module
         self._module.__file__ = FILE
-        linecache.cache[FILE] = (len(source), None, source.splitlines(keepends=True), FILE)
+        source = source.removeprefix("\ufeff")  # a byte order mark, which Python ignores in a file
+        linecache.cache[FILE] = (len(source), None, io.StringIO(source, newline=None).readlines(), FILE)
         exec(compile(source, FILE, "exec", dont_inherit=True), self._module.__dict__)
         if not callable(getattr(self._module, entry, None)):
             raise ImportError(f"the module defines no {entry}")

@@ -84,6 +84,18 @@ def test_what_it_prints_is_shown_for_public_tests_and_never_for_hidden_ones(toy:
     assert {test.stdout for test in hidden.tests} == {""}
 
 
+@pytest.mark.parametrize("first", ["# a note\u2028pasted\x85from the web", "\x0c", "# one\r# two"])
+def test_a_quoted_line_is_the_numbered_one(first: str, toy: Lab, pool: Pool) -> None:
+    source = first + "\n" + GOOD.replace("self.total += more", "self.total += moer")
+    outcome = judge(JudgeRequest(lab="counter", source=source, hidden=False), pool=pool)
+    number = 7 + first.count("\r")
+    assert f"line {number}: self.total += moer" in outcome.tests[0].message
+
+
+def test_a_byte_order_mark_is_no_fault(toy: Lab, pool: Pool) -> None:
+    assert verdicts("\ufeff" + GOOD, pool) == {"AC"}
+
+
 def test_an_abort_ends_it_soon(toy: Lab, pool: Pool) -> None:
     began = time.monotonic()
     outcome = judge(JudgeRequest(lab="counter", source="while True: pass", hidden=True), should_abort=lambda: time.monotonic() - began > 0.3, pool=pool)
