@@ -27,22 +27,31 @@ export function MarkForm({ score, onSave }: Props) {
           void saving.run(() => onSave(points, reason));
         }}
       >
-        {score.to_mark.map((criterion) => (
-          <fieldset className="choices" key={criterion.id}>
-            <legend>{criterion.title}</legend>
-            {Array.from({ length: Math.floor(criterion.max) + 1 }, (_, value) => (
-              <label key={value} title={criterion.levels[value]}>
-                <input
-                  type="radio"
-                  name={`${id}-${criterion.id}`}
-                  checked={points[criterion.id] === value}
-                  onChange={() => setPoints((before) => ({ ...before, [criterion.id]: value }))}
-                />{" "}
-                {value}
-              </label>
-            ))}
-          </fieldset>
-        ))}
+        {score.to_mark.map((criterion) => {
+          const chosen = points[criterion.id];
+          const level = chosen === undefined ? undefined : criterion.levels[chosen];
+          return (
+            <fieldset className="choices" key={criterion.id}>
+              <legend>{criterion.title}</legend>
+              {Array.from({ length: Math.floor(criterion.max) + 1 }, (_, value) => (
+                <label key={value} title={criterion.levels[value]}>
+                  <input
+                    type="radio"
+                    name={`${id}-${criterion.id}`}
+                    checked={chosen === value}
+                    onChange={() => setPoints((before) => ({ ...before, [criterion.id]: value }))}
+                  />{" "}
+                  {value}
+                </label>
+              ))}
+              {level && (
+                <p className="soft small" role="status" style={{ flexBasis: "100%", margin: 0 }}>
+                  {level}
+                </p>
+              )}
+            </fieldset>
+          );
+        })}
         <div>
           <label htmlFor={`${id}-why`}>Why? The candidate reads this beside every criterion.</label>
           <textarea id={`${id}-why`} value={reason} required maxLength={10000} onChange={(event) => setReason(event.target.value)} />
