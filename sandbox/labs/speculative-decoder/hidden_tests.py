@@ -208,7 +208,7 @@ def follows_the_target_law(sut, bench):
     """At a temperature, each token of an answer has the target's distribution, given the tokens before it and how they came about."""
     prompts = [prompt(bench.rng, 6, 1)[0] for _ in range(24)]
     # Hot, where most is drafted too often and accepted all the same: a wrong acceptance must show in a few hundred answers.
-    hot = Answers(sut, bench, max(prompts, key=lambda tokens: unlikely(tokens, 3.0)), 3.0, 320)
+    hot = Answers(sut, bench, max(prompts, key=lambda tokens: unlikely(tokens, 3.0)), 3.0, 260)
     # A noise that is used twice shifts tokens along the vocabulary; a wrong acceptance, q or residual from where the draft gives more to where the target does.
     for order in (torch.arange(hot.p.shape[-1]).expand_as(hot.p), hot.p / hot.q):
         cells = (places(bench.rng, hot.made, hot.p, order) * BINS).long().clamp(max=BINS - 1) + BINS * torch.arange(hot.count)
@@ -352,7 +352,7 @@ def stops_inside_an_accepted_run(sut, bench):
         for stop in ([other, last], [last, other]):
             checks.equal(Pair(sut, bench, 4).generate(tokens, 16, stop=stop), expected, "the tokens up to the stop")
     tokens = prompt(bench.rng, 7, 1)[0]
-    for _ in range(40):
+    for _ in range(30):
         stop = bench.rng.sample(range(768), 256)
         answer = Pair(sut, bench, 4).generate(tokens, 16, 2.0, stop)
         wanted = next((at for at, token in enumerate(answer) if token in stop), 15)
