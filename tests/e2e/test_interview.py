@@ -198,6 +198,7 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     theirs.get_by_role("radio").nth(2).click()
     theirs.get_by_label("Why?").fill("Half of it.")
     theirs.get_by_role("button", name=re.compile("2$")).click()
+    expect(theirs.get_by_label("Why?")).to_have_count(0)
     second.get_by_role("button", name="Set to 3").click()
     expect(second.get_by_role("alert")).to_contain_text("set these points to 2 meanwhile")
     expect(second).to_contain_text("Half of it.")
