@@ -194,7 +194,9 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     # Points that a colleague has changed are shown to whoever would have overwritten them.
     second.get_by_role("radio").nth(3).click()
     second.get_by_label("Why?").fill("Some of it is.")
+    edit.reload()
     theirs = edit.locator(".criterion").nth(1)
+    expect(theirs).to_contain_text("Nothing of it is shown.")
     theirs.get_by_role("radio").nth(2).click()
     theirs.get_by_label("Why?").fill("Half of it.")
     theirs.get_by_role("button", name=re.compile("2$")).click()
