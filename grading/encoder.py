@@ -89,11 +89,11 @@ class Encoder:
 
     def pieces(self, word: str) -> int:
         """Word pieces of a word: an English word has one to three, a mash of keys about one for each two letters."""
-        return len(self._tokenizer.encode(word, add_special_tokens=False).ids)
+        return len(self.ids(word))
 
     def rank(self, word: str) -> int:
         """Place of a word in the vocabulary, which is sorted by frequency; a word outside it gets the vocabulary's size."""
-        ids = self._tokenizer.encode(word, add_special_tokens=False).ids
+        ids = self.ids(word)
         return ids[0] if len(ids) == 1 else self._tokenizer.get_vocab_size()
 
     def _embed(self, texts: Sequence[str]) -> list[Array]:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from grading.encoder import Encoder, encoder
+from grading.encoder import encoder
 
 FILE = Path(__file__).with_name("order.safetensors")
 WIDTH = HIDDEN = 64
@@ -33,11 +33,11 @@ _MARKS = re.compile(r"(?:\s*[^\w\s'’])+")
 class OrderNet(nn.Module):
     """`forward(places)`: float [texts, pieces + 2 * EDGE, WIDTH + 1] -> log odds of each piece, [texts, pieces]. The last component is 1 where no piece is."""
 
-    def __init__(self, width: int = WIDTH, hidden: int = HIDDEN) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.near = nn.Conv1d(width + 1, hidden, 2 * EDGE + 1)
-        self.wide = nn.Conv1d(hidden, hidden, 3, padding=1)
-        self.out = nn.Linear(hidden, 1)
+        self.near = nn.Conv1d(WIDTH + 1, HIDDEN, 2 * EDGE + 1)
+        self.wide = nn.Conv1d(HIDDEN, HIDDEN, 3, padding=1)
+        self.out = nn.Linear(HIDDEN, 1)
 
     def forward(self, places: Tensor) -> Tensor:
         empty = places[:, :, -1:]
@@ -63,16 +63,16 @@ class Order:
     @torch.inference_mode()
     def evidence(self, texts: Sequence[str]) -> list[tuple[float, int]]:
         """For each text the sum of its pieces' log odds, and their number. Texts are lower-cased; a mark between words counts as a comma."""
-        ids = [pieces(encoder(), text) for text in texts]
+        ids = [pieces(text) for text in texts]
         if not any(ids):
             return [(0.0, 0)] * len(ids)
         sums = self.net(places(self.table, ids)).sum(dim=1)
         return [(float(value), len(row)) for value, row in zip(sums, ids, strict=True)]
 
 
-def pieces(model: Encoder, text: str) -> list[int]:
+def pieces(text: str) -> list[int]:
     """Ids of a text's word pieces, with one comma for any marks between words."""
-    return model.ids(_MARKS.sub(" ,", text.lower()))
+    return encoder().ids(_MARKS.sub(" ,", text.lower()))
 
 
 def places(table: Tensor, ids: Sequence[Sequence[int]]) -> Tensor:
@@ -87,16 +87,16 @@ def places(table: Tensor, ids: Sequence[Sequence[int]]) -> Tensor:
     return out
 
 
-def turned(model: Encoder, mean: Tensor, turn: Tensor) -> Tensor:
+def turned(mean: Tensor, turn: Tensor) -> Tensor:
     """The encoder's embeddings, [vocabulary, 384], less their `mean` and turned by `turn` [384, WIDTH]."""
-    return (model.table - mean) @ turn
+    return (encoder().table - mean) @ turn
 
 
 @cache
 def shipped() -> Order:
     """The network in `order.safetensors`, whose numbers are kept in half precision."""
     kept = {name: value.float() for name, value in load_file(str(FILE)).items()}
-    table = turned(encoder(), kept.pop("mean"), kept.pop("turn"))
+    table = turned(kept.pop("mean"), kept.pop("turn"))
     net = OrderNet()
     net.load_state_dict(kept)
     return Order(net, table)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from grading import order
 from grading.attack import keywords, shuffled, stamped
-from grading.encoder import Encoder, encoder
+from grading.encoder import encoder
 from grading.folders import folders
 from grading.marked import read_all as read_marked
 from grading.metrics import auc
@@ -60,9 +60,9 @@ def sentences(bank: Path, marked: Path) -> tuple[list[str], list[str]]:
     return [line for line in dict.fromkeys((*open_, *told)) if line not in away], list(away)
 
 
-def axes(model: Encoder, lines: Sequence[str]) -> tuple[Tensor, Tensor]:
+def axes(lines: Sequence[str]) -> tuple[Tensor, Tensor]:
     """(mean [384], turn [384, WIDTH]): the principal axes of the embeddings of the pieces that the lines use, scaled to unit variance."""
-    used = model.table[sorted({piece for line in lines for piece in pieces(model, line)})]
+    used = encoder().table[sorted({piece for line in lines for piece in pieces(line)})]
     mean = used.mean(dim=0)
     _, scale, rows = torch.linalg.svd(used - mean, full_matrices=False)
     return mean, rows[:WIDTH].T / scale[:WIDTH] * len(used) ** 0.5
@@ -100,14 +100,14 @@ def _pairs(lines: Sequence[str], rng: random.Random) -> Iterator[tuple[str, floa
 
 def teach(lines: Sequence[str], epochs: int = EPOCHS, seed: int = 5) -> tuple[Order, dict[str, Tensor]]:
     """(the network, what to keep of it), by AdamW with a rate that falls to nothing. Deterministic on one thread."""
-    model, rng = encoder(), random.Random(seed)
-    mean, turn = (part.half().float() for part in axes(model, lines))
-    table = turned(model, mean, turn)
+    rng = random.Random(seed)
+    mean, turn = (part.half().float() for part in axes(lines))
+    table = turned(mean, turn)
     torch.manual_seed(seed)
     net = OrderNet()
     steps = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY)
     for epoch in range(epochs):
-        rows = [(ids, label) for text, label in _pairs(lines, rng) if len(ids := pieces(model, text)) >= FEWEST]
+        rows = [(ids, label) for text, label in _pairs(lines, rng) if len(ids := pieces(text)) >= FEWEST]
         rows.sort(key=lambda row: len(row[0]) + 4 * rng.random())  # like lengths share a batch
         batches = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
         rng.shuffle(batches)

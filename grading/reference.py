@@ -69,6 +69,8 @@ class _Reference:
     absence: tuple[bool, ...]  # whether each statement says, as a denial would, that something isn't there or isn't so
     says_no: bool  # to the question, first of all
     denying: float  # share of its sentences that are denials
+    lists: bool  # whether it is a bare list of words, and nothing else
+    runs: float  # share of its words that stand in runs of bare items
 
 
 @lru_cache(maxsize=512)
@@ -83,7 +85,8 @@ def _prepare(question: str, reference: str) -> _Reference:
     total = sum(weights.values()) or 1.0
     return _Reference(made, model.encode(texts), tuple(word_vectors(model, texts, [s.tokens for s in made])),
                       {stem: weight / total for stem, weight in weights.items()}, model.encode([reference])[0],
-                      frozenset(t.stem for t in tokenise(reference) if t.content), tuple(_absence(s.tokens) for s in made), no, _denying(sentences, no))
+                      frozenset(t.stem for t in tokenise(reference) if t.content), tuple(_absence(s.tokens) for s in made), no, _denying(sentences, no),
+                      bool(sentences) and all(wordlist(s.tokens) for s in sentences), _runs(sentences))
 
 
 @lru_cache(maxsize=8192)
@@ -132,8 +135,9 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
     words = tuple(sorted({t.text for text in (question, *references) for t in tokenise(text) if t.content and t.text.isalpha()}))
     text = spell(answer[: MAX_CHARS + 1], words)
     reading = read_answer(text, Question(question), encoder(), frozenset(words))
-    named = any(_lists(reference) for reference in references)  # who is asked for names may list them
-    if named:
+    prepared = [_prepare(question, reference) for reference in references]
+    listed = any(reference.lists for reference in prepared)  # who is asked for names may list them
+    if listed:
         reading = replace(reading, gates=[OPEN if gate.why in LISTS else gate for gate in reading.gates])
     open_ = [i for i, gate in enumerate(reading.gates) if gate.factor > 0]
     if reading.void or not open_:
@@ -143,10 +147,10 @@ def grade(question: str, references: Sequence[str], answer: str) -> tuple[float,
     sentences = [clause for clause in clauses if clause.whole]
     near, asked = encoder().encode([" ".join(s.text for s in sentences)[:4000], question])
     words_read = _words(clauses, factors)
-    prose = 1.0 if named else _prose(sentences, references)
+    prose = 1.0 if listed else _prose(sentences, max(reference.runs for reference in prepared))
     flags = reading.flags if prose == 1.0 or "wordlist" in reading.flags else (*reading.flags, "wordlist")
     found = []
-    for reference in (_prepare(question, text) for text in references):
+    for reference in prepared:
         share, turned = _share(reference, clauses, factors, words_read, near, float(near @ asked))
         denied = _denying(sentences, reference.says_no) - reference.denying > DENYING
         kept = 1.0 if not denied else KEPT if len(sentences) > 1 else _kept(sentences[0], reference)
@@ -160,18 +164,10 @@ def _bare(text: str) -> str:
     return re.sub(r"\s", "", text).casefold().strip(".\"'")
 
 
-@lru_cache(maxsize=512)
-def _lists(reference: str) -> bool:
-    """Whether a model answer is a bare list of words, and nothing else."""
-    sentences = read(reference).sentences
-    return bool(sentences) and all(wordlist(s.tokens) for s in sentences)
-
-
-def _prose(sentences: Sequence[Clause], references: Sequence[str]) -> float:
-    """What an answer keeps for being prose: all, unless its words stand as chance would have them, or many of them in runs that the model answer lacks."""
+def _prose(sentences: Sequence[Clause], owed: float) -> float:
+    """What an answer keeps for being prose: all, unless its words stand as chance would have them, or a share far above `owed` of them in runs."""
     ordered = _part(shipped().log_odds(". ".join(s.text for s in sentences)), CHANCE, PROSE)
-    runs = _runs(sentences) - max(_runs(read(reference).sentences) for reference in references)
-    return ordered * (1.0 - (1.0 - LEFT) * _part(runs, LISTED, BARE))
+    return ordered * (1.0 - (1.0 - LEFT) * _part(_runs(sentences) - owed, LISTED, BARE))
 
 
 def _runs(sentences: Sequence[Clause]) -> float:

@@ -7,7 +7,6 @@ import pytest
 
 from grading import order
 from grading.attack import keywords, shuffled
-from grading.encoder import encoder
 from grading.order import pieces, shipped
 from grading.order_fit import half_shuffled, keep, measure, sentences, teach
 from grading.statements import read_all
@@ -44,7 +43,7 @@ def test_held_out_statements_are_told_from_their_own_words() -> None:
 
 def test_no_text_says_nothing_and_marks_count_as_one_comma() -> None:
     assert odds("") == odds("   ") == 0.0
-    assert pieces(encoder(), "page -- (table)") == pieces(encoder(), "Page, table,")
+    assert pieces("page -- (table)") == pieces("Page, table,")
     assert shipped().evidence(["", PROSE])[0] == (0.0, 0)
 
 
