@@ -190,6 +190,17 @@ def check_reviewer(interview: Interview, user: User) -> None:
         raise Problem("own_interview", "Nobody reviews their own interview. Ask a colleague.", 403)
 
 
+def _lock_for_points(interview: Interview, actor: User, score_id: UUID) -> tuple[Interview, InterviewQuestion]:
+    """The interview, locked, and the question that the score is of, for somebody who gives points. Raises Problem where they may not."""
+    check_reviewer(interview, actor)
+    interview = events.lock(interview.pk)
+    _check_scored(interview)
+    question = queries.question_of_score(interview, score_id)
+    if question is None:
+        raise Problem("no_score", "This score is not of this interview.", 404)
+    return interview, question
+
+
 @transaction.atomic
 def override(
     *, interview: Interview, actor: User, score_id: UUID, criterion_id: str, points: float, reason: str, after: int | None = None
@@ -202,12 +213,7 @@ def override(
         Problem: not a reviewer, not scored, not the answer's latest score, no such criterion, points out of range, no reason, or somebody else changed the
             criterion since `after`.
     """
-    check_reviewer(interview, actor)
-    interview = events.lock(interview.pk)
-    _check_scored(interview)
-    question = queries.question_of_score(interview, score_id)
-    if question is None:
-        raise Problem("no_score", "This score is not of this interview.", 404)
+    interview, question = _lock_for_points(interview, actor, score_id)
     latest = queries.latest_score(question)
     if latest is None or latest.pk != score_id:
         raise Problem("old_score", "This answer was scored again meanwhile. Look at the new score, then choose the points again.", 409)
@@ -247,12 +253,7 @@ def mark_by_hand(*, interview: Interview, actor: User, score_id: UUID, points: M
     Raises:
         Problem: not a reviewer, not scored, not the answer's latest score, or one with points; being scored again; not points for every criterion; no reason.
     """
-    check_reviewer(interview, actor)
-    interview = events.lock(interview.pk)
-    _check_scored(interview)
-    question = queries.question_of_score(interview, score_id)
-    if question is None:
-        raise Problem("no_score", "This score is not of this interview.", 404)
+    interview, question = _lock_for_points(interview, actor, score_id)
     if question.pk in queries.being_graded(interview):
         raise Problem("grading", "The answer is being scored again. Give points if that fails, too.", 409)
     latest = queries.latest_score(question)

@@ -49,6 +49,13 @@ def _over(request: Request, pk: UUID) -> Interview:
     return interview
 
 
+def _given(form: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """What was sent, checked."""
+    sent = form(data=request.data)
+    sent.is_valid(raise_exception=True)
+    return dict(sent.validated_data)
+
+
 def _report(request: Request, pk: UUID) -> Response:
     """The report as it is now, after a change as before one."""
     return Response(queries.report(_over(request, pk), request.user))
@@ -69,9 +76,7 @@ class Overrides(APIView):
     @extend_schema(request=NewOverride, responses=dict)
     def post(self, request: Request, pk: UUID) -> Response:
         interview = _over(request, pk)
-        form = NewOverride(data=request.data)
-        form.is_valid(raise_exception=True)
-        actions.override(interview=interview, actor=request.user, **form.validated_data)
+        actions.override(interview=interview, actor=request.user, **_given(NewOverride, request))
         return _report(request, pk)
 
 
@@ -79,9 +84,7 @@ class Marks(APIView):
     @extend_schema(request=NewMarks, responses=dict)
     def post(self, request: Request, pk: UUID) -> Response:
         interview = _over(request, pk)
-        form = NewMarks(data=request.data)
-        form.is_valid(raise_exception=True)
-        actions.mark_by_hand(interview=interview, actor=request.user, **form.validated_data)
+        actions.mark_by_hand(interview=interview, actor=request.user, **_given(NewMarks, request))
         return _report(request, pk)
 
 
@@ -89,9 +92,7 @@ class Notes(APIView):
     @extend_schema(request=NewNote, responses=dict)
     def post(self, request: Request, pk: UUID) -> Response:
         interview = _over(request, pk)
-        form = NewNote(data=request.data)
-        form.is_valid(raise_exception=True)
-        data = form.validated_data
+        data = _given(NewNote, request)
         actions.add_note(interview=interview, actor=request.user, text=data["text"], question_id=data.get("question_id"))
         return _report(request, pk)
 
@@ -100,9 +101,7 @@ class Publish(APIView):
     @extend_schema(request=NewPublication, responses=dict)
     def post(self, request: Request, pk: UUID) -> Response:
         interview = _over(request, pk)
-        form = NewPublication(data=request.data)
-        form.is_valid(raise_exception=True)
-        actions.publish(interview=interview, actor=request.user, **form.validated_data)
+        actions.publish(interview=interview, actor=request.user, **_given(NewPublication, request))
         return _report(request, pk)
 
 
@@ -118,10 +117,9 @@ class Rescore(APIView):
 class Rejudges(APIView):
     @extend_schema(request=NewRejudge, responses=dict)
     def post(self, request: Request) -> Response:
-        form = NewRejudge(data=request.data)
-        form.is_valid(raise_exception=True)
+        target = _given(NewRejudge, request)
         rejudging.check_reviews(request.user)
-        rejudge = rejudging.start(**form.validated_data, actor=request.user)
+        rejudge = rejudging.start(**target, actor=request.user)
         return Response(rejudge_json(rejudge), status=201)
 
 

@@ -1,6 +1,6 @@
 """Reads of scores: which one counts, and the report."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -136,12 +136,17 @@ def _criterion_json(row: CriterionScore, criterion: Criterion, changed: Override
 def _law(score: Score) -> dict[float, float]:
     """How likely a careful reader would give how many points in all, beside those that people decided; {} where nothing says so."""
     law = dict(score.law or [])
-    changes = {override.criterion: override.points for override in score.overrides.all()}
-    return decided.law_of(_rows(score, changes), law, len(score.level_set) < 2) if changes else law
+    return decided.law_of(_rows(score), law, len(score.level_set) < 2) if _changes(score) else law
 
 
-def _rows(score: Score, changes: Mapping[str, float]) -> list[decided.Row]:
-    return [decided.Row(row.criterion, row.points, row.max, row.confidence, changes.get(row.criterion)) for row in score.criteria.all()]
+def _changes(score: Score) -> dict[str, Override]:
+    """The newest change of each criterion that a person changed."""
+    return {override.criterion: override for override in score.overrides.all()}
+
+
+def _rows(score: Score) -> list[decided.Row]:
+    changed = {name: override.points for name, override in _changes(score).items()}
+    return [decided.Row(row.criterion, row.points, row.max, row.confidence, changed.get(row.criterion)) for row in score.criteria.all()]
 
 
 def _marks_json(score: Score, sure: bool) -> dict[str, Any]:
@@ -150,7 +155,7 @@ def _marks_json(score: Score, sure: bool) -> dict[str, Any]:
         # Not read as a rubric: that it can't be may be why there is no score.
         return {"total": None, "level": "", "level_set": [], "bands": score.rubric.body.get("bands", {}), "criteria": []}
     rubric = grading.Rubric.from_dict(score.rubric.body)
-    changes = {override.criterion: override for override in score.overrides.all()}
+    changes = _changes(score)
     criteria = [_criterion_json(row, rubric.criterion(row.criterion), changes.get(row.criterion)) for row in score.criteria.all()]
     points = {row["id"]: row["points"] for row in criteria}
     level = rubric.level(points) if rubric.bands else ""
@@ -158,8 +163,7 @@ def _marks_json(score: Score, sure: bool) -> dict[str, Any]:
     if sure and level:
         level_set = [level]
     elif changes:
-        given = {name: override.points for name, override in changes.items()}
-        level_set = list(decided.levels_of(rubric, _rows(score, given), _law(score)))
+        level_set = list(decided.levels_of(rubric, _rows(score), _law(score)))
     return {"total": sum(points.values()), "level": level, "level_set": level_set, "bands": dict(rubric.bands), "criteria": criteria}
 
 
