@@ -1,6 +1,7 @@
 /** A person's points for an answer that could not be scored, all criteria at once: a sum of some of them would say nothing. */
 import { useId, useState } from "react";
 import type { Score } from "../shared/types";
+import { Failure, PointChoices, Why } from "./pieces";
 import { useAction, useUnsaved } from "./useAction";
 
 interface Props {
@@ -31,42 +32,30 @@ export function MarkForm({ score, onSave }: Props) {
           const chosen = points[criterion.id];
           const level = chosen === undefined ? undefined : criterion.levels[chosen];
           return (
-            <fieldset className="choices" key={criterion.id}>
-              <legend>{criterion.title}</legend>
-              {Array.from({ length: Math.floor(criterion.max) + 1 }, (_, value) => (
-                <label key={value} title={criterion.levels[value]}>
-                  <input
-                    type="radio"
-                    name={`${id}-${criterion.id}`}
-                    checked={chosen === value}
-                    onChange={() => setPoints((before) => ({ ...before, [criterion.id]: value }))}
-                  />{" "}
-                  {value}
-                </label>
-              ))}
+            <PointChoices
+              key={criterion.id}
+              legend={<legend>{criterion.title}</legend>}
+              criterion={criterion}
+              name={`${id}-${criterion.id}`}
+              value={chosen}
+              onChoose={(value) => setPoints((before) => ({ ...before, [criterion.id]: value }))}
+            >
               {level && (
                 <p className="soft small" role="status" style={{ flexBasis: "100%", margin: 0 }}>
                   {level}
                 </p>
               )}
-            </fieldset>
+            </PointChoices>
           );
         })}
-        <div>
-          <label htmlFor={`${id}-why`}>Why? The candidate reads this beside every criterion.</label>
-          <textarea id={`${id}-why`} value={reason} required maxLength={10000} onChange={(event) => setReason(event.target.value)} />
-        </div>
+        <Why id={`${id}-why`} label="Why? The candidate reads this beside every criterion." reason={reason} onChange={setReason} />
         <div className="row">
           <button type="submit" className="primary compact" disabled={left > 0 || !reason.trim()} aria-disabled={saving.busy}>
             Give these points
           </button>
           {left > 0 && <span className="soft small">{left} of {score.to_mark.length} still to choose</span>}
         </div>
-        {saving.problem && (
-          <p className="banner bad small" role="alert">
-            {saving.problem}
-          </p>
-        )}
+        <Failure problem={saving.problem} />
       </form>
     </details>
   );

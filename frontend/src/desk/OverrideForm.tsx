@@ -1,6 +1,7 @@
 /** An interviewer's points for one criterion, with the reason that the candidate reads. */
 import { useId, useRef, useState } from "react";
 import type { Criterion, Score } from "../shared/types";
+import { Failure, PointChoices, Why } from "./pieces";
 import { useAction, useUnsaved } from "./useAction";
 
 /** The points that were chosen, and what they were chosen upon: a refresh may show another score, or a colleague's points, before they are sent. */
@@ -30,15 +31,12 @@ export function OverrideForm({ score, criterion, onSave }: Props) {
   const id = useId();
   useUnsaved(points !== null && reason.trim() !== "");
   const same = points === criterion.points;
-  // Choosing the points that stand is a choice, too: it confirms them. A radio that is checked already says so by a click only.
-  const choose = (value: number): void => setChosen(choice(value, score, criterion));
   /** Folds the form, and leaves the keyboard where it can go on. */
   const close = (): void => {
     radios.current?.querySelector<HTMLInputElement>("input:checked")?.focus();
     saving.forget();
     setChosen(null);
   };
-  const choices = Array.from({ length: Math.floor(criterion.max) + 1 }, (_, i) => i);
   return (
     <form
       className="no-print"
@@ -53,20 +51,17 @@ export function OverrideForm({ score, criterion, onSave }: Props) {
         });
       }}
     >
-      <fieldset className="choices" ref={radios}>
-        <legend className="hidden-text">Points for {criterion.title}</legend>
-        {choices.map((value) => (
-          <label key={value} title={criterion.levels[value]}>
-            <input type="radio" name={id} checked={(points ?? criterion.points) === value} onChange={() => choose(value)} onClick={() => choose(value)} /> {value}
-          </label>
-        ))}
-      </fieldset>
+      <PointChoices
+        fieldset={radios}
+        legend={<legend className="hidden-text">Points for {criterion.title}</legend>}
+        criterion={criterion}
+        name={id}
+        value={points ?? criterion.points}
+        onChoose={(value) => setChosen(choice(value, score, criterion))}
+      />
       {points !== null && (
         <div className="stack" style={{ marginTop: "var(--s2)" }}>
-          <div>
-            <label htmlFor={`${id}-why`}>Why? The candidate reads this.</label>
-            <textarea id={`${id}-why`} value={reason} required maxLength={10000} onChange={(event) => setReason(event.target.value)} />
-          </div>
+          <Why id={`${id}-why`} label="Why? The candidate reads this." reason={reason} onChange={setReason} />
           <div className="row">
             <button type="submit" className="primary compact" disabled={!reason.trim()} aria-disabled={saving.busy}>
               {same ? "Confirm" : "Set to"} {points}
@@ -75,11 +70,7 @@ export function OverrideForm({ score, criterion, onSave }: Props) {
               {same ? "Cancel" : `Keep ${criterion.points}`}
             </button>
           </div>
-          {saving.problem && (
-            <p className="banner bad small" role="alert">
-              {saving.problem}
-            </p>
-          )}
+          <Failure problem={saving.problem} />
         </div>
       )}
     </form>
