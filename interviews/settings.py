@@ -9,6 +9,7 @@ import os
 import secrets
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import environ
@@ -95,11 +96,22 @@ TEMPLATES = [
     }
 ]
 
+
+def _private(path: Path) -> Path:
+    """The file, for its owner alone, before anything connects: SQLite gives the log and the index beside it the mode that it has then."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+    for file in path.parent.glob(f"{path.name}*"):  # an older site's, too
+        with suppress(FileNotFoundError):  # the last to leave takes the log away
+            if file.stat().st_mode & 0o077:
+                file.chmod(0o600)
+    return path
+
+
 if EMBEDDED:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": STATE_DIR / "roofline.sqlite3",
+            "NAME": _private(STATE_DIR / "roofline.sqlite3"),  # sessions, password hashes and answers
             "OPTIONS": {
                 "timeout": 20,
                 # Take the write lock when a transaction begins: a reader that upgrades would fail without waiting.

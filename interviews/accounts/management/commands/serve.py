@@ -101,8 +101,6 @@ class Command(BaseCommand):
         if own_redis:
             Path(settings.REDIS_SOCKET).unlink(missing_ok=True)
         call_command("prepare", verbosity=0)
-        if settings.EMBEDDED:
-            Path(settings.DATABASES["default"]["NAME"]).chmod(0o600)  # sessions, password hashes and answers
         people = ensure_demo_people() if settings.EMBEDDED else []
         local = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(options["host"], options["host"])
         url = f"http://{local}:{options['port']}"

@@ -1,0 +1,41 @@
+"""What the settings make of an environment, each in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# What the test plugin set up must not leak into it.
+FOREIGN = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ACCOUNT_EMAIL_VERIFICATION", "SECURE_COOKIES")
+
+
+def python(state: Path, program: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program with Django set up on this state and these variables."""
+    env = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    env |= {"ROOFLINE_STATE": str(state), "DJANGO_SETTINGS_MODULE": "interviews.settings", "PYTHONPATH": str(ROOT), **variables}
+    program = f"import django; from django.conf import settings; django.setup()\n{program}"
+    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, text=True, capture_output=True, umask=0o022, check=False)
+
+
+SIGN_UP = """
+from django.core.management import call_command
+from interviews.accounts.models import User
+call_command("migrate", verbosity=0)
+User.objects.create_user("somebody@example.test", "a long pass phrase")
+for file in sorted(settings.STATE_DIR.glob("roofline.sqlite3*")):
+    print(file.name, f"{file.stat().st_mode:o}"[-3:])
+"""
+
+
+def test_nobody_else_reads_the_database_nor_what_sqlite_keeps_beside_it(tmp_path: Path) -> None:
+    private = "roofline.sqlite3 600\nroofline.sqlite3-shm 600\nroofline.sqlite3-wal 600\n"
+    first = python(tmp_path, SIGN_UP)
+    assert first.stdout == private, first.stderr
+    # Of a site that was made without such care, killed with what it last wrote still in the log.
+    older = tmp_path / "older"
+    older.mkdir()
+    leave = "import os, sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript('PRAGMA journal_mode=WAL; CREATE TABLE t (a)'); os._exit(0)"
+    subprocess.run([sys.executable, "-c", leave, older / "roofline.sqlite3"], umask=0o022, check=True)
+    assert (older / "roofline.sqlite3-wal").stat().st_mode & 0o077
+    assert python(older, SIGN_UP).stdout == private
