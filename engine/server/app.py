@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -91,7 +91,7 @@ class Api:
             if not call.stream:
                 return await self._whole(request, call, name, streams)
             # The first state of each is awaited before the status goes out, so that a refusal is a status and not a broken stream.
-            firsts = await _unless_gone(request, asyncio.gather(*(anext(stream) for stream in streams)), streams)
+            firsts = await _unless_gone(request, [anext(stream) for stream in streams], streams)
             return EventStream(self._events(call, name, streams, firsts), streams)
         except Exception as error:
             return self._refuse(error)
@@ -115,7 +115,7 @@ class Api:
         return _error(status, message, code, param, {"Retry-After": "1"} if status in (429, 503) else None)
 
     async def _whole(self, request: Request, call: Call, name: str, streams: Sequence[AsyncIterator[RequestOutput]]) -> Response:
-        outputs = await _unless_gone(request, asyncio.gather(*(_last(stream) for stream in streams)), streams)
+        outputs = await _unless_gone(request, [_last(stream) for stream in streams], streams)
         return JSONResponse(response_json(call, name, outputs, self.llm.tokenizer))
 
     async def _events(
@@ -189,9 +189,11 @@ def _whole_number(digits: str) -> int:
     return number
 
 
-async def _unless_gone(request: Request, work: asyncio.Future[Any], streams: Sequence[AsyncIterator[RequestOutput]]) -> Any:
-    """The outcome of `work`, unless the client leaves first; then, and after an error, its requests are aborted."""
+async def _unless_gone(request: Request, works: Sequence[Awaitable[Any]], streams: Sequence[AsyncIterator[RequestOutput]]) -> Any:
+    """The outcomes of `works`, unless the client leaves first; then, and after an error, its requests are aborted."""
     gone = asyncio.ensure_future(_gone(request))
+    tasks = [asyncio.ensure_future(one) for one in works]
+    work = asyncio.gather(*tasks)
     done = False
     try:
         await asyncio.wait({gone, work}, return_when=asyncio.FIRST_COMPLETED)
@@ -202,8 +204,9 @@ async def _unless_gone(request: Request, work: asyncio.Future[Any], streams: Seq
     finally:
         gone.cancel()
         if not done:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            for task in tasks:  # one by one: a gather that has failed lets the others run on, and what runs can't be closed
+                task.cancel()
+            await asyncio.gather(work, *tasks, return_exceptions=True)
             await _close(streams)
 
 

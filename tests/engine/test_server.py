@@ -173,6 +173,15 @@ def test_a_full_server_says_so_and_a_slow_reader_delays_nobody(llm: LLM) -> None
         server.stop()
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("prompts", "status"), [([*["The scheduler"] * 9, [99_999]], 400), (["The scheduler"] * 41, 429)])
+def test_one_prompt_that_is_refused_ends_the_others_and_no_place_is_lost(server: Server, prompts: list[Any], status: int, stream: bool) -> None:
+    assert server.post(prompt=prompts, max_tokens=900, ignore_eos=True, stream=stream).status_code == status
+    server.settle()
+    assert server.post(prompt=["The scheduler"] * 40, max_tokens=1).status_code == 200
+    server.settle()
+
+
 def test_a_signal_ends_the_server_and_every_stream_is_told() -> None:
     server = Server()
     with server.client.stream("POST", "/v1/completions", json=LONG) as answer:
