@@ -135,7 +135,7 @@ class ModelDrafter:
         rest = law
         best = (law if greedy else scores).topk(width)
         for token, score in zip(best.indices.tolist(), best.values.tolist(), strict=True):
-            if score == -math.inf or (greedy and score == 0):
+            if score == -math.inf or float(rest[token]) == 0:  # also where a low temperature leaves a likelihood that float32 has no number for
                 break
             front.append(len(draft.tokens))
             draft.tokens.append(token)

@@ -152,6 +152,30 @@ def test_the_trained_pair_accepts_what_the_laws_have_in_common(name: str) -> Non
     assert abs(sum(a * b for a, b in itertools.pairwise(surplus))) < 4 * math.sqrt(sum((a * b) ** 2 for a, b in itertools.pairwise(surplus)))
 
 
+class Possible(RejectionVerifier):
+    """Checks that drafts come with laws, and that nothing is emitted which the target rules out."""
+
+    seen = 0
+
+    def __call__(self, draft: Draft, p: Tensor, u: Tensor, noise: Tensor) -> tuple[list[int], int]:
+        assert draft.q is not None and bool(((draft.q.sum(-1) - 1).abs() < 1e-5).all()), "no law"  # NaN neither
+        assert all(float(law[token]) > 0 for law, token in zip(draft.q, draft.tokens, strict=True)), "drafted what can't be drawn"
+        accepted, following = super().__call__(draft, p, u, noise)
+        rows = [0, *(1 + node for node in accepted)]
+        assert all(float(p[row, token]) > 0 for row, token in zip(rows, [*(draft.tokens[n] for n in accepted), following], strict=True)), "ruled out"
+        self.seen += 1
+        return accepted, following
+
+
+@pytest.mark.parametrize("tree", [(2,), (2, 2, 1), (4, 2)])
+@pytest.mark.parametrize("temperature", [1e-2, 1e-3])
+def test_trees_at_a_low_temperature_draft_no_more_children_than_the_law_has(temperature: float, tree: tuple[int, ...]) -> None:
+    llm = LLM(checkpoint_path("target"), n_pages=200, draft=checkpoint_path("draft"), draft_tree=tree)
+    verifier = llm.engine.runner.verifier = Possible()
+    llm.generate(["The scheduler keeps"] * 6, [SamplingParams(temperature=temperature, max_tokens=40, seed=seed, ignore_eos=True) for seed in range(6)])
+    assert verifier.seen > 20
+
+
 def test_tokens_per_pass_follow_from_the_acceptance_at_each_depth() -> None:
     llm = LLM(checkpoint_path("target"), n_pages=400, draft=checkpoint_path("draft"), draft_tokens=4, max_running=16)
     llm.generate(["The cache"] * 16, [SamplingParams(seed=seed, max_tokens=80, ignore_eos=True) for seed in range(16)])
