@@ -77,18 +77,23 @@ def merged(answer: Answer, upto: int) -> bytes:
     return joined(_updates(answer, upto))
 
 
+# What the board's tools draw. Of other kinds Excalidraw shows some as pages in the page.
+DRAWN = frozenset(["rectangle", "ellipse", "diamond", "frame", "arrow", "line", "freedraw", "text"])
+LEADING = frozenset(["link", "customData"])  # what of an element could lead a reader elsewhere
+
+
 def _refuse(name: str) -> None:
     raise ValueError(name)
 
 
 def _element(id: str, value: object) -> tuple[str, str, str] | None:
-    """An entry of a whiteboard as (index, id, JSON), or None for one that is no element or nested too deeply to be one."""
+    """An entry of a whiteboard as (index, id, JSON), or None for one that the board does not draw or that is nested too deeply to be one."""
     try:
         element = json.loads(str(value), parse_constant=_refuse)
-        if not isinstance(element, dict) or element.get("id") != id:
+        if not isinstance(element, dict) or element.get("id") != id or element.get("type") not in DRAWN:
             return None
-        return str(element.get("index") or ""), id, json.dumps(element, ensure_ascii=False)
-    except (ValueError, RecursionError):
+        return str(element.get("index") or ""), id, json.dumps({key: part for key, part in element.items() if key not in LEADING}, ensure_ascii=False)
+    except (ValueError, TypeError, RecursionError):  # a type that is a list has no hash
         return None
 
 

@@ -19,21 +19,21 @@ def drawn(depths: range) -> Doc:
     document: Doc = Doc()
     scene = document.get("scene", type=Map)
     for depth in depths:
-        scene[f"d{depth}"] = f'{{"id": "d{depth}", "index": "a", "customData": {"[" * depth}{"]" * depth}}}'
-    scene["plain"] = '{"id": "plain", "index": "b", "text": "KV → cache"}'
+        scene[f"d{depth}"] = f'{{"id": "d{depth}", "type": "line", "index": "a", "points": {"[" * depth}{"]" * depth}}}'
+    scene["plain"] = '{"id": "plain", "type": "text", "index": "b", "text": "KV → cache"}'
     return document
 
 
 def test_elements_of_every_depth_can_be_read() -> None:
     elements = json.loads(documents.read(drawn(range(600, 1000))).scene)["elements"]
-    assert elements[-1] == {"id": "plain", "index": "b", "text": "KV → cache"}
+    assert elements[-1] == {"id": "plain", "type": "text", "index": "b", "text": "KV → cache"}
 
 
 def test_elements_come_back_as_they_were_drawn_from_back_to_front() -> None:
     document = drawn(range(1, 3))
-    document.get("scene", type=Map)["first"] = '{"id": "first"}'
-    elements = [{"id": "first"}, *({"id": f"d{n}", "index": "a", "customData": [[]] if n == 2 else []} for n in (1, 2))]
-    elements.append({"id": "plain", "index": "b", "text": "KV → cache"})
+    document.get("scene", type=Map)["first"] = '{"id": "first", "type": "text"}'
+    elements = [{"id": "first", "type": "text"}, *({"id": f"d{n}", "type": "line", "index": "a", "points": [[]] if n == 2 else []} for n in (1, 2))]
+    elements.append({"id": "plain", "type": "text", "index": "b", "text": "KV → cache"})
     assert documents.read(document).scene == json.dumps({"type": "excalidraw", "version": 2, "elements": elements}, ensure_ascii=False)
 
 
@@ -41,11 +41,21 @@ def test_an_index_or_a_field_that_is_nested_without_end_is_passed_over() -> None
     document, nested = drawn(range(0)), []
     for _ in range(2000):
         nested = [nested]
-    document.get("scene", type=Map)["deep"] = f'{{"id": "deep", "index": {"[" * 600}{"]" * 600}}}'
+    document.get("scene", type=Map)["deep"] = f'{{"id": "deep", "type": "text", "index": {"[" * 600}{"]" * 600}}}'
     document.get("fields", type=Map).update({"size": nested, "rate": "5 GB/s"})
     content = documents.read(document)
     assert content.fields == {"size": "", "rate": "5 GB/s"}
     assert json.loads(content.scene)["elements"][-1]["id"] == "plain"
+
+
+def test_nothing_of_a_drawing_is_a_page_or_leads_to_one() -> None:
+    document = drawn(range(0))
+    page = {"customData": {"generationData": {"status": "done", "html": "<h2>Sign in again</h2>"}}, "link": "https://evil.example/"}
+    elements = {"page": "iframe", "film": "embeddable", "photo": "image", "magic": "magicframe", "none": None, "list": ["iframe"], "box": "rectangle"}
+    document.get("scene", type=Map).update({id: json.dumps({"id": id, "type": type, **page}) for id, type in elements.items()})
+    assert json.loads(documents.read(document).scene)["elements"] == [
+        {"id": "box", "type": "rectangle"}, {"id": "plain", "type": "text", "index": "b", "text": "KV → cache"}
+    ]  # fmt: skip
 
 
 @pytest.mark.django_db

@@ -1,7 +1,7 @@
 /** The answer with the words that earned points marked; a mark and its criterion light up together. */
 import { lazy, Suspense, useMemo } from "react";
 import { pieces } from "../shared/highlight";
-import type { BoardElement } from "../shared/scene";
+import { type BoardElement, drawables } from "../shared/scene";
 import type { Channel, ReportQuestion } from "../shared/types";
 
 const Board = lazy(() => import("../shared/Board"));
@@ -9,8 +9,8 @@ const Board = lazy(() => import("../shared/Board"));
 /** The elements of a stored scene; none when it can't be read, which the score's reason says. */
 function elementsOf(scene: string): BoardElement[] {
   try {
-    const found = (JSON.parse(scene) as { elements?: BoardElement[] }).elements;
-    return Array.isArray(found) ? found : [];
+    const found = (JSON.parse(scene) as { elements?: unknown }).elements;
+    return Array.isArray(found) ? drawables(found) : [];
   } catch {
     return [];
   }

@@ -5,11 +5,11 @@ import "@excalidraw/excalidraw/index.css";
 import type { ExcalidrawImperativeAPI } from "@excalidraw/excalidraw/types";
 import { useEffect, useLayoutEffect, useState, useSyncExternalStore } from "react";
 import type * as Y from "yjs";
-import { type BoardElement, ordered, pull, push } from "./scene";
+import { type BoardElement, pull, push } from "./scene";
 import { Soon } from "./soon";
 
 interface Props {
-  /** Element id -> its JSON. Without one the board shows `elements` and takes no changes. */
+  /** Element id -> its JSON. Without one the board shows `elements`, from back to front, and takes no changes. */
   map?: Y.Map<string>;
   elements?: BoardElement[];
   label: string;
@@ -41,7 +41,7 @@ function onTheme(changed: () => void): () => void {
 export default function Board({ map, elements, label, readOnly }: Props) {
   const [api, setApi] = useState<ExcalidrawImperativeAPI | null>(null);
   // Asked for when Excalidraw sets its scene: a copy made before would blank what came from the server between.
-  const start = () => ({ elements: map ? pull(map) : ordered(elements ?? []), scrollToContent: true, appState: { viewBackgroundColor: "transparent" } });
+  const start = () => ({ elements: map ? pull(map) : elements, scrollToContent: true, appState: { viewBackgroundColor: "transparent" } });
 
   useEffect(() => {
     document.addEventListener("keydown", closeDialog, true);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import * as Y from "yjs";
-import { type BoardElement, ordered, pull, push } from "./scene";
+import { type BoardElement, drawables, ordered, pull, push } from "./scene";
 
 const box = (id: string, more: Partial<BoardElement> = {}): BoardElement => ({ id, type: "rectangle", version: 1, ...more });
 
@@ -52,4 +52,50 @@ test("an entry that is no element is passed over", () => {
   const map = new Y.Doc().getMap<string>("scene");
   for (const [id, json] of [["a", "{"], ["b", "null"], ["c", '{"id": "d", "type": "text"}'], ["e", '{"id": "e"}']] as const) map.set(id, json);
   expect(pull(map)).toEqual([]);
+});
+
+const page = { type: "iframe", customData: { generationData: { status: "done", html: "<h2>Sign in again</h2>" } }, link: "https://evil.example/" };
+
+test("nothing but what the board's tools draw is shown, and nothing of it leads elsewhere", () => {
+  const map = new Y.Doc().getMap<string>("scene");
+  const stored = [
+    box("page", page),
+    ...["embeddable", "image", "magicframe", "selection", "zorp", "constructor", "__proto__"].map((type) => box(`a ${type}`, { type })),
+    box("b", { link: "javascript:alert(1)", customData: page.customData, strokeColor: "#1e1e1e" }),
+  ];
+  for (const element of stored) map.set(element.id, JSON.stringify(element));
+  expect(pull(map)).toEqual([box("b", { strokeColor: "#1e1e1e" })]);
+  expect(drawables(stored)).toEqual(pull(map));
+});
+
+test("a field that is none of its kind is left out, and an element without what it needs is passed over", () => {
+  const odd = {
+    name: { a: 1 }, x: "left", y: null, width: 1e308, angle: NaN, groupIds: 5, boundElements: [null, 7], index: { a: 1 }, roundness: { type: "round" },
+    strokeColor: 5, startBinding: { elementId: 3 }, points: [[0, 0], [1, "x"]], text: 5,
+  };
+  expect(drawables([{ ...box("f"), ...odd, type: "frame" }])).toEqual([box("f", { type: "frame" })]);
+  const missing = ["arrow", "line", "freedraw", "text"].map((type) => ({ ...box(type), ...odd, type }));
+  expect(drawables([...missing, null, 7, "rectangle", [], { type: "rectangle" }, { id: 7, type: "rectangle" }])).toEqual([]);
+});
+
+test("what was drawn comes back whole", () => {
+  const base = {
+    x: 1.5, y: -2, width: 3, height: 4, angle: 0, strokeColor: "#1e1e1e", backgroundColor: "transparent", fillStyle: "solid", strokeWidth: 2, strokeStyle: "solid",
+    roughness: 1, opacity: 100, groupIds: ["g"], frameId: null, roundness: { type: 3 }, seed: 1, versionNonce: 2147483647, isDeleted: false,
+    boundElements: [{ id: "t", type: "text" }], updated: 1763800000000, locked: false, index: "a0",
+  };
+  const bound = { elementId: "r", focus: 0.1, gap: 4, fixedPoint: null };
+  const line = { points: [[0, 0], [3, 4]], lastCommittedPoint: null, startBinding: bound, endBinding: null, startArrowhead: null, endArrowhead: "arrow", elbowed: false };
+  const elements = [
+    box("a", { ...base, type: "arrow", ...line }),
+    box("d", { ...base, type: "freedraw", points: [[0, 0], [1, 1]], pressures: [0.5, 0.6], simulatePressure: false, lastCommittedPoint: [1, 1] }),
+    box("f", { ...base, type: "frame", name: "Host" }),
+    box("l", { ...base, type: "line", ...line, polygon: true }),
+    box("r", base),
+    box("t", {
+      ...base, type: "text", text: "KV\ncache", originalText: "KV cache", fontSize: 20, fontFamily: 5, textAlign: "center", verticalAlign: "middle", containerId: "r",
+      autoResize: true, lineHeight: 1.25,
+    }),
+  ];
+  expect(drawables(elements)).toEqual(elements);
 });

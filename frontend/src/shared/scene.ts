@@ -16,13 +16,62 @@ export function ordered(elements: BoardElement[]): BoardElement[] {
   return [...elements].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : a.id < b.id ? -1 : 1));
 }
 
+type Test = (value: unknown) => boolean;
+const text: Test = (value) => typeof value === "string";
+const flag: Test = (value) => typeof value === "boolean";
+const number: Test = (value) => Number.isFinite(value);
+const size: Test = (value) => number(value) && Math.abs(value as number) <= 1e6; // px; beyond it sums would soon be no numbers
+const maybe = (test: Test): Test => (value) => value === null || test(value);
+const list = (test: Test): Test => (value) => Array.isArray(value) && value.every(test);
+const fields =
+  (tests: Record<string, Test>): Test =>
+  (value) =>
+    typeof value === "object" && value !== null && Object.entries(tests).every(([key, test]) => test((value as Record<string, unknown>)[key]));
+const optional = (test: Test): Test => (value) => value === undefined || test(value);
+const point: Test = (value) => list(size)(value) && (value as unknown[]).length >= 2;
+const binding = maybe(fields({ elementId: text, focus: optional(size), gap: optional(size), fixedPoint: optional(maybe(point)) }));
+
+/** What the tools of the room's board draw, each with the fields without which it is nothing. */
+const NEEDS: Record<string, readonly string[]> = {
+  rectangle: [], ellipse: [], diamond: [], frame: [], arrow: ["points"], line: ["points"], freedraw: ["points", "pressures"], text: ["text"],
+};
+
+/** What Excalidraw reads of them. Neither `link` nor `customData`, where it keeps pages to show: a candidate's drawing opens nothing for a reviewer. */
+const FIELDS: Record<string, Test> = {
+  id: text, type: text, x: size, y: size, width: size, height: size, angle: size, index: maybe(text), version: number, versionNonce: number, updated: number,
+  seed: number, isDeleted: flag, locked: flag, strokeColor: text, backgroundColor: text, fillStyle: text, strokeStyle: text, strokeWidth: size, roughness: size,
+  opacity: size, roundness: maybe(fields({ type: number, value: optional(size) })), groupIds: list(text), frameId: maybe(text),
+  boundElements: maybe(list(fields({ id: text, type: text }))),
+  // of a text and a frame
+  text, originalText: text, fontSize: size, fontFamily: number, lineHeight: size, textAlign: text, verticalAlign: text, containerId: maybe(text),
+  autoResize: flag, name: maybe(text),
+  // of lines and strokes
+  points: list(point), lastCommittedPoint: maybe(point), startBinding: binding, endBinding: binding, startArrowhead: maybe(text), endArrowhead: maybe(text),
+  elbowed: flag, polygon: flag, fixedSegments: maybe(list(fields({ start: point, end: point, index: number }))), startIsSpecial: maybe(flag),
+  endIsSpecial: maybe(flag), pressures: list(size), simulatePressure: flag,
+};
+
+/** An element with nothing in it but fields that Excalidraw can show; null for one that the room's board does not draw. */
+function drawable(value: unknown): BoardElement | null {
+  if (typeof value !== "object" || value === null) return null;
+  const given = value as Record<string, unknown>;
+  const kept = Object.fromEntries(Object.entries(FIELDS).flatMap(([key, test]) => (test(given[key]) ? [[key, given[key]]] : []))) as BoardElement;
+  const needed = Object.hasOwn(NEEDS, String(kept.type)) ? NEEDS[kept.type] : undefined;
+  return needed && kept.id && needed.every((key) => key in kept) ? kept : null;
+}
+
+/** What of a stored scene can be shown, from back to front. */
+export function drawables(elements: readonly unknown[]): BoardElement[] {
+  return ordered(elements.map(drawable).filter((element) => element !== null));
+}
+
 /** The elements that a map holds. An entry that is none is passed over. */
 export function pull(map: Y.Map<string>): BoardElement[] {
   const found: BoardElement[] = [];
   for (const [id, json] of map.entries()) {
     try {
-      const element = JSON.parse(json) as BoardElement;
-      if (element && element.id === id && typeof element.type === "string") found.push(element);
+      const element = drawable(JSON.parse(json));
+      if (element?.id === id) found.push(element);
     } catch {
       // Written by something else; the server says the same when it reads the scene.
     }
