@@ -42,6 +42,7 @@ _TEX = (
     (re.compile(r"\\(?:approx|sim|simeq)\b"), "~"), (re.compile(r"\\(?:to|rightarrow|Rightarrow)\b"), "->"),
     (re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), None), (re.compile(r"\\(?:text|mathrm|operatorname|mathbf)\s*(?=\{)"), ""),
 )
+_CHARACTER = re.compile(r"\S")
 _BREAK = "\u2029"  # stands for a block boundary: bullet, heading, table cell, blank line
 
 
@@ -112,6 +113,15 @@ _WORD = re.compile(r"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|[^\W\d_]+(?:['’][^\W\d_]+)*
 def tokenise(text: str) -> tuple[Token, ...]:
     """Words, numbers and comparison signs; hyphenated words come apart."""
     return tuple(Token(m[0].lower().replace("’", "'"), stem(m[0].lower()), m.start(), m.end()) for m in _WORD.finditer(text))
+
+
+def visible(text: str) -> str:
+    """The text without what was struck out or put into comments of HTML. Blanks stand there instead, and line ends stay, so that all offsets do."""
+    out, at = list[str](), 0
+    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        out += text[at:start], _CHARACTER.sub(" ", text[start : end + 3])
+        at = end + 3
+    return _STRUCK.sub(lambda m: _CHARACTER.sub(" ", m[0]), "".join(out) + text[at:])
 
 
 def read(raw: str) -> Document:

@@ -13,7 +13,7 @@ from grading.evidence import DENIED
 from grading.folders import folders, read_folder
 from grading.gates import foreign, gate_prose, is_disclaimer, is_injection, is_retraction, taken_back
 from grading.polarity import oppose
-from grading.text import MAX_CHARS, read, tokenise
+from grading.text import MAX_CHARS, read, tokenise, visible
 from tests.grading.test_scorer import GOOD, PROMPT, RUBRIC, TRUE, mark
 
 PACKS = Path(__file__).parents[2] / "interviews/bank/packs"
@@ -42,6 +42,14 @@ def sentences(text: str) -> list[str]:
 ])
 def test_markup_leaves_and_prose_stays(raw: str, found: list[str]) -> None:
     assert sentences(raw) == found
+
+
+@pytest.mark.parametrize(("raw", "seen"), [
+    ("A ~~-> B~~ -> C", "A          -> C"), ("a <!-- b\n<!-- c --> d", "a       \n           d"), ("<del>a\u2028b</del> c", " " * 6 + "\u2028" + " " * 8 + "c"),
+    ("<!-- <s> -->x</s>", " " * 12 + "x</s>"), ("about ~5, ~~6 and <!-- open", "about ~5, ~~6 and <!-- open"), ("<!--> a", "<!--> a"),
+])
+def test_what_is_struck_out_or_in_a_comment_is_blanked_where_it_stands(raw: str, seen: str) -> None:
+    assert visible(raw) == seen
 
 
 @pytest.mark.parametrize("fence", ["````\nx = 1\n````\n", "~~~~\nx = 1\n~~~~\n", "```py\nx = 1\n```\r\n", "```k``` tokens a step:\n"])
