@@ -66,6 +66,12 @@ class Idle(Stop):
     verdict = Verdict.ILE
 
 
+class Starved(Stop):
+    """The machine had no processor for the submission for so long that nothing can be said of it."""
+
+    verdict = Verdict.JE
+
+
 class OutOfMemory(Stop):
     verdict = Verdict.MLE
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.guest import wire
 from sandbox.limits import Group
-from sandbox.link import Closed, Deadline, Flood, Link
+from sandbox.link import Closed, Deadline, Flood, Link, Wait
 from sandbox.spec import JailSpec
 from sandbox.verdict import Unavailable
 
@@ -54,12 +54,19 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 def queued_seconds(pids: Iterable[int]) -> float:
     """Time so far in which threads of these processes could have computed and had to wait for a processor; 0 where the kernel does not tell."""
-    total = 0
-    for pid in pids:
-        for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                total += int(path.read_text().split()[1])
-    return total / 1e9
+    return sum(_queued(path) for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+
+
+def own_queued_seconds() -> float:
+    """The same for this thread."""
+    return _queued(Path("/proc/thread-self/schedstat"))
+
+
+def _queued(schedstat: Path) -> float:
+    try:
+        return int(schedstat.read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 class Slots:
@@ -143,7 +150,7 @@ class Jail:
         self.healthy = True
         self.gpu: Lease | None = None
         try:
-            message, _ = link.receive(time.monotonic() + START_S)
+            message, _ = link.receive(Wait(START_S))
             if not isinstance(message, wire.Ready):
                 raise Unavailable("the jail spoke before it was ready")
             self.versions = message.versions
@@ -162,7 +169,7 @@ class Jail:
         """Has the next test's process forked, ahead of its time. Nothing of another test may live, since it could reach into that process."""
         self.prepared = secrets.randbits(62)
         try:
-            self.link.send(wire.Prepare(nonce=self.prepared), None, time.monotonic() + PREPARE_S)
+            self.link.send(wire.Prepare(nonce=self.prepared), None, Wait(PREPARE_S))
         except (Closed, Deadline):
             self.healthy = False
 
@@ -180,10 +187,10 @@ class Jail:
         if self.healthy:
             self._prepare()
 
-    def busy_seconds(self) -> float:
-        """Time in which the running test computed, or would have on a machine with nothing else to do."""
+    def used_seconds(self) -> tuple[float, float]:
+        """(processor seconds of the running test, seconds in which it could have computed and had to wait for a processor)."""
         running = self.tests()
-        return cpu_seconds(running) + queued_seconds(running)
+        return cpu_seconds(running), queued_seconds(running)
 
     def interrupt(self) -> None:
         """Ends the running test's processes; the zygote stays."""

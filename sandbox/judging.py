@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from sandbox import drivers, feedback, labs, processor
-from sandbox.failures import Died, Stop
+from sandbox.failures import Died, Starved, Stop
 from sandbox.gpus import Lease
 from sandbox.jail import Jail
 from sandbox.labs import Lab
@@ -56,6 +56,8 @@ class _Execution:
     stdout: str
     record: dict[str, Any] | None = None
     died: bool = False  # whether its jail ended before the submission was loaded
+    starved: bool = False  # whether the machine was too busy to tell
+    lent: float = 0.0  # of `seconds`, those that it waited for a processor and that don't count
 
 
 @dataclass
@@ -70,7 +72,7 @@ class _Run:
     lease: Lease | None = None
     entered: bool = False  # whether a test has begun
     fatal: bool = False  # whether the submission's load ended a jail that was started for it alone
-    tested: float = 0.0  # seconds that its tests took
+    tested: float = 0.0  # seconds that its tests took, less those lent
     began: float = field(default_factory=time.monotonic)
     detail: list[str] = field(default_factory=list)
 
@@ -188,8 +190,8 @@ class _Run:
                 return _Execution(Verdict.TLE, feedback.OUT_OF_TURN, seconds, text, record)
             inputs = derive(seed, test.name, repeat)
             went = self._once(test, inputs, self.request.source)
-            self.tested += went.seconds
-            if went.verdict is Verdict.JE and self._control(test, inputs):
+            self.tested += went.seconds - went.lent
+            if went.verdict is Verdict.JE and not went.starved and self._control(test, inputs):
                 # The test itself is sound: what it choked on is the form of the submission's answer.
                 went.verdict = Verdict.WA
                 went.message = feedback.REASONS["form"]
@@ -226,7 +228,7 @@ class _Run:
         began = time.monotonic()
         session = Session(jail, self.lab.limits)
         bench = Bench(inputs)
-        verdict, message, died = Verdict.AC, "", False
+        verdict, message, died, starved = Verdict.AC, "", False, False
         try:
             with processor.settled(jail.spec.threads == 1) as cpu:
                 try:
@@ -236,7 +238,7 @@ class _Run:
                 finally:
                     session.abandon()
         except Stop as stop:
-            died = isinstance(stop, Died)
+            died, starved = isinstance(stop, Died), isinstance(stop, Starved)
             verdict, message = Verdict(stop.verdict), feedback.message(stop, self.request.source, self.request.hidden, first)
         except Exception:
             self.detail.append(f"{test.name}: {traceback.format_exc(limit=-6)}")
@@ -248,4 +250,4 @@ class _Run:
         if engine is not None and engine.record.steps:
             engine.settle()
             record = engine.record.as_dict()
-        return _Execution(verdict, message, seconds, jail.link.take_text(), record, died)
+        return _Execution(verdict, message, seconds, jail.link.take_text(), record, died, starved, session.lent)

@@ -1,8 +1,7 @@
 """The judge's end of the stream: frames under a deadline, with the other end distrusted.
 
-One deadline covers a whole message, so an end that sends a byte a second gains nothing. The text that the jail prints is drained in the same loop,
-because a full
-pipe would stop it, and capped, because a flood would fill our memory.
+One wait covers a whole message, so an end that sends a byte a second gains nothing. The text that the jail prints is drained in the same loop,
+because a full pipe would stop it, and capped, because a flood would fill our memory.
 """
 
 import os
@@ -33,6 +32,29 @@ class Aborted(Exception):
     """A person stopped the run."""
 
 
+class Wait:
+    """How long an answer is waited for.
+
+    Args:
+        seconds: from now on.
+        more: asked when they are over for seconds that the wait goes on after all; 0 ends it.
+    """
+
+    __slots__ = ("_more", "_until")
+
+    def __init__(self, seconds: float, more: Callable[[], float] | None = None) -> None:
+        self._until, self._more = time.monotonic() + seconds, more
+
+    def left(self) -> float:
+        """Seconds that are left, more than 0. Raises Deadline when none are."""
+        while (left := self._until - time.monotonic()) <= 0:
+            put_off = self._more() if self._more is not None else 0.0
+            if put_off <= 0:
+                raise Deadline
+            self._until += put_off
+        return left
+
+
 class Link:
     """Frames over non-blocking descriptors.
 
@@ -59,7 +81,7 @@ class Link:
         if text is not None:
             self._poll.register(text, select.POLLIN)
 
-    def send(self, message: wire.Frame, parcel: wire.Parcel | None, deadline: float) -> None:
+    def send(self, message: wire.Frame, parcel: wire.Parcel | None, wait: Wait) -> None:
         """Writes one frame.
 
         Raises:
@@ -70,26 +92,26 @@ class Link:
             try:
                 raw = raw[os.write(self._out, raw) :]
             except BlockingIOError:
-                self._wait(deadline, write=True)
+                self._wait(wait, write=True)
             except OSError as error:
                 raise Closed(str(error)) from None
 
-    def receive(self, deadline: float) -> tuple[Any, bytearray]:
+    def receive(self, wait: Wait) -> tuple[Any, bytearray]:
         """One message and its payload, checked against every cap before memory is taken for it.
 
         Raises:
             Violation: the frame is malformed.
             Deadline, Closed, Flood, Aborted: what the name says.
         """
-        self._fill(wire.HEAD.size, deadline)
+        self._fill(wire.HEAD.size, wait)
         header_bytes, payload_bytes = wire.head(self._buffer[: wire.HEAD.size], self.max_payload)
         end = wire.HEAD.size + header_bytes
-        self._fill(end, deadline)
+        self._fill(end, wait)
         message = wire.header(bytes(memoryview(self._buffer)[wire.HEAD.size : end]), payload_bytes, wire.judge_decoder)
         del self._buffer[:end]
-        return message, self._payload(payload_bytes, deadline)
+        return message, self._payload(payload_bytes, wait)
 
-    def _payload(self, size: int, deadline: float) -> bytearray:
+    def _payload(self, size: int, wait: Wait) -> bytearray:
         if not size:
             return bytearray()
         payload = bytearray(size)
@@ -98,7 +120,7 @@ class Link:
         del self._buffer[:have]
         view = memoryview(payload)
         while have < size:
-            self._wait(deadline)
+            self._wait(wait)
             try:
                 got = os.readv(self._in, [view[have:]])
             except BlockingIOError:
@@ -110,9 +132,9 @@ class Link:
             have += got
         return payload
 
-    def _fill(self, size: int, deadline: float) -> None:
+    def _fill(self, size: int, wait: Wait) -> None:
         while len(self._buffer) < size:
-            self._wait(deadline)
+            self._wait(wait)
             try:
                 part = os.read(self._in, 1 << 16)
             except BlockingIOError:
@@ -123,21 +145,19 @@ class Link:
                 raise Closed("the stream ended")
             self._buffer += part
 
-    def _wait(self, deadline: float, write: bool = False) -> None:
+    def _wait(self, wait: Wait, write: bool = False) -> None:
         """Returns when the stream may have moved. Serves text and the wish to abort meanwhile."""
         if write:
             self._poll.modify(self._in, select.POLLOUT) if self._in == self._out else self._poll.register(self._out, select.POLLOUT)
         try:
             while True:
-                now = time.monotonic()
-                if now >= deadline:
-                    raise Deadline
+                left, now = wait.left(), time.monotonic()
                 if now >= self._next_tick:
                     self._next_tick = now + TICK_S
                     if self.should_abort is not None and self.should_abort():
                         raise Aborted
                 moved = False
-                for descriptor, _ in self._poll.poll(1 + int(1000 * min(deadline - now, TICK_S))):
+                for descriptor, _ in self._poll.poll(1 + int(1000 * min(left, TICK_S))):
                     if descriptor == self._text:
                         self._read_text()
                     else:

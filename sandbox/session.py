@@ -18,6 +18,7 @@ from sandbox.failures import (
     OutOfGpuMemory,
     OutOfMemory,
     Raised,
+    Starved,
     Stop,
     Stopped,
     TooManyCalls,
@@ -25,13 +26,15 @@ from sandbox.failures import (
     TooSlow,
 )
 from sandbox.guest import wire
-from sandbox.jail import Jail
-from sandbox.link import Aborted, Closed, Deadline, Flood
+from sandbox.jail import Jail, own_queued_seconds
+from sandbox.link import Aborted, Closed, Deadline, Flood, Wait
 from sandbox.spec import Limits
 
 MAX_NESTING = 16
 END_S = 3.0
 IDLE_SHARE = 0.05
+PATIENCE = 4  # times a test's seconds that it may wait for a processor besides: a machine that is busier judges nothing
+LEAST_S = 0.05  # waiting that is not worth asking for again
 SIGXCPU, SIGSYS, SIGKILL = -24, -31, -9
 
 
@@ -76,6 +79,9 @@ class Session:
         self._depth = 0
         self._engine_calls = 0
         self._spent = 0.0  # seconds on the submission's side
+        self._began = 0.0  # when the wait for it that goes on began
+        self._lent = 0.0  # seconds of them that don't count, because the machine was busy with something else
+        self._queued = own_queued_seconds()  # what this thread had waited for a processor before the test
         self._served = 0.0  # seconds that the judge's objects worked for it
         self._owed = False  # whether a frame was sent whose answer has not come: it may still lie in the stream, read or not
         self._oom = jail.oom_kills()
@@ -103,7 +109,13 @@ class Session:
 
     @property
     def spent(self) -> float:
+        """Seconds on the submission's side."""
         return self._spent
+
+    @property
+    def lent(self) -> float:
+        """Seconds of them in which it waited for a processor and that are not held against it."""
+        return self._lent
 
     # The conversation ------------------------------------------------------------------------------------------------
 
@@ -118,7 +130,7 @@ class Session:
         message = wire.Start(nonce=nonce, entry=entry, seed=seed, cpu_s=int(self._limits.test_s) + 1, source=packed, cpu=cpu)
         self._owed = True
         try:
-            self._jail.link.send(message, parcel, time.monotonic() + self._limits.load_s)
+            self._jail.link.send(message, parcel, Wait(self._limits.load_s))
         except (Aborted, Closed, Deadline, Flood) as error:
             self._unsent = error
 
@@ -173,8 +185,8 @@ class Session:
         self._over = True
         jail = self._jail
         try:
-            jail.link.send(wire.Finish(nonce=self._ending), None, time.monotonic() + END_S)
-            message, _ = jail.link.receive(time.monotonic() + END_S)
+            jail.link.send(wire.Finish(nonce=self._ending), None, Wait(END_S))
+            message, _ = jail.link.receive(Wait(END_S))
             if isinstance(message, wire.Ended) and message.nonce == self._ending:
                 jail.settle(message.clean)
                 return
@@ -196,7 +208,7 @@ class Session:
             jail.condemn()
             return
         jail.interrupt()
-        end = time.monotonic() + END_S
+        end = Wait(END_S)
         try:
             while True:  # what the submission still had in the pipe is of no interest
                 message, _ = jail.link.receive(end)
@@ -242,17 +254,17 @@ class Session:
         link = self._jail.link
         left = allowed_s
         while True:
-            began = time.monotonic()
-            deadline = began + min(left, self._limits.test_s - self._spent)
+            self._began, lent = time.monotonic(), self._lent
+            wait = Wait(min(left, self._limits.test_s + lent - self._spent), self._lend)
             try:
                 if message is not None:
                     self._owed = True
-                    link.send(message, parcel, deadline)
-                answer, payload = link.receive(deadline)
+                    link.send(message, parcel, wait)
+                answer, payload = link.receive(wait)
             finally:
-                used = time.monotonic() - began
+                used = time.monotonic() - self._began
                 self._spent += used
-                left -= used
+                left -= used - (self._lent - lent)
             if isinstance(answer, wire.Ended) and answer.nonce == self._ending:
                 self._over = True
                 self._jail.settle(answer.clean)
@@ -269,7 +281,7 @@ class Session:
             began, spent = time.monotonic(), self._spent
             message, parcel = self._serve(answer, payload)
             self._served += time.monotonic() - began - (self._spent - spent)  # less what the submission took when it was called from there
-            if self._served > self._limits.test_s:
+            if self._served > self._limits.test_s and self._served - self._own_wait() > self._limits.test_s:
                 self.abandon()
                 raise TooSlow(f"the engine worked for more than {self._limits.test_s:g} s: too many passes, or too large ones")
 
@@ -311,12 +323,35 @@ class Session:
             raise wire.Violation("a reference that is none")
         return Proxy(self, body)
 
+    def _own_wait(self) -> float:
+        """Seconds in which this thread could have worked during the test and had to wait for a processor."""
+        return min(own_queued_seconds() - self._queued, self._most_lent)
+
+    @property
+    def _most_lent(self) -> float:
+        return PATIENCE * self._limits.test_s
+
+    def _lend(self) -> float:
+        """Seconds by which the wait that goes on is put off: those that both sides have queued for a processor by now, as far as they did not count before.
+
+        Never more than those in which the submission did not compute, so that it gains nothing by keeping its own threads waiting.
+        """
+        spent = self._spent + time.monotonic() - self._began
+        computed, queued = self._jail.used_seconds()
+        more = min(queued + own_queued_seconds() - self._queued, spent - computed, self._most_lent) - self._lent
+        if more < LEAST_S:
+            return 0.0
+        self._lent += more
+        return more
+
     def _too_slow(self) -> Stop:
-        busy = self._jail.busy_seconds()
+        computed, queued = self._jail.used_seconds()
         self.abandon()
         if memory := self._memory():
             return memory
-        if busy < IDLE_SHARE * self._spent:
+        if self._lent >= self._most_lent:
+            return Starved("the machine was too busy with other things to run this test in time")
+        if computed + queued < IDLE_SHARE * self._spent:
             return Idle("the submission waited without computing until its time was up")
         return TooSlow("the submission ran out of time")
 

@@ -34,10 +34,12 @@ class JailSpec:
 class Limits:
     """What one test may use, enforced by the judge on its own clock.
 
+    Seconds are wall time, less that in which the test could have gone on and had to wait for a processor, since a busy machine is nobody's fault.
+
     Args:
-        run_s: wall seconds after which no other test of a run begins.
-        test_s: wall seconds of a test on the submission's side, and as many again for the engine's work on its behalf.
-        call_s: wall seconds of one call into the submission, from the request's first byte to the answer's last.
+        run_s: seconds after which no other test of a run begins.
+        test_s: seconds of a test on the submission's side, and as many again for the engine's work on its behalf.
+        call_s: seconds of one call into the submission, from the request's first byte to the answer's last.
         load_s: wall seconds to import the submission.
         output_kb: KiB of text that a test may print before it is stopped.
         frame_mb: the largest tensor payload of one frame in MiB.

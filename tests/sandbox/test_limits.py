@@ -119,6 +119,16 @@ def test_a_pool_that_can_not_start_jails_means_cold_starts_and_no_errors(monkeyp
     assert outcome.verdict == "AC"
 
 
+def test_a_test_that_the_machine_had_no_time_for_is_the_judges_error_and_no_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = dataclasses.replace(labs.read(TOYS / "counter"), limits=Limits(test_s=1, call_s=1, load_s=5))
+    monkeypatch.setattr(labs, "load", lambda slug: lab)
+    monkeypatch.setattr("sandbox.session.PATIENCE", 0)  # as though all that a machine may be late were used up
+    outcome = judge(JudgeRequest(lab="counter", source="class Counter:\n    def __init__(self, *args):\n        while True: pass", hidden=True))
+    assert outcome.verdict == "JE"
+    assert {test.verdict for test in outcome.tests if test.verdict != "SK"} == {"JE"}
+    assert outcome.score == 0
+
+
 def test_a_pool_replaces_what_died_and_ends_with_nothing_left() -> None:
     with Pool(size=1) as pool:
         assert pool.wait(1)

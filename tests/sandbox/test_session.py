@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from sandbox import feedback, processor
 from sandbox.checks import raises
 from sandbox.drivers import default, start
-from sandbox.failures import Idle, LoadFailed, Stop, TooManyCalls, TooSlow
+from sandbox.failures import Idle, LoadFailed, Starved, Stop, TooManyCalls, TooSlow
 from sandbox.jail import Jail
 from sandbox.session import Session
 from sandbox.spec import JailSpec, Limits
@@ -37,6 +39,10 @@ class Calls:
         time.sleep(99)
     def spin(self):
         while True:
+            pass
+    def compute(self, seconds):
+        end = time.process_time() + seconds
+        while time.process_time() < end:
             pass
 """
 # What one test could leave on what the next one inherits.
@@ -178,6 +184,62 @@ def test_the_verdict_says_whose_time_was_used_up(method: str, kind: type[Stop], 
         with pytest.raises(kind, match=words) as ended:
             calls.work(Engine()) if method == "work" else getattr(calls, method)()
         assert type(ended.value) is kind
+
+
+@contextlib.contextmanager
+def crowded(others: int) -> Iterator[None]:
+    """This thread's processor, and `others` that compute on it all the time."""
+    with processor.settled() as number, contextlib.ExitStack() as stack:
+        here = number if number >= 0 else min(os.sched_getaffinity(0))
+        for _ in range(others):
+            busy = subprocess.Popen([sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {{{here}}})\nwhile True: pass"])
+            stack.callback(busy.wait)
+            stack.callback(busy.kill)
+        yield
+
+
+def computing(jail: Jail, limit_s: float, cpu: int) -> tuple[Session, Any]:
+    session = Session(jail, Limits(test_s=limit_s, call_s=limit_s))
+    session.load(CALLS, "Calls", 0, cpu)
+    return session, session.new("Calls")
+
+
+def test_a_busy_machine_is_not_held_against_a_submission() -> None:
+    with start(JailSpec(), default()) as jail, crowded(3):
+        session, calls = computing(jail, 2.0, processor.here())
+        began = time.monotonic()
+        calls.compute(1.4)
+        assert time.monotonic() - began > 2.0, "the machine was not busy enough to show anything"
+        assert session.lent > 0
+        session.finish()
+
+
+def test_a_busy_machine_is_no_excuse_for_one_that_never_ends() -> None:
+    with start(JailSpec(), default()) as jail, crowded(2):
+        _, calls = computing(jail, 1.5, processor.here())
+        with pytest.raises(TooSlow) as ended:
+            calls.spin()
+        assert type(ended.value) is TooSlow
+
+
+def test_a_machine_that_is_too_busy_to_tell_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.session.PATIENCE", 0.2)
+    with start(JailSpec(), default()) as jail, crowded(3):
+        _, calls = computing(jail, 1.5, processor.here())
+        with pytest.raises(Starved, match="too busy") as ended:
+            calls.compute(1.4)
+        assert ended.value.verdict == "JE"
+        assert feedback.message(ended.value, CALLS, hidden=True) == feedback.FIXED[ended.value.verdict]
+
+
+def test_a_submission_gains_no_time_by_keeping_its_own_threads_waiting(jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(jail, Limits())
+    session._began = time.monotonic() - 8
+    monkeypatch.setattr(jail, "used_seconds", lambda: (8.5, 60.0))
+    assert session._lend() == 0
+    monkeypatch.setattr(jail, "used_seconds", lambda: (5.0, 60.0))
+    assert session._lend() == pytest.approx(3, abs=0.2)
+    assert session._lend() == 0, "lent twice"
 
 
 def test_too_many_calls_of_the_engine_are_too_slow_and_say_so(jail: Jail) -> None:
