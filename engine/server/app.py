@@ -193,7 +193,7 @@ async def _unless_gone(request: Request, works: Sequence[Awaitable[Any]], stream
     """The outcomes of `works`, unless the client leaves first; then, and after an error, its requests are aborted."""
     gone = asyncio.ensure_future(_gone(request))
     tasks = [asyncio.ensure_future(one) for one in works]
-    work = asyncio.gather(*tasks)
+    work: asyncio.Future[Any] = asyncio.gather(*tasks)
     done = False
     try:
         await asyncio.wait({gone, work}, return_when=asyncio.FIRST_COMPLETED)
