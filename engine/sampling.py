@@ -12,9 +12,12 @@ from torch import Tensor
 
 from engine import warpers
 from engine.noise import Noise
+from engine.params import SamplingParams
 from engine.request import Request
 from engine.seams import Sampled
 from engine.transfer import upload
+
+PLAIN = SamplingParams()  # temperature 1, every filter off
 
 
 class Context(NamedTuple):
@@ -64,20 +67,20 @@ class GumbelSampler:
         def per_row(values: list[float]) -> Tensor:
             return upload(values, logits.dtype, logits.device)
 
-        heat = [p.temperature or 1.0 for p in params]
-        if any(t != 1 for t in heat):
-            logits = (logits / per_row(heat)[:, None]).clamp_(max=torch.finfo(logits.dtype).max)  # infinities would be no law
-        hot = [p for p in params if p.temperature > 0]
-        if any(p.top_k for p in hot):
+        params = [p if p.temperature > 0 else PLAIN for p in params]  # a greedy row's own filters are off whoever is beside it: they would part its ties
+        if any(p.temperature != 1 for p in params):
+            heat = per_row([p.temperature for p in params])
+            logits = (logits / heat[:, None]).clamp_(max=torch.finfo(logits.dtype).max)  # infinities would be no law
+        if any(p.top_k for p in params):
             logits = warpers.top_k(logits, upload([p.top_k for p in params], torch.int64, logits.device))
-        if any(p.top_p < 1 for p in hot):
+        if any(p.top_p < 1 for p in params):
             logits = warpers.top_p(logits, per_row([p.top_p for p in params]))
-        if any(p.min_p > 0 for p in hot):
+        if any(p.min_p > 0 for p in params):
             logits = warpers.min_p(logits, per_row([p.min_p for p in params]))
-        if any(p.typical_p < 1 for p in hot):
+        if any(p.typical_p < 1 for p in params):
             logits = warpers.typical(logits, per_row([p.typical_p for p in params]))
-        if any(p.mirostat_tau is not None for p in hot):
-            mu = [c.request.mu if c.request.params.mirostat_tau is not None else math.nan for c in contexts]
+        if any(p.mirostat_tau is not None for p in params):
+            mu = [c.request.mu if p.mirostat_tau is not None else math.nan for c, p in zip(contexts, params, strict=True)]
             logits = warpers.surprise_limit(logits, per_row(mu))
         return logits
 

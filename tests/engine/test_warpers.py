@@ -1,12 +1,13 @@
 """Filters and penalties: the masks of transformers' processors, for any logits, and a batchmate changes nothing."""
 
 import math
+import random
 from collections import Counter
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from transformers import (
@@ -130,13 +131,20 @@ def test_bias_and_minimum_length_are_theirs() -> None:
         same(SAMPLER.warp(logits, [Context(request_of([4, 5, 6], 2, min_tokens=least, stop_token_ids=[8, 0, 99]))]), theirs)
 
 
+GREEDY = ANY.map(lambda params: {**params, "temperature": 0.0})
+
+
 @given(
-    many=st.lists(ANY | st.just({"temperature": 0.0}) | st.just({"mirostat_tau": 2.0}), min_size=2, max_size=6),
+    many=st.lists(ANY | GREEDY | st.just({"mirostat_tau": 2.0}), min_size=2, max_size=6),
     seed=st.integers(0, 99),
+    ties=st.booleans(),
     order=st.randoms(use_true_random=False),
 )
-def test_a_batchmates_parameters_change_nothing(many: list[dict[str, Any]], seed: int, order: Any) -> None:
+@example(many=[{"temperature": 0.0, "typical_p": 0.3}, {"typical_p": 0.8}], seed=1, ties=False, order=random.Random(1))
+@example(many=[{"temperature": 0.0, "top_p": 0.3}, {"top_p": 0.8}], seed=1, ties=True, order=random.Random(1))
+def test_a_batchmates_parameters_change_nothing(many: list[dict[str, Any]], seed: int, ties: bool, order: Any) -> None:
     logits = torch.randn(len(many), 40, generator=torch.Generator().manual_seed(seed)) * 3
+    logits = logits.round().clamp(max=3) if ties else logits
     requests = [request_of([1, 2, i], 2, **params) for i, params in enumerate(many)]
     keys = [key_of(seed, i) for i in range(len(many))]
     alone = [SAMPLER(logits[i : i + 1], [request], Noise.of(keys[i : i + 1])).tokens[0] for i, request in enumerate(requests)]
@@ -154,10 +162,13 @@ def test_something_always_stays_and_the_law_sums_to_one(row: list[float], params
     assert all(value > -math.inf for value, share in zip(row, law.tolist(), strict=True) if share > 0)
 
 
-@given(row=ROWS)
-def test_greedy_takes_the_first_of_the_best_whatever_the_filters(row: list[float]) -> None:
-    tokens = SAMPLER(rows_of(row), [request_of([0], 1, temperature=0.0, top_k=1, top_p=0.1)], Noise.of([1])).tokens
-    assert int(tokens[0]) == row.index(max(row))
+@given(row=ROWS | PLAIN, params=GREEDY, neighbour=st.none() | ANY)
+def test_greedy_takes_the_first_of_the_best_whatever_the_filters(row: list[float], params: dict[str, Any], neighbour: dict[str, Any] | None) -> None:
+    params = {**params, "repetition_penalty": 1.0}  # which is no filter: it holds for greedy rows too
+    requests = [request_of([0], 1, **each) for each in [params, *([neighbour] if neighbour is not None else [])]]
+    logits, best = rows_of(row).repeat(len(requests), 1), row.index(max(row))
+    assert int(SAMPLER(logits, requests, Noise.of(range(len(requests)))).tokens[0]) == best
+    assert SAMPLER.law(logits, [Context(request) for request in requests])[0].tolist() == [float(token == best) for token in range(len(row))]
 
 
 @pytest.mark.parametrize("temperature", [1e-4, 1e-3])
