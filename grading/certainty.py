@@ -79,10 +79,15 @@ def total_law(rubric: Rubric, criteria: Sequence[CriterionScore], calibration: C
     for shift, weight in _shifts(common):
         law = {0.0: weight}
         for criterion, scored in zip(rubric.criteria, criteria, strict=True):
-            law = add(law, points_law(criterion, scored.marks, calibration, shift) if scored.marks and criterion.claims else {scored.points: 1.0})
+            law = add(law, points_law(criterion, scored.marks, calibration, shift) if scored.marks and _weighed(criterion) else {scored.points: 1.0})
         for points, p in law.items():
             out[points] = out.get(points, 0.0) + p
     return {points: p for points, p in sorted(out.items()) if p >= SLIGHT}
+
+
+def _weighed(criterion: Criterion) -> bool:
+    """Whether its marks are judgements of words or of a drawing, and not results."""
+    return bool(criterion.claims or criterion.diagram)
 
 
 def doubtful(levels: Sequence[str]) -> str:
@@ -108,7 +113,7 @@ def run_of_levels(law: Mapping[float, float], bands: Sequence[tuple[str, float]]
 
 def _open_bands(rubric: Rubric, criteria: Sequence[CriterionScore]) -> list[tuple[str, float]]:
     """The bands that the answer can reach: not those that lack a must-have criterion of which nothing is in doubt, such as judged tests."""
-    lacking = {c.id for c, scored in zip(rubric.criteria, criteria, strict=True) if not c.claims and 2 * scored.points < c.points}
+    lacking = {c.id for c, scored in zip(rubric.criteria, criteria, strict=True) if not _weighed(c) and 2 * scored.points < c.points}
     return [(name, least) for name, least in rubric.bands if not lacking.intersection(rubric.must_have.get(name, ()))]
 
 

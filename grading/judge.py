@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from grading.certainty import confidence, doubtful, level_set, total_law
+from grading.certainty import DOUBTFUL, confidence, doubtful, level_set, total_law
 from grading.gates import is_injection
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, State, asserted
 from grading.rubric import Claim, Criterion, Misconception, Rubric
@@ -240,11 +240,13 @@ def _score(rubric: Rubric, answer: Answer, default: Score, asked: Sequence[State
     criteria = tuple(_criterion(c, marks[c.id]) if c.id in marks else kept for c, kept in zip(rubric.criteria, default.criteria, strict=True))
     points = {c.id: c.points for c in criteria}
     total, law = sum(points.values()), total_law(rubric, criteria)
-    levels = level_set(rubric, criteria, law)
+    levels = default.level_set if "language" in default.flags else level_set(rubric, criteria, law)
     flags = dict.fromkeys(default.flags)
     state: State = "scored"
     reason = ""
-    if "injection" in flags:
+    if default.state == "review" and not default.reason.startswith(DOUBTFUL):  # such as a drawing that can't be read, or an answer that takes itself back
+        state, reason = default.state, default.reason
+    elif "injection" in flags:
         state, reason = "review", "part of the answer speaks to the grader; a person has to look"
     elif abs(total - default.total) > APART * rubric.max + 1e-9:
         flags["disagreement"] = None

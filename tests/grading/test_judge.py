@@ -315,3 +315,35 @@ def test_a_reply_in_a_fence_is_read_and_a_verdict_without_its_quote_has_no_place
     assert read_reply(reply, {"s1": 0}, "the answer") == {0: Verdict(True, "not in here at all", None)}
     with pytest.raises(JudgeFailure):
         read_reply(reply, {"s1": 0, "s2": 1}, "the answer")
+
+
+BOARD = Rubric.from_dict({"bands": {"L5": 3, "L6": 5}, "criteria": [
+    RUBRIC.to_dict()["criteria"][0],
+    {"id": "board", "title": "Board", "points": 4, "rule": {1: 2, 2: 4}, "diagram": [
+        {"id": "queue", "text": "There is a queue.", "node": ["queue"]},
+        {"id": "way", "text": "The queue leads to the scheduler.", "edge": {"from": ["queue"], "to": ["scheduler"]}}]}]})
+
+
+@pytest.mark.parametrize(("rubric", "answer"), [
+    (BOARD, Answer(CLAIMS[0], scene='{"elements": [{"id": "a"}]}')),
+    (RUBRIC, Answer(f"{CLAIMS[0]} {CLAIMS[1]} All of the above is false.")),
+    (RUBRIC, Answer("Das Dekodieren ist durch die Bandbreite des Speichers begrenzt, weil jeder Schritt alle Gewichte liest, und es wird daher gebündelt."))],
+    ids=["a drawing that can't be read", "an answer that takes itself back", "another language"])
+def test_what_the_default_scorer_sends_to_a_person_goes_there_whatever_the_model_says(rubric: Rubric, answer: Answer) -> None:
+    default = grading.score(rubric, answer, QUESTION)
+    with serve(lambda s, text, n: honest(s, text)) as endpoint:
+        (score,) = judge_batch(rubric, QUESTION, [(answer, default)], models.Endpoint(endpoint.url, "m"))
+    assert default.state == "review"
+    assert (score.state, score.reason) == ("review", default.reason)
+    assert set(score.level_set) >= set(default.level_set if "language" in default.flags else ())
+
+
+def test_the_levels_of_a_drawing_are_weighed_with_the_models_too() -> None:
+    answer = Answer(f"{CLAIMS[0]} The request waits in a line until the scheduler takes it.")
+    default = grading.score(BOARD, answer, QUESTION)
+    with serve(lambda s, text, n: honest(s, text)) as endpoint:
+        (score,) = judge_batch(BOARD, QUESTION, [(answer, default)], models.Endpoint(endpoint.url, "m"))
+    prose, board = score.criteria
+    assert board == default.criteria[1]
+    assert board.points < board.max
+    assert max(score.law) > prose.max + board.points
