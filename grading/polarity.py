@@ -9,6 +9,7 @@ back ("less at large sizes" is "more at small ones"). `python -m grading stateme
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -244,20 +245,27 @@ def _other_pole(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str
 def _crossed(a: Sequence[Token], b: Sequence[Token]) -> Opposition:
     """Two axes, both poles of each on both sides, joined crosswise: prefill-compute, decode-memory against prefill-memory, decode-compute."""
     def pairs(tokens: Sequence[Token]) -> dict[tuple[int, int], set[tuple[int, int]]]:
-        places = [(i, place) for i, t in enumerate(tokens) if t.content for place in poles(t.text, t.stem)]
-        out: dict[tuple[int, int], set[tuple[int, int]]] = {}
-        for i, (axis, pole) in places:
-            for other in {p[0] for _, p in places} - {axis}:
-                near = [(abs(j - i) - 0.25 * (j > i), p) for j, p in places if p[0] == other and j != i]
-                if near and len({p[1] for _, p in near}) == 2:
-                    out.setdefault((axis, other), set()).add((pole, min(near)[1][1]))
-        return out
+        axes: dict[int, list[tuple[int, int]]] = {}  # axis -> (word, pole), in the order of the text
+        for i, t in enumerate(tokens):
+            for axis, pole in poles(t.text, t.stem) if t.content else ():
+                axes.setdefault(axis, []).append((i, pole))
+        whole = {axis: places for axis, places in axes.items() if len({pole for _, pole in places}) == 2}
+        return {(axis, other): {(pole, near) for i, pole in axes[axis] if (near := _nearest(whole[other], i)) is not None}
+                for axis in axes for other in whole.keys() - {axis}}
 
     left, right = pairs(a), pairs(b)
     for key in left.keys() & right.keys():
         if len(left[key]) == len(right[key]) == 2 and not left[key] & right[key]:
             return Opposition(0.95, "joins the right words the wrong way round")
     return Opposition(0.0)
+
+
+def _nearest(places: Sequence[tuple[int, int]], at: int) -> int | None:
+    """The pole of the word nearest to the one at `at`, of two equally near ones the later."""
+    before, after = bisect_left(places, (at, -2)), bisect_left(places, (at + 1, -2))
+    if after < len(places) and (before == 0 or places[after][0] - at <= at - places[before - 1][0]):
+        return places[after][1]
+    return places[before - 1][1] if before else None
 
 
 def _swapped(a: Sequence[Token], b: Sequence[Token], shared: set[str]) -> Opposition:

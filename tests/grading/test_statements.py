@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grading.encoder import encoder
 from grading.evaluate import DataError
 from grading.evidence import DENIED, weigh
-from grading.polarity import denies, oppose
+from grading.polarity import _nearest, denies, oppose
 from grading.statements import measure, read_all, read_file
 from grading.text import tokenise
 
@@ -88,3 +90,17 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path: Path, text: str, fault: s
 def test_a_folder_without_statements_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lacks statements"):
         read_all(tmp_path)
+
+
+@given(st.dictionaries(st.integers(0, 40), st.sampled_from([-1, 1]), max_size=12), st.integers(0, 40))
+def test_the_nearest_word_of_an_axis_is_found_and_of_two_the_later(poles: dict[int, int], at: int) -> None:
+    places = sorted(poles.items())
+    near = sorted((abs(i - at), i < at, pole) for i, pole in places if i != at)
+    assert _nearest(places, at) == (near[0][2] if near else None)
+
+
+def test_opposites_in_a_text_without_end_are_read_in_the_time_of_its_length() -> None:
+    text = "if the draft accepts, " * 20_000  # each word against each was hours
+    statement = "The draft proposes and the target accepts or rejects."
+    tokens = tokenise(statement)
+    assert oppose(tokenise(text), text, tokens, statement, weigh(encoder(), tokens, frozenset())).strength <= 1
