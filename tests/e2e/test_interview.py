@@ -1,5 +1,6 @@
 """The whole way: sit an interview, be graded, be reviewed, and see the bank change without the scores changing."""
 
+import json
 import re
 import sqlite3
 import time
@@ -8,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from grading.variants import GENERATOR
 from interviews.bank.files import ParsedQuestion, parse_question, read_pack
@@ -300,6 +301,31 @@ def test_what_never_reached_the_server_is_shown_and_kept_until_the_candidate_del
     assert page.evaluate("indexedDB.databases().then(all => all.length)") == 0
 
 
+def without_board(page: Page, rest: Callable[[], None]) -> None:
+    """Loads the page while the board's script can't be had: the rest is there, and the board comes with the script."""
+    page.route("**/assets/Board-*.js", lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("The drawing can't be shown", timeout=30_000)
+    rest()
+    page.unroute("**/assets/Board-*.js")
+    page.get_by_role("button", name="Load the page again").click()
+    page.locator(".board canvas").first.wait_for(timeout=30_000)
+
+
+def reported(page: Page, change: Callable[[dict], None]) -> None:
+    """Loads the report anew, with a change to what the server says."""
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        report = response.json()
+        change(report)
+        route.fulfill(response=response, json=report)
+
+    page.unroute("**/api/**/report/")
+    page.route("**/api/**/report/", answer)
+    page.reload()
+
+
 def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:
     candidate = visit("candidate")
     page = candidate.page
@@ -345,8 +371,7 @@ def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:
     page.wait_for_timeout(400)
     saved(page)
     candidate.look("room-whiteboard")
-    page.reload()
-    board.wait_for(timeout=30_000)
+    without_board(page, lambda: expect(page.get_by_role("textbox", name="Answer to")).to_have_text("Scheduler -> Model runner: batch"))
     page.get_by_role("button", name="Finish", exact=True).click()
     expect(page.get_by_role("dialog")).to_contain_text("Every question has an answer.")
     page.get_by_role("button", name="Finish now").click()
@@ -359,6 +384,19 @@ def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:
         "way-in": True, "token-loop": True, "reuse": False
     }  # fmt: skip
     candidate.look("report-whiteboard")
+    without_board(page, lambda: expect(page.locator(".criterion").first).to_be_visible())
+    without_board(page, lambda: expect(page.locator("#report .answer").first).to_have_text("Waiting queue\nScheduler"))
+    # What no board has drawn: the server lets none of it through, and the page could not be told to show it either.
+    page_in_page = {"id": "p", "type": "iframe", "customData": {"generationData": {"status": "done", "html": "<h2>Sign in again</h2>"}}}
+    elements = [{"width": 300, "height": 200, **page_in_page}, {"id": "f", "type": "frame", "width": 300, "height": 200, "name": {"a": 1}}]
+    reported(page, lambda report: report["questions"][0]["answer"].update(scene=json.dumps({"elements": elements})))
+    page.locator(".board canvas").first.wait_for(timeout=30_000)
+    assert page.locator(".board iframe").count() == 0
+    reported(page, lambda report: report.update(questions=[None]))
+    expect(page.get_by_role("alert")).to_contain_text("This page can't be shown")
+    page.unroute("**/api/**/report/")
+    page.get_by_role("button", name="Load the page again").click()
+    page.locator(".board canvas").first.wait_for(timeout=30_000)
 
 
 def test_the_room_by_keyboard_alone(visit: Visit) -> None:

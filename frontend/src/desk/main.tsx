@@ -4,6 +4,7 @@ import { QuestionView } from "../report/QuestionView";
 import { Summary } from "../report/Summary";
 import { useReport } from "../report/useReport";
 import { api } from "../shared/api";
+import { Page } from "../shared/Boundary";
 import type { Report } from "../shared/types";
 import { when } from "../shared/when";
 import { MarkForm } from "./MarkForm";
@@ -135,4 +136,9 @@ function Desk({ id }: { id: string }) {
 }
 
 const host = document.getElementById("desk");
-if (host?.dataset.interview) createRoot(host).render(<Desk id={host.dataset.interview} />);
+if (host?.dataset.interview)
+  createRoot(host).render(
+    <Page>
+      <Desk id={host.dataset.interview} />
+    </Page>,
+  );

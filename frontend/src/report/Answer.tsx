@@ -1,10 +1,9 @@
 /** The answer with the words that earned points marked; a mark and its criterion light up together. */
-import { lazy, Suspense, useMemo } from "react";
+import { useMemo } from "react";
+import { Drawing } from "../shared/Drawing";
 import { pieces } from "../shared/highlight";
 import { type BoardElement, drawables } from "../shared/scene";
 import type { Channel, ReportQuestion } from "../shared/types";
-
-const Board = lazy(() => import("../shared/Board"));
 
 /** The elements of a stored scene; none when it can't be read, which the score's reason says. */
 function elementsOf(scene: string): BoardElement[] {
@@ -54,9 +53,7 @@ export function AnswerView(props: Props) {
   return (
     <div className="stack">
       {elements.length > 0 && (
-        <Suspense fallback={<p className="soft">The drawing is loading.</p>}>
-          <Board elements={elements} label={`The drawing for ${props.question.title}`} readOnly />
-        </Suspense>
+        <Drawing loading={<p className="soft">The drawing is loading.</p>} elements={elements} label={`The drawing for ${props.question.title}`} readOnly />
       )}
       {answer.code.trim() && (
         <details open={!answer.text.trim()}>

@@ -1,4 +1,5 @@
 import { createRoot } from "react-dom/client";
+import { Page } from "../shared/Boundary";
 import { QuestionView } from "./QuestionView";
 import { Summary } from "./Summary";
 import { useReport } from "./useReport";
@@ -45,4 +46,9 @@ function ReportPage({ id }: { id: string }) {
 }
 
 const host = document.getElementById("report");
-if (host?.dataset.interview) createRoot(host).render(<ReportPage id={host.dataset.interview} />);
+if (host?.dataset.interview)
+  createRoot(host).render(
+    <Page>
+      <ReportPage id={host.dataset.interview} />
+    </Page>,
+  );

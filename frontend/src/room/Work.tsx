@@ -1,15 +1,14 @@
 /** One question: the prompt beside what the candidate writes. */
-import { lazy, Suspense, useCallback, useEffect, useReducer, useState } from "react";
+import { useCallback, useEffect, useReducer, useState } from "react";
 import type * as Y from "yjs";
 import { api, ApiError } from "../shared/api";
+import { Drawing } from "../shared/Drawing";
 import { Editor } from "../shared/Editor";
 import { FlightView } from "../shared/FlightView";
 import { Html } from "../shared/Html";
 import { RunView } from "../shared/RunView";
 import type { Flight, Interview, Question, Run } from "../shared/types";
 import type { Answers } from "./answers";
-
-const Board = lazy(() => import("../shared/Board"));
 
 interface Props {
   state: Interview;
@@ -89,9 +88,12 @@ function Whiteboard({ question, map, readOnly }: { question: Question; map: Y.Ma
         <h3>Your drawing</h3>
         <span className="small soft">Boxes with names, arrows between them. You can write it below instead, for the same points.</span>
       </header>
-      <Suspense fallback={<p className="inside soft">The board is loading. You can begin below.</p>}>
-        <Board map={map} label={`Drawing for ${question.title}. What it shows can also be written in the text below it.`} readOnly={readOnly} />
-      </Suspense>
+      <Drawing
+        loading={<p className="inside soft">The board is loading. You can begin below.</p>}
+        map={map}
+        label={`Drawing for ${question.title}. What it shows can also be written in the text below it.`}
+        readOnly={readOnly}
+      />
     </section>
   );
 }

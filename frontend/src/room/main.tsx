@@ -1,5 +1,11 @@
 import { createRoot } from "react-dom/client";
+import { Page } from "../shared/Boundary";
 import { Room } from "./Room";
 
 const host = document.getElementById("room");
-if (host?.dataset.interview) createRoot(host).render(<Room id={host.dataset.interview} />);
+if (host?.dataset.interview)
+  createRoot(host).render(
+    <Page>
+      <Room id={host.dataset.interview} />
+    </Page>,
+  );

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import * as Y from "yjs";
-import { type BoardElement, drawables, ordered, pull, push } from "./scene";
+import { type BoardElement, drawables, ordered, pull, push, words } from "./scene";
 
 const box = (id: string, more: Partial<BoardElement> = {}): BoardElement => ({ id, type: "rectangle", version: 1, ...more });
 
@@ -68,6 +68,11 @@ test("nothing but what the board's tools draw is shown, and nothing of it leads 
   expect(drawables(stored)).toEqual(pull(map));
 });
 
+test("a drawing that can't be shown is read by its words", () => {
+  const elements = [box("b"), box("t", { type: "text", text: "KV cache" }), box("f", { type: "frame", name: "Host" }), box("g", { type: "frame" })];
+  expect(words(elements)).toBe("KV cache\nHost");
+});
+
 test("a field that is none of its kind is left out, and an element without what it needs is passed over", () => {
   const odd = {
     name: { a: 1 }, x: "left", y: null, width: 1e308, angle: NaN, groupIds: 5, boundElements: [null, 7], index: { a: 1 }, roundness: { type: "round" },
@@ -80,12 +85,13 @@ test("a field that is none of its kind is left out, and an element without what 
 
 test("what was drawn comes back whole", () => {
   const base = {
-    x: 1.5, y: -2, width: 3, height: 4, angle: 0, strokeColor: "#1e1e1e", backgroundColor: "transparent", fillStyle: "solid", strokeWidth: 2, strokeStyle: "solid",
-    roughness: 1, opacity: 100, groupIds: ["g"], frameId: null, roundness: { type: 3 }, seed: 1, versionNonce: 2147483647, isDeleted: false,
-    boundElements: [{ id: "t", type: "text" }], updated: 1763800000000, locked: false, index: "a0",
+    x: 1.5, y: -2, width: 3, height: 4, angle: 0, strokeColor: "#1e1e1e", backgroundColor: "transparent", fillStyle: "solid", strokeWidth: 2,
+    strokeStyle: "solid", roughness: 1, opacity: 100, groupIds: ["g"], frameId: null, roundness: { type: 3 }, seed: 1, versionNonce: 2147483647,
+    isDeleted: false, boundElements: [{ id: "t", type: "text" }], updated: 1763800000000, locked: false, index: "a0",
   };
   const bound = { elementId: "r", focus: 0.1, gap: 4, fixedPoint: null };
-  const line = { points: [[0, 0], [3, 4]], lastCommittedPoint: null, startBinding: bound, endBinding: null, startArrowhead: null, endArrowhead: "arrow", elbowed: false };
+  const ends = { startBinding: bound, endBinding: null, startArrowhead: null, endArrowhead: "arrow" };
+  const line = { points: [[0, 0], [3, 4]], lastCommittedPoint: null, ...ends, elbowed: false };
   const elements = [
     box("a", { ...base, type: "arrow", ...line }),
     box("d", { ...base, type: "freedraw", points: [[0, 0], [1, 1]], pressures: [0.5, 0.6], simulatePressure: false, lastCommittedPoint: [1, 1] }),
@@ -93,8 +99,8 @@ test("what was drawn comes back whole", () => {
     box("l", { ...base, type: "line", ...line, polygon: true }),
     box("r", base),
     box("t", {
-      ...base, type: "text", text: "KV\ncache", originalText: "KV cache", fontSize: 20, fontFamily: 5, textAlign: "center", verticalAlign: "middle", containerId: "r",
-      autoResize: true, lineHeight: 1.25,
+      ...base, type: "text", text: "KV\ncache", originalText: "KV cache", fontSize: 20, fontFamily: 5, textAlign: "center", verticalAlign: "middle",
+      containerId: "r", autoResize: true, lineHeight: 1.25,
     }),
   ];
   expect(drawables(elements)).toEqual(elements);

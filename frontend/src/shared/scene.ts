@@ -65,6 +65,11 @@ export function drawables(elements: readonly unknown[]): BoardElement[] {
   return ordered(elements.map(drawable).filter((element) => element !== null));
 }
 
+/** What is written in a drawing, a line for each text. */
+export function words(elements: readonly BoardElement[]): string {
+  return elements.flatMap(({ type, text, name }) => (type === "frame" ? (name ?? []) : type === "text" ? text : [])).join("\n");
+}
+
 /** The elements that a map holds. An entry that is none is passed over. */
 export function pull(map: Y.Map<string>): BoardElement[] {
   const found: BoardElement[] = [];
