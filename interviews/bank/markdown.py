@@ -25,7 +25,8 @@ def _math(content: str, options: dict[str, bool]) -> str:
 @lru_cache
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "typographer": False}).enable(["table", "strikethrough"])
-    return parser.use(dollarmath_plugin, renderer=_math, double_inline=True)
+    # "$3.90 are $15.60" is money: no formula begins after a digit or ends before one.
+    return parser.use(dollarmath_plugin, renderer=_math, double_inline=True, allow_digits=False, allow_labels=False)
 
 
 def render(text: str) -> str:
