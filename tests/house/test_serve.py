@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,35 +48,79 @@ def test_scripts_and_style_sheets_are_sent_compressed(client: Client, settings: 
         assert (answer.status_code, answer.headers.get("Content-Encoding")) == (200, "gzip"), file
 
 
-def _health(port: int) -> dict[str, Any]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            body: dict[str, Any] = json.load(answer)
+@dataclass(frozen=True)
+class Site:
+    """One that `serve` runs, as it is seen from outside."""
+
+    port: int
+    state: Path
+    dist: Path  # the folder that the front end is built into
+
+    def get(self, path: str) -> bytes:
+        """The answer's body. Raises OSError for any status but 200."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            body: bytes = answer.read()
             return body
-    except (urllib.error.URLError, OSError, ValueError):
-        return {}
+
+    def health(self) -> dict[str, Any]:
+        try:
+            body: dict[str, Any] = json.loads(self.get("/healthz"))
+            return body
+        except (OSError, ValueError):
+            return {}
 
 
-def test_a_worker_whose_jail_does_not_work_consumes_no_sandbox_queue(tmp_path: Path) -> None:
+def build(dist: Path, name: str) -> None:
+    """What a build of the front end does to its folder: it empties it and writes files with new names."""
+    shutil.rmtree(dist, ignore_errors=True)
+    (dist / "assets").mkdir(parents=True)
+    (dist / "assets" / name).write_text(f"// {name}")
+    (dist / "manifest.json").write_text(json.dumps({"src/site.ts": {"file": f"assets/{name}", "src": "src/site.ts", "isEntry": True}}))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("serve")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        site = Site(probe.getsockname()[1], folder / "state", folder / "dist")
+    build(site.dist, "site-Aaaaaaaa.js")
     env = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "REDIS_URL", "ROOFLINE_JAIL_IMAGE")}
-    env |= {"ROOFLINE_STATE": str(tmp_path), "SANDBOX_DRIVER": "container"}  # for which no image is set
+    env |= {"ROOFLINE_STATE": str(site.state), "FRONTEND_DIST": str(site.dist), "SANDBOX_DRIVER": "container"}  # for which no image is set
     manage = Path(__file__).parents[2] / "manage.py"
-    site = subprocess.Popen([sys.executable, manage, "serve", "--port", str(port)], env=env, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, manage, "serve", "--port", str(site.port)], env=env, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 120
     try:
-        until = time.monotonic() + 120
-        body: dict[str, Any] = {}
-        # Its report says that it looked; before that, it consumes nothing to speak of. The other two start in
-        # their own time, and one that is busy when asked is missing from that answer alone.
-        others = {"default": 1, "grading": 1}
-        while body.get("jail", {}).get("driver") != "container" or not others.items() <= body["queues"].items():
-            assert time.monotonic() < until, body
+        while not site.health():
+            assert time.monotonic() < until
             time.sleep(0.5)
-            body = _health(port)
-        assert body["jail"]["ok"] is False and body["jail"]["detail"]
-        assert body["queues"] == {**others, "sandbox.cpu": 0, "sandbox.gpu": 0}
+        yield site
     finally:
-        site.terminate()
-        site.wait(30)
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_worker_whose_jail_does_not_work_consumes_no_sandbox_queue(site: Site) -> None:
+    until = time.monotonic() + 120
+    body: dict[str, Any] = {}
+    # Its report says that it looked; before that, it consumes nothing to speak of. The other two start in
+    # their own time, and one that is busy when asked is missing from that answer alone.
+    others = {"default": 1, "grading": 1}
+    while body.get("jail", {}).get("driver") != "container" or not others.items() <= body["queues"].items():
+        assert time.monotonic() < until, body
+        time.sleep(0.5)
+        body = site.health()
+    assert body["jail"]["ok"] is False and body["jail"]["detail"]
+    assert body["queues"] == {**others, "sandbox.cpu": 0, "sandbox.gpu": 0}
+
+
+def test_nobody_else_reads_the_database_of_a_site_that_runs(site: Site) -> None:
+    assert {file.name: file.stat().st_mode & 0o077 for file in site.state.glob("roofline.sqlite3*")} == {
+        "roofline.sqlite3": 0, "roofline.sqlite3-shm": 0, "roofline.sqlite3-wal": 0
+    }  # fmt: skip
+
+
+def test_a_site_that_runs_does_not_notice_that_its_front_end_is_built_anew(site: Site) -> None:
+    build(site.dist, "site-Bbbbbbbb.js")
+    assert b"/static/assets/site-Aaaaaaaa.js" in site.get("/accounts/login/")
+    assert site.get("/static/assets/site-Aaaaaaaa.js") == b"// site-Aaaaaaaa.js"

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -40,7 +41,8 @@ def processes(host: str, port: int, own_redis: bool) -> list[Child]:
     web = [python, "-m", "uvicorn", "interviews.asgi:application", "--host", host, "--port", str(port), "--lifespan", "off"]
     if not settings.SECURE_PROXY_SSL_HEADER:  # with no proxy in front anybody could name an address of their own, and with it the limits on sign-ins
         web.append("--no-proxy-headers")
-    children.append(Child("web", [*web, "--ws", "websockets-sansio", "--no-access-log", "--log-level", "warning"]))
+    web += ["--ws", "websockets-sansio", "--no-access-log", "--log-level", "warning"]
+    children.append(Child("web", web, {"FRONTEND_DIST": str(_frontend())}))
     children += [
         worker("default", "default", 2),
         worker("grading", "grading", 2),
@@ -48,6 +50,17 @@ def processes(host: str, port: int, own_redis: bool) -> list[Child]:
         Child("beat", [python, "-m", "celery", "--quiet", "-A", "interviews.celery", "beat", "--loglevel", "WARNING"]),
     ]
     return children
+
+
+def _frontend() -> Path:
+    return settings.STATE_DIR / "frontend"
+
+
+def keep_frontend() -> None:
+    """Copies what was built to where this site alone has it: a build empties the folder that it writes to, whoever is being served from there."""
+    shutil.rmtree(_frontend(), ignore_errors=True)
+    if settings.FRONTEND_DIST.is_dir():
+        shutil.copytree(settings.FRONTEND_DIST, _frontend())
 
 
 def welcome(url: str, people: list[Demo], out: Any) -> None:
@@ -100,6 +113,7 @@ class Command(BaseCommand):
         own_redis = "REDIS_URL" not in os.environ
         if own_redis:
             Path(settings.REDIS_SOCKET).unlink(missing_ok=True)
+        keep_frontend()
         call_command("prepare", verbosity=0)
         people = ensure_demo_people() if settings.EMBEDDED else []
         local = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(options["host"], options["host"])
