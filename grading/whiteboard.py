@@ -7,8 +7,8 @@ matched by the default scorer, with the check's words as a claim, and has to nam
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 
@@ -26,7 +26,8 @@ from grading.text import Clause, Token, read, tokenise
 MEANS = 0.78  # cosine from which a short label means what a name of the rubric says
 MAX_ROLES = 3  # a box that answers to more names than this is a list of words and stands for nothing
 MAX_WORDS = 25  # of a box's text
-TANGLE = 0.6  # share of pairs joined both ways from which arrows say nothing
+TANGLE, MIN_PAIRS = 0.6, 6  # share of the joined pairs of things that are joined both ways from which arrows say nothing, and of how many pairs
+WAYS = 3  # arrows that are asked for in one direction and may be drawn both ways, as a request and its reply
 MESH = 4  # nor do they where each of some things is joined to at least this many others of them; in a drawing that was thought over it is 2
 MAX_SAID = 4  # a sentence that holds more names than this is a list
 NOTES = 40  # words in a sentence from which its lines may be statements of their own
@@ -79,14 +80,18 @@ class Drawing:
     model: Encoder
     voided: frozenset[str] = frozenset()  # boxes that stand for nothing
     tangled: bool = False
+    hedged: frozenset[Check] = frozenset()  # whose arrows say nothing, as they are drawn both ways
+    _found: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def nodes(self, forms: Sequence[str]) -> list[Node]:
         return [n for n in self.graph.nodes if n.id not in self.voided and means(n.text, forms, self.model)]
 
-    def ids(self, forms: Sequence[str]) -> set[str]:
+    def ids(self, forms: tuple[str, ...]) -> frozenset[str]:
         """The boxes of a name, with all that lies inside them: an arrow from a cell of a table is an arrow from the table."""
-        own = {n.id for n in self.nodes(forms)}
-        return own | {n.id for n in self.graph.nodes if own & set(self.graph.inside(n.id))}
+        if forms not in self._found:
+            own = {n.id for n in self.nodes(forms)}
+            self._found[forms] = frozenset(own | {n.id for n in self.graph.nodes if own & set(self.graph.inside(n.id))})
+        return self._found[forms]
 
     def evidence(self, *parts: Node | Edge) -> tuple[Evidence, ...]:
         if self.channel == "text":
@@ -112,15 +117,12 @@ def drawing(graph: Graph, channel: str, checks: Sequence[Check], model: Encoder)
             flags.add("wordlist")
             voided.add(node.id)
     flags |= {"injection"} if any(is_injection(edge.label) for edge in graph.edges) else set()
-    pairs = {frozenset((e.source, e.target)) for e in graph.edges}
-    directed = {(e.source, e.target) for e in graph.edges if e.directed}
-    both = sum(all((a, b) in directed for a, b in (tuple(p), tuple(p)[::-1])) for p in pairs if len(p) == 2)
-    tangled = (len(pairs) >= 6 and both >= TANGLE * len(pairs)) or _meshed(graph, {part for check in checks for part in check.parts})
+    tangled = _tangled(graph, {part for check in checks for part in check.parts})
     return Drawing(graph, channel, model, frozenset(voided), tangled), flags | ({"tangle"} if tangled else set())
 
 
-def _meshed(graph: Graph, parts: Iterable[Sequence[str]]) -> bool:
-    """Whether some of the rubric's things are each joined to MESH others of them, whichever way the arrows run.
+def _tangled(graph: Graph, parts: Iterable[Sequence[str]]) -> bool:
+    """Whether most of the rubric's things that are joined are joined both ways, or some are each joined to MESH others of them, whichever way.
 
     Boxes that answer to the same names are one thing, so that eight cards in a mesh are no tangle and a name drawn eight times doesn't hide one. Boxes
     without a name of the rubric are left out, and things with fewer neighbours are taken away until none is left: a long tail makes no tangle thinner.
@@ -128,16 +130,38 @@ def _meshed(graph: Graph, parts: Iterable[Sequence[str]]) -> bool:
     names = list(parts)
     thing = {node.id: frozenset(i for i, forms in enumerate(names) if means(node.text, forms)) for node in graph.nodes}
     near: dict[frozenset[int], set[frozenset[int]]] = {}
+    ways = set[tuple[frozenset[int], frozenset[int]]]()
     for edge in graph.edges:
         a, b = thing[edge.source], thing[edge.target]
         if a and b and a != b:
             near.setdefault(a, set()).add(b)
             near.setdefault(b, set()).add(a)
+            ways |= {(a, b)} if edge.directed else set()
+    pairs, both = sum(map(len, near.values())) / 2, sum((b, a) in ways for a, b in ways) / 2
+    if pairs >= MIN_PAIRS and both >= TANGLE * pairs:
+        return True
     while few := [a for a, others in near.items() if len(others) < MESH]:
         for a in few:
             for other in near.pop(a):
                 near.get(other, set()).discard(a)
     return bool(near)
+
+
+def _hedged(boards: Iterable[Drawing], checks: Iterable[Check]) -> frozenset[Check]:
+    """The checks whose arrow is drawn the other way as well, where these are more than WAYS and more than half of those whose arrow is drawn.
+
+    An arrow back that another check asks for is none. All boards are one drawing: who draws one direction and writes the other has chosen neither.
+    """
+    forward, back = set[Check](), set[Check]()
+    asked = [check for check in checks if check.kind == "edge"]
+    for board in boards:
+        ends = [(check, board.ids(check.parts[0]), board.ids(check.parts[1])) for check in asked]
+        for a, b in {(edge.source, edge.target) for edge in board.graph.edges if edge.directed}:
+            there = {check for check, sources, targets in ends if a in sources and b in targets}
+            forward |= there
+            back |= set() if there else {check for check, sources, targets in ends if b in sources and a in targets}
+    both = frozenset(forward & back)
+    return both if len(both) > WAYS and len(both) > len(forward) / 2 else frozenset()
 
 
 def _roles(parts: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
@@ -169,7 +193,7 @@ def judge(check: Check, drawn: Drawing) -> tuple[bool, str, tuple[Evidence, ...]
     return _edge(check, drawn, *found) if check.kind == "edge" else _path(check, drawn, found)
 
 
-def _edge(check: Check, drawn: Drawing, sources: set[str], targets: set[str]) -> tuple[bool, str, tuple[Evidence, ...]]:
+def _edge(check: Check, drawn: Drawing, sources: Set[str], targets: Set[str]) -> tuple[bool, str, tuple[Evidence, ...]]:
     names, why, shown = (check.parts[0][0], check.parts[1][0]), "", tuple[Evidence, ...]()
     for edge in drawn.graph.edges:
         forward, back = edge.source in sources and edge.target in targets, edge.source in targets and edge.target in sources
@@ -181,12 +205,14 @@ def _edge(check: Check, drawn: Drawing, sources: set[str], targets: set[str]) ->
             why, shown = why or "the arrow runs the other way", shown or drawn.evidence(edge)
         elif check.label and not means(edge.label, check.label, drawn.model):
             why, shown = f"the arrow does not say “{check.label[0]}”", drawn.evidence(edge)
+        elif check in drawn.hedged:
+            return False, f"this and most other arrows lead both ways, not only from “{names[0]}” to “{names[1]}”", drawn.evidence(edge)
         else:
             return True, "drawn", drawn.evidence(edge)
     return False, why or f"no arrow leads from “{names[0]}” to “{names[1]}”", shown
 
 
-def _path(check: Check, drawn: Drawing, found: Sequence[set[str]]) -> tuple[bool, str, tuple[Evidence, ...]]:
+def _path(check: Check, drawn: Drawing, found: Sequence[Set[str]]) -> tuple[bool, str, tuple[Evidence, ...]]:
     """Each box before the next along the arrows. With a way back the way there has to be the shorter one."""
     out: dict[str, list[Edge]] = {}
     for edge in drawn.graph.edges:
@@ -204,7 +230,7 @@ def _path(check: Check, drawn: Drawing, found: Sequence[set[str]]) -> tuple[bool
     return True, "drawn", drawn.evidence(*steps[:6])
 
 
-def _shortest(sources: set[str], targets: set[str], out: Mapping[str, Sequence[Edge]]) -> list[Edge] | None:
+def _shortest(sources: Set[str], targets: Set[str], out: Mapping[str, Sequence[Edge]]) -> list[Edge] | None:
     queue, came = deque(sources), dict.fromkeys(sources, None) | dict[str, Edge | None]()
     while queue:
         at = queue.popleft()
@@ -332,6 +358,9 @@ def score(rubric: Rubric, answer: Answer, question: Question | None, default: De
             board, found = drawing(graph, channel, checks, model)
             boards.append(board)
             flags |= found
+    if (hedged := _hedged(boards, checks)):
+        boards = [replace(board, hedged=hedged) for board in boards]
+        flags.add("tangle")
     plain = replace(rubric, criteria=tuple(replace(c, claims=tuple(k.claim for k in c.diagram), diagram=()) if c.diagram else c for c in rubric.criteria))
     said = default(plain, replace(answer, text=prose), question)
     if said.state == "not_scored":

@@ -2,6 +2,8 @@
 
 import json
 import random
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 import grading
 from grading import Answer, Question, Rubric, RubricError
 from grading.encoder import encoder
+from grading.folders import read_folder
 from grading.scene import Graph, SceneError, parse_scene, parse_text
 from grading.whiteboard import means
 
@@ -306,6 +309,48 @@ def test_a_mesh_of_cards_is_no_tangle_and_a_tail_of_boxes_hides_none() -> None:
         score = grading.score(PLACES, Answer("\n".join(drawn)), ASKED)
         assert (score.total, "tangle" in score.flags) == (0, True)
         assert "joined to everything" in score.criteria[0].marks[0].why
+
+
+BANKED = read_folder(Path(__file__).parents[2] / "interviews/bank/packs/inference-whiteboards/serving-engine-on-one-page")
+ARROWS = [(check.parts[0][0], check.parts[1][0]) for c in BANKED.rubric.criteria for check in c.diagram if check.kind == "edge"]
+BOXES = [part[0] for c in BANKED.rubric.criteria for check in c.diagram if check.kind in ("node", "inside") for part in check.parts]
+
+
+def banked(text: str, scene: str = "") -> grading.Score:
+    return grading.score(BANKED.rubric, Answer(text, scene=scene), BANKED.question)
+
+
+def lines(template: str, arrows: list[tuple[str, str]] = ARROWS) -> str:
+    return "\n".join(template.format(a, b) for a, b in arrows)
+
+
+@pytest.mark.parametrize("filler", [
+    [(f"zone {i}", f"area {i}") for i in range(50)], list(pairwise(BOXES)), [(f"{a} {i}", f"{b} {i}") for i in range(5) for a, b in ARROWS[:2]],
+], ids=["strange boxes", "a chain of the rubric's other boxes", "two right arrows again and again"])
+def test_arrows_that_all_lead_both_ways_earn_nothing_whatever_is_drawn_beside_them(filler: list[tuple[str, str]]) -> None:
+    both, beside = lines("{} <-> {}"), lines("{} -> {}", filler)
+    alone, tangled, right = banked(beside), banked(both), banked(lines("{} -> {}"))
+    score = banked(f"{both}\n{beside}")
+    met = {m.id for c in score.criteria for m in c.marks if m.met}
+    assert "tangle" in tangled.flags
+    assert "tangle" in score.flags
+    assert tangled.total < 2 < right.total
+    assert met <= {m.id for s in (alone, tangled) for c in s.criteria for m in c.marks if m.met}
+
+
+def test_one_direction_on_the_board_and_the_other_below_it_say_neither() -> None:
+    b = Board()
+    at = {name: b.box(name, 300 * i, 0) for i, name in enumerate(sorted({name for arrow in ARROWS for name in arrow}))}
+    for x, y in ARROWS:
+        b.arrow(at[x], at[y])
+    assert banked("", b.json()).total == banked(lines("{} -> {}"), b.json()).total == 11
+    score = banked(lines("{1} -> {0}"), b.json())
+    assert (score.total, "tangle" in score.flags) == (1, True)
+
+
+def test_a_request_and_its_reply_may_be_one_arrow() -> None:
+    replies = ["scheduler <-> model", "scheduler <-> allocator", "scheduler <-> prefix cache", "client <-> HTTP server"]
+    assert banked(lines("{} -> {}") + "\n" + "\n".join(replies)).total == 12  # one more than without the server
 
 
 def test_words_to_the_grader_on_the_board_earn_nothing_and_go_to_a_person() -> None:
