@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grading.encoder import encoder
 from grading.lexicon import NEGATORS
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence
 from grading.rubric import Criterion, Quantity
+from grading.short import normal, same_form, same_quantity, same_short
 from grading.units import UnitError, compare, find_quantities, is_count, other_prefix, quantity, read_quantity, registry, stands_for
 
 
@@ -92,80 +90,13 @@ def _in_text(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
 
 
 MAX_SHORT = 300  # characters of a quick-fire answer
-_OPPOSED = ("un", "in", "im", "ir", "il", "non", "a", "anti", "de", "dis", "over", "under", "sub", "super", "up", "down")
-_SUPERSCRIPTS = "[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+"
-
-
-def _short(text: str) -> str:
-    """A short answer without what doesn't count. A minus sign and a decimal point do; the hyphen of "all-reduce" is a blank."""
-    text = unicodedata.normalize("NFKC", re.sub(_SUPERSCRIPTS, lambda m: f"^{m[0]}", text)).casefold()
-    text = re.sub(r"^\s*(?:it is|it's|its|the|an?|answer)[\s:]+", "", re.sub("[−–]", "-", text))
-    text = re.sub(r"(?<=\d)\s*-\s*(?=\d)", "\0", text)  # 1-2, no sign and no blank
-    text = re.sub(r"(?<=[\w)])\s*-|-(?!\s*\d|\w|\()", " ", text)
-    text = re.sub(r"-\s+", "-", text).replace("\0", "-")
-    return " ".join(re.sub(r"[^\w\s./%$+*^<>=-]|\.(?!\d)", " ", text).split())
-
-
-def _same_quantity(said: str, form: str) -> bool | None:
-    """Whether both are one quantity; None when one of them is none, as a bound ("at least 2") is. An author lists the rounded forms."""
-    try:
-        return compare(read_quantity(said, bounds=False), read_quantity(form, bounds=False), 1e-9) == "exact"
-    except UnitError:
-        return None
-
-
-def same_short(said: str, accepted: str) -> bool:
-    """Whether a short answer is an accepted form: equal after normalisation, the same quantity, or one slip of the fingers in a long word.
-
-    A slip never turns one number into another, nor a word into its opposite or into another word.
-    """
-    a, b = _short(said), _short(accepted)
-    if not a or not b:
-        return False
-    if a == b:
-        return True
-    same, words, meant = _same_quantity(said, accepted), a.split(), b.split()
-    return same if same is not None else len(words) == len(meant) and all(x == y or _slip(x, y) for x, y in zip(words, meant, strict=True))
-
-
-def _slip(said: str, meant: str) -> bool:
-    """One slip in a word of six letters or more that begins alike; the other spelling and the plural of a word count as one.
-
-    Neighbours swapped, or a double letter for a single one or the other way round. A wrong or a missing letter only where that makes no word.
-    """
-    x, y = said, meant
-    if min(len(x), len(y)) < 6 or x[:2] != y[:2] or not (x + y).isalpha() or any(x == p + y or y == p + x for p in _OPPOSED):
-        return False
-    if _spelling(x) == _spelling(y):
-        return True
-    if len(x) == len(y):
-        wrong = [i for i in range(len(x)) if x[i] != y[i]]
-        if len(wrong) == 2:
-            return wrong[1] == wrong[0] + 1 and x[wrong[0]] == y[wrong[1]] and x[wrong[1]] == y[wrong[0]]
-        return len(wrong) == 1 and not _known(x)
-    short, long = sorted((x, y), key=len)
-    dropped = next((i for i in range(len(short)) if short[i] != long[i]), len(short))  # the last of a run of equal letters
-    if long[:dropped] + long[dropped + 1 :] != short:
-        return False
-    return long[dropped - 1] == long[dropped] or long == short + "s" or (long == y and not _known(x))
-
-
-def _spelling(word: str) -> str:
-    return word.replace("z", "s").replace("our", "or")
-
-
-def _known(word: str) -> bool:
-    """Whether the word stands in the encoder's vocabulary."""
-    return encoder().pieces(word) == 1
-
-
 def judge_short(criterion: Criterion, answer: Answer) -> CriterionScore:
     """Quick-fire: all points for an accepted form, none for anything else, a rejected form or a denial."""
     said = answer.text.strip()
-    typed = _short(said[:MAX_SHORT])
-    listed = any(typed == _short(form) for form in criterion.accepted)
-    refused = any(typed == _short(form) or (not listed and _same_quantity(said, form)) for form in criterion.rejected)
-    denies = set(typed.split()) & NEGATORS and not any(set(_short(form).split()) & NEGATORS for form in criterion.accepted)
+    typed = said[:MAX_SHORT]
+    listed = any(same_form(typed, form) for form in criterion.accepted)
+    refused = any(normal(typed) == normal(form) or (not listed and same_quantity(said, form)) for form in criterion.rejected)
+    denies = set(normal(typed).split()) & NEGATORS and not any(set(normal(form).split()) & NEGATORS for form in criterion.accepted)
     met = not refused and not denies and len(said) <= MAX_SHORT and any(same_short(said, form) for form in criterion.accepted)
     wrong = "a wrong answer that looks like the right one" if refused else "not an accepted answer" if said else "nothing was said"
     why = "an accepted answer" if met else wrong

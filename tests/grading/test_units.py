@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grading.fields import same_short
 from grading.result import Answer
 from grading.rubric import Rubric
 from grading.scorer import score
+from grading.short import same_short
 from grading.units import UnitError, compare, find_quantities, quantity, read_quantity, spelled
 
 FIELD = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "quantities": [{"field": "f", "value": 80, "unit": "GB", "points": 4}]}]})
@@ -146,6 +146,11 @@ def test_prose_is_read_as_it_is_written(text: str, read: list[tuple[float, str]]
     ("-1", "1"), ("1", "-1"), ("5", ".5"), ("5 ms", ".5 ms"), ("-log p", "log p"), ("−log p", "log p"), ("-inf", "inf"), ("2^-1", "2^1"),
     ("sharded", "shared"), ("shared", "sharded"), ("contiguous", "continuous"), ("continuous batching", "contiguous batching"), ("private", "primate"),
     ("2", "at least 2"), ("2 ms", "more than 2 ms"), ("<5 ms", ">5 ms"), ("sending", "sensing"), ("bounded", "unbounded"), ("synchronous", "asynchronous"),
+    ("p ≤ 0.05", "p ≥ 0.05"), ("≤ 1", "≥ 1"), ("A → B", "A ← B"), ("A → B", "A B"), ("n × m", "n ÷ m"), ("a ∧ b", "a ∨ b"), ("x ∈ S", "x ∉ S"),
+    ("A & B", "A | B"), ("2", "≠ 2"), ("2", "√2"), ("2", "≥2"), ("2", "2!"), ("n", "n!"), ("2", "¬2"), ("O(n)", "O(√n)"), ("O(√n)", "O(n)"),
+    ("√d", "d"), ("done", "¬done"), ("done", "!done"), ("16 GB", "≠16 GB"), ("2 GB", "≤ 2 GB"), ("1 5", "1,5"), ("10", "10 ‰"), ("n", "∑n"), ("up", "↓ up"),
+    ("n-1", "n 1"), ("-1", "¯1"), ("x/(y+z)", "x/y+z"), ("(a+b)/c", "a+b/c"), ("O(n+1)", "O(n)+1"), ("(-1)^n", "-1^n"), ("n(-1)", "n-1"), ("x < -1", "x <- 1"),
+    ("16 GB", "16 Gb"), ("5 ms", "5 Ms"), ("C++", "C"), ("C", "C#"), ("p(a | b)", "p(a b)"), ("5", "5 %"), ("$2", "2"), ("a:b", ""), ("?", ""),
 ])
 def test_another_number_sign_or_word_is_no_slip(accepted: str, said: str) -> None:
     assert not same_short(said, accepted)
@@ -157,6 +162,12 @@ def test_another_number_sign_or_word_is_no_slip(accepted: str, said: str) -> Non
     ("behaviour", "behavior"), ("eviction", "evictions"), ("all-reduce", "all reduce"), ("n-1", "n - 1"), ("-1", "−1"),
     ("-1", "It is -1."), ("0.5", ".5"), ("1/2", "0.5"),
     ("127 blocks", "127"), ("10%", "0.1"), ("1,000", "1000"), ("2^10", "2¹⁰"), ("O(n^2)", "O(n²)"), ("128 B", "128 bytes"), ("1-2", "1 – 2"),
+    ("O(n^2)", "$O(n^2)$"), ("O(n^2)", "O(n**2)"), ("O(n^2)", "O(n^{2})"), ("O(n^2)", "O n^2"), ("O(n^2)", r"\(O(n^{2})\)"), ("O(n log n)", r"$O(n \log n)$"),
+    ("a > b", "a>b"), ("p ≤ 0.05", "p<=0.05"), ("p ≤ 0.05", r"$p \leq 0.05$"), ("A → B", "A->B"), ("n × m", "n*m"), ("2 × 4", "2x4"), ("n ÷ m", "n/m"),
+    ("1/√d", r"\frac{1}{\sqrt{d}}"), ("1/√d", "1 / sqrt(d)"), ("e^(-x)", "e^-x"), ("2^n", "2^(n)"), ("h/d", "h / d"), ("a ∧ b", "a && b"), ("A & B", "A and B"),
+    ("all-reduce", "allreduce"), ("allreduce", "all-reduce"), ("all-reduce", "All-Reduce!"), ("top-k", "top k"), ("done", "Done!!"), ("127", "**127**"),
+    ("127", "(127)"), ("127", "~127"), ("prefill", "`prefill`"), ("[0, 1]", "[0,1]"), ("f(x, y)", "f(x,y)"), ("1, 2, 4", "1,2,4"), ("16 GB", "16 gb"),
+    ("not done", "¬done"), ("prefill, decode", "prefill – decode"), ("-log p", "−log(p)"), ("k-means", "k means"), ("n(n-1)/2", "n (n − 1) / 2"),
 ])
 def test_another_way_to_type_it_and_a_slip_are_forgiven(accepted: str, said: str) -> None:
     assert same_short(said, accepted)
