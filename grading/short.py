@@ -73,7 +73,7 @@ def _pieces(text: str) -> list[_Piece]:
         kind = unicodedata.category(symbol[0])[0]
         if "," in token and _THOUSANDS.fullmatch(token):
             out.append(_Piece(token.replace(",", ""), apart))
-        elif "," in token and (token.count(",") > 1 or text[m.start() - 1 : m.start()] in tuple("([{") or text[m.end() : m.end() + 1] in tuple(")]}")):
+        elif "," in token[1:] and (token.count(",") > 1 or text[m.start() - 1 : m.start()] in tuple("([{") or text[m.end() : m.end() + 1] in tuple(")]}")):
             out += [_Piece(number, True) for number in token.split(",")]  # a list; a lone 1,5 may be a decimal
         elif kind in "LN" or symbol[0] == ".":
             out += [_Piece(symbol, apart, symbol != token)] if symbol != "." else []

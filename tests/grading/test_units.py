@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from grading.result import Answer
 from grading.rubric import Rubric
 from grading.scorer import score
-from grading.short import same_short
+from grading.short import normal, same_short
 from grading.units import UnitError, compare, find_quantities, quantity, read_quantity, spelled
 
 FIELD = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "quantities": [{"field": "f", "value": 80, "unit": "GB", "points": 4}]}]})
@@ -171,6 +171,12 @@ def test_another_number_sign_or_word_is_no_slip(accepted: str, said: str) -> Non
 ])
 def test_another_way_to_type_it_and_a_slip_are_forgiven(accepted: str, said: str) -> None:
     assert same_short(said, accepted)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from([*PIECES, "(", ")", "(,", "$", "|", "!", "\\frac{", "}", "~", "√", "x", " ", "\u0301"]), max_size=12).map("".join))
+def test_whatever_is_typed_is_itself_and_read_twice_as_once(text: str) -> None:
+    assert normal(text) == normal(f" {text} ") and (same_short(text, text) or not normal(text))
 
 
 def test_a_rejected_number_is_rejected_in_every_form() -> None:
