@@ -169,7 +169,7 @@ def report(marked: Sequence[Marked]) -> dict[str, Any]:
     """Agreement before and after, the latter on answers that the fit did not see, with bootstrap intervals over answers."""
     before = [Calibration()] * len(marked)
     after = held_out(marked)
-    names = [str(i) for i in range(len(marked))]
+    each = np.arange(len(marked))
 
     def part(calibrations: Sequence[Calibration]) -> dict[str, Any]:
         people, scorer = _totals(marked, calibrations)
@@ -180,8 +180,7 @@ def report(marked: Sequence[Marked]) -> dict[str, Any]:
             "total_error": lambda i: float(np.abs(people[i] - scorer[i]).mean()),
             "qwk": lambda i: qwk(people[i] / SCALE, scorer[i] / SCALE, int(SCALE)),
         }
-        everything = np.arange(len(marked))
-        return {name: {"value": measure(everything), "interval": bootstrap(names, measure)} for name, measure in measures.items()}
+        return {name: {"value": measure(each), "interval": bootstrap(each, measure)} for name, measure in measures.items()}
 
     fitted = fit(marked)
     return {"answers": len(marked), "criteria": sum(len(one.points) for one in marked), "before": part(before), "after": part(after),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from grading.metrics import Array, agreement, auc, pearson, qwk
 from grading.reference import grade
-from grading.rubric import Rubric
+from grading.rubric import Rubric, RubricError
 
 BANDS = (("0-33 %", 0.0, 1 / 3), ("33-66 %", 1 / 3, 2 / 3), ("66-100 %", 2 / 3, 1.01))
 _NO_ANSWER = ("no submission", "no response", "no answer", "n/a", "none")
@@ -48,12 +49,11 @@ def _row(row: Any, has_rubric: bool) -> dict[str, Any]:
     lacking = [key for key in ("question_id", "answer", "score", "max_score") if key not in row]
     if lacking:
         raise DataError(f"lacks {', '.join(lacking)}")
-    if not isinstance(row.get("rubric") or {}, dict):
-        raise DataError("a rubric is an object")
+    row["rubric"] = _rubric(row.get("rubric"))
     reference = row.get("reference")
     references = [_text(r) for r in (reference if isinstance(reference, list) else [reference])]
     row["references"] = [r for r in references if r.strip()]
-    if not (row["references"] or row.get("rubric") or has_rubric):
+    if not (row["references"] or row["rubric"] or has_rubric):
         raise DataError("lacks a reference or a rubric")
     row["score"], row["max_score"] = _number(row["score"], "score"), _number(row["max_score"], "max_score")
     if row["max_score"] <= 0:
@@ -62,6 +62,24 @@ def _row(row: Any, has_rubric: bool) -> dict[str, Any]:
         row["raters"] = [_number(mark, "a rater's mark") for mark in row["raters"] if mark is not None]
     row["answer"], row["question"] = _text(row["answer"]), _text(row.get("question"))
     return row
+
+
+def _rubric(body: Any) -> Rubric | None:
+    """A line's own rubric; null and {} are none."""
+    if not isinstance(body or {}, dict):
+        raise DataError("a rubric is an object")
+    if not body:
+        return None
+    try:
+        return _read_rubric(json.dumps(body, sort_keys=True))
+    except RubricError as error:
+        raise DataError(f"a rubric that can't be used: {error}") from None
+
+
+@lru_cache(maxsize=512)
+def _read_rubric(text: str) -> Rubric:
+    """All lines of a question carry the same rubric."""
+    return Rubric.from_dict(json.loads(text), "rubric")
 
 
 def _text(value: Any) -> str:
@@ -74,6 +92,8 @@ def _number(value: Any, name: str) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise DataError(f"{name} is a number, not {value!r}") from None
+    except OverflowError:
+        raise DataError(f"{name} is too large") from None
     if not np.isfinite(number):
         raise DataError(f"{name} must be finite")
     return number
@@ -81,8 +101,7 @@ def _number(value: Any, name: str) -> float:
 
 def predict(row: dict[str, Any], rubric: Rubric | None = None) -> tuple[float, tuple[str, ...]]:
     """(share of full marks, flags) of one line, from its rubric or else its reference."""
-    if rubric is None and isinstance(row.get("rubric"), dict):
-        rubric = Rubric.from_dict(row["rubric"], f"rubric of {row['question_id']}")
+    rubric = rubric or row.get("rubric")
     if rubric is not None:
         from grading.scorer import score
 

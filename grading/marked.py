@@ -19,7 +19,7 @@ import yaml
 from grading.evaluate import DataError
 from grading.folders import Folder, read_folder
 from grading.fusion import Weights
-from grading.metrics import bootstrap, pearson, qwk, rmse, smd
+from grading.metrics import bootstrap, numbered, pearson, qwk, rmse, smd
 from grading.result import Score
 from grading.rubric import Criterion, Rubric
 from grading.scorer import score
@@ -160,7 +160,7 @@ def report(questions: Sequence[MarkedQuestion], weights: Mapping[str, Weights] |
 
 
 def _compare(pairs: Sequence[_Pair]) -> dict[str, Any]:
-    names = [p.question for p in pairs]
+    asked = numbered([p.question for p in pairs])
     scale = max(p.rubric.max for p in pairs)
     a = np.array([p.total(p.true) / p.rubric.max for p in pairs])
     b = np.array([p.total(p.other) / p.rubric.max for p in pairs])
@@ -172,7 +172,7 @@ def _compare(pairs: Sequence[_Pair]) -> dict[str, Any]:
     return {
         "r": pearson(a, b),
         "qwk": qwk(a, b, int(scale)),
-        "qwk_interval": bootstrap(names, lambda i: qwk(a[i], b[i], int(scale))),
+        "qwk_interval": bootstrap(asked, lambda i: qwk(a[i], b[i], int(scale))),
         "rmse": scale * rmse(a, b),
         "smd": smd(a, b),
         "mean": [scale * float(a.mean()), scale * float(b.mean())],

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Groups = NDArray[np.int64]  # the question of each answer, by number
 
 
 def pearson(a: Array, b: Array) -> float | None:
@@ -18,12 +19,25 @@ def pearson(a: Array, b: Array) -> float | None:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def per_question_r(questions: Sequence[str], a: Array, b: Array) -> float | None:
+def per_question_r(questions: Groups, a: Array, b: Array) -> float | None:
     """Pearson's r within each question, weighted by its answers; questions of fewer than five answers or without spread are left out."""
-    names = np.array(questions)
-    found = [(pearson(a[names == q], b[names == q]), int((names == q).sum())) for q in dict.fromkeys(questions)]
-    kept = [(r, n) for r, n in found if r is not None and n >= 5]
-    return float(np.average([r for r, _ in kept], weights=[n for _, n in kept])) if kept else None
+    order, starts = _sorted(questions)
+    counts = np.diff(starts, append=len(order))
+    kept, squares = counts >= 5, []
+    apart = [values[order] - np.repeat(np.add.reduceat(values[order], starts) / counts, counts) for values in (a, b)]
+    for values, off in zip((a[order], b[order]), apart, strict=True):
+        kept &= np.maximum.reduceat(values, starts) > np.minimum.reduceat(values, starts)
+        squares.append(np.add.reduceat(off * off, starts))
+    if not kept.any():
+        return None
+    r = np.add.reduceat(apart[0] * apart[1], starts)[kept] / np.sqrt(squares[0] * squares[1])[kept]
+    return float(np.average(r, weights=counts[kept]))
+
+
+def _sorted(questions: Groups) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(indices that put answers to one question beside each other, where each question begins there)."""
+    order = np.argsort(questions, kind="stable")
+    return order, np.flatnonzero(np.r_[True, np.diff(questions[order]) != 0])
 
 
 def qwk(a: Array, b: Array, steps: int) -> float | None:
@@ -63,9 +77,16 @@ def auc(positive: Array, negative: Array) -> float | None:
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * len(negative)))
 
 
-def bootstrap(questions: Sequence[str], measure: Callable[[NDArray[np.int64]], float | None], rounds: int = 200, seed: int = 7) -> list[float] | None:
+def numbered(questions: Sequence[str]) -> Groups:
+    """The questions of some answers as numbers, in the order in which they first come."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(questions))}
+    return np.array([numbers[name] for name in questions], np.int64)
+
+
+def bootstrap(questions: Groups, measure: Callable[[NDArray[np.int64]], float | None], rounds: int = 200, seed: int = 7) -> list[float] | None:
     """95 % interval of `measure(indices)` with whole questions drawn again."""
-    groups = [np.flatnonzero(np.array(questions) == q) for q in dict.fromkeys(questions)]
+    order, starts = _sorted(questions)
+    groups = np.split(order, starts[1:])
     if len(groups) < 3:
         return None
     rng = np.random.default_rng(seed)
@@ -76,12 +97,13 @@ def bootstrap(questions: Sequence[str], measure: Callable[[NDArray[np.int64]], f
 
 def agreement(questions: Sequence[str], true: Array, predicted: Array, scale: float, steps: int, intervals: bool = True) -> dict[str, Any]:
     """All measures of shares in 0..1; `rmse` is told on the scale 0..`scale`."""
+    asked = numbered(questions)
     out: dict[str, Any] = {"n": len(true), "questions": len(set(questions))}
     if not len(true):
         return out
     measures: dict[str, Callable[[NDArray[np.int64]], float | None]] = {
         "r": lambda i: pearson(true[i], predicted[i]),
-        "r_within_questions": lambda i: per_question_r([questions[k] for k in i], true[i], predicted[i]),
+        "r_within_questions": lambda i: per_question_r(asked[i], true[i], predicted[i]),
         "qwk": lambda i: qwk(true[i], predicted[i], steps),
         "rmse": lambda i: scale * rmse(true[i], predicted[i]),
         "smd": lambda i: smd(true[i], predicted[i]),
@@ -90,6 +112,6 @@ def agreement(questions: Sequence[str], true: Array, predicted: Array, scale: fl
     for name, measure in measures.items():
         out[name] = measure(everything)
     if intervals:
-        out["intervals"] = {name: bootstrap(questions, measure) for name, measure in measures.items()}
+        out["intervals"] = {name: bootstrap(asked, measure) for name, measure in measures.items()}
     out["mean"], out["mean_predicted"] = scale * float(true.mean()), scale * float(predicted.mean())
     return out

@@ -8,7 +8,7 @@ import pytest
 from grading.__main__ import main
 from grading.attack import RELATED, attack_bank, negated, stamped
 from grading.evaluate import DataError, load
-from grading.metrics import agreement, auc, pearson, qwk, smd
+from grading.metrics import agreement, auc, bootstrap, numbered, pearson, per_question_r, qwk, smd
 
 LINES = [{"question_id": "q1", "question": "What is a cache?", "reference": "A cache is a small fast memory that keeps recently used data.", "answer": a,
           "score": s, "max_score": 5} for a, s in (
@@ -73,9 +73,11 @@ def test_odd_lines_are_read_or_named(tmp_path, capsys):
     assert (load_line(answer=0)["answer"], load_line(answer=None)["answer"]) == ("0", "")
     assert load_line(reference=[None, " ", "x"])["references"] == ["x"]
     assert load_line(question=7, raters=[None, 3])["raters"] == [3.0]
+    assert load_line(rubric={})["rubric"] is None
     for row, why in (({"max_score": float("inf")}, "max_score must be finite"), ({"score": "x"}, "score is a number, not 'x'"),
                      ({"reference": " "}, "lacks a reference"), ({"raters": [1, float("nan")]}, "a rater's mark must be finite"),
-                     ({"rubric": "text"}, "a rubric is an object")):
+                     ({"max_score": 10**400}, "max_score is too large"), ({"rubric": "text"}, "a rubric is an object"),
+                     ({"rubric": {"criteria": []}}, "a rubric that can't be used: rubric: ")):
         with pytest.raises(DataError, match=f"one.jsonl:1: {why}"):
             load_line(**row)
 
@@ -97,6 +99,24 @@ def test_what_does_not_vary_has_no_correlation():
     assert smd(same, same + 0.2) is None
     rising = np.arange(6) / 6
     assert agreement(["a"] * 6 + ["b"] * 6, np.r_[rising, same], np.r_[rising, rising], 1.0, 10)["r_within_questions"] == pytest.approx(1.0)
+
+
+def test_r_within_questions_is_that_of_each_by_the_number_of_its_answers():
+    rng = np.random.default_rng(3)
+    asked, a, b = rng.integers(0, 40, 300), rng.integers(0, 4, 300) / 3, rng.integers(0, 4, 300) / 3
+    found = [(pearson(a[asked == q], b[asked == q]), int((asked == q).sum())) for q in range(40)]
+    kept = [(r, n) for r, n in found if r is not None and n >= 5]
+    assert 20 < len(kept) < 40
+    assert per_question_r(asked, a, b) == pytest.approx(np.average([r for r, _ in kept], weights=[n for _, n in kept]))
+
+
+def test_questions_are_drawn_again_whole():
+    asked = numbered(["a", "b", "a", "c", "b"])
+    assert asked.tolist() == [0, 1, 0, 2, 1]
+    seen = []
+    bootstrap(asked, lambda i: seen.append(i) or 1.0, rounds=20)
+    assert all(np.sum(drawn == 0) == np.sum(drawn == 2) and np.sum(drawn == 1) == np.sum(drawn == 4) for drawn in seen)
+    assert len({tuple(drawn) for drawn in seen}) > 1
 
 
 def test_scores_out_of_range_and_half_points_are_told(tmp_path, capsys):
