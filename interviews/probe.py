@@ -4,15 +4,28 @@ import os
 import socket
 import sys
 import urllib.request
+from collections.abc import Sequence
+
+
+def name(allowed: Sequence[str]) -> str:
+    """A name that a site with these ALLOWED_HOSTS answers to."""
+    return (allowed[0].strip().lstrip("*.") if allowed else "") or "localhost"
+
+
+def healthy(address: str, host: str) -> bool:
+    """Whether the site at `address` (host:port) answers /healthz with 200. Asked by a name that is not its own it answers 400 to anything.
+
+    Raises:
+        OSError: it does not answer, or not with 200.
+    """
+    request = urllib.request.Request(f"http://{address}/healthz", headers={"Host": host})
+    with urllib.request.urlopen(request, timeout=4) as answer:
+        return bool(answer.status == 200)
 
 
 def web() -> bool:
     """The site on this host answers /healthz with 200."""
-    port = os.environ.get("PORT", "8000")
-    host = os.environ.get("ALLOWED_HOSTS", "").split(",")[0].strip().lstrip("*.") or "localhost"  # others are refused before /healthz is asked
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/healthz", headers={"Host": host})
-    with urllib.request.urlopen(request, timeout=4) as answer:
-        return bool(answer.status == 200)
+    return healthy(f"127.0.0.1:{os.environ.get('PORT', '8000')}", name(os.environ.get("ALLOWED_HOSTS", "").split(",")))
 
 
 def worker(queue: str) -> bool:

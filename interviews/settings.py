@@ -41,7 +41,11 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
+# Where `serve` is told to listen is a name of the site, too, unless that is everywhere.
+_LISTENS = env.str("HOST", default="") if EMBEDDED else ""
+_OWN = [] if _LISTENS in ("", "0.0.0.0", "::", *LOOPBACK) else [f"[{_LISTENS}]" if ":" in _LISTENS else _LISTENS]
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK + _OWN)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SITE_URL = env.str("SITE_URL", default="")
 

@@ -1,7 +1,9 @@
 """Demo people for the embedded default: one for each role, each with a random password that is shown once and kept nowhere."""
 
 import secrets
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
@@ -20,6 +22,12 @@ class Demo:
 
 class NotEmbedded(RuntimeError):
     """Demo accounts belong to the embedded default alone."""
+
+
+def reset_command() -> str:
+    """What gives all of them new passwords, as it is typed in the project's folder."""
+    python = Path(sys.executable)
+    return f"{python.relative_to(settings.BASE_DIR) if python.is_relative_to(settings.BASE_DIR) else python} manage.py demo --reset"
 
 
 @transaction.atomic

@@ -17,7 +17,7 @@ import pytest
 from django.core.management import CommandError
 from django.test import Client
 
-from interviews.accounts.management.commands.serve import check_port, processes
+from interviews.accounts.management.commands.serve import check_port, greeting, processes
 
 
 def test_a_port_in_use_is_named() -> None:
@@ -48,6 +48,9 @@ def test_scripts_and_style_sheets_are_sent_compressed(client: Client, settings: 
         assert (answer.status_code, answer.headers.get("Content-Encoding")) == (200, "gzip"), file
 
 
+NAME = "interviews.example.test"
+
+
 @dataclass(frozen=True)
 class Site:
     """One that `serve` runs, as it is seen from outside."""
@@ -55,10 +58,12 @@ class Site:
     port: int
     state: Path
     dist: Path  # the folder that the front end is built into
+    log: Path
 
     def get(self, path: str) -> bytes:
         """The answer's body. Raises OSError for any status but 200."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Host": NAME})
+        with urllib.request.urlopen(request, timeout=5) as answer:
             body: bytes = answer.read()
             return body
 
@@ -83,12 +88,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("serve")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        site = Site(probe.getsockname()[1], folder / "state", folder / "dist")
+        site = Site(probe.getsockname()[1], folder / "state", folder / "dist", folder / "log")
     build(site.dist, "site-Aaaaaaaa.js")
     env = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "REDIS_URL", "ROOFLINE_JAIL_IMAGE")}
-    env |= {"ROOFLINE_STATE": str(site.state), "FRONTEND_DIST": str(site.dist), "SANDBOX_DRIVER": "container"}  # for which no image is set
+    env |= {"ROOFLINE_STATE": str(site.state), "FRONTEND_DIST": str(site.dist), "ALLOWED_HOSTS": f".{NAME}"}
+    env |= {"SANDBOX_DRIVER": "container"}  # for which no image is set
     manage = Path(__file__).parents[2] / "manage.py"
-    process = subprocess.Popen([sys.executable, manage, "serve", "--port", str(site.port)], env=env, stdout=subprocess.DEVNULL)
+    with site.log.open("w") as log:
+        process = subprocess.Popen([sys.executable, manage, "serve", "--port", str(site.port)], env=env, stdout=log)
     until = time.monotonic() + 120
     try:
         while not site.health():
@@ -112,6 +119,28 @@ def test_a_worker_whose_jail_does_not_work_consumes_no_sandbox_queue(site: Site)
         body = site.health()
     assert body["jail"]["ok"] is False and body["jail"]["detail"]
     assert body["queues"] == {**others, "sandbox.cpu": 0, "sandbox.gpu": 0}
+
+
+def test_a_site_with_a_name_of_its_own_says_where_it_is_and_before_that_the_passwords(site: Site) -> None:
+    until = time.monotonic() + 20
+    while f"Roofline is at http://{NAME}:{site.port}\n" not in (said := site.log.read_text()):
+        assert time.monotonic() < until, said
+        time.sleep(0.2)
+    assert said.index("admin@roofline.example") < said.index("Roofline is at")
+
+
+@pytest.mark.parametrize(("host", "allowed", "url", "refuses"), [
+    ("127.0.0.1", ["localhost", "127.0.0.1", "[::1]"], "http://127.0.0.1:8000", False),
+    ("0.0.0.0", ["localhost", "127.0.0.1", "[::1]"], "http://127.0.0.1:8000", True),
+    ("::", ["localhost", "127.0.0.1", "[::1]"], "http://[::1]:8000", True),
+    ("192.0.2.7", ["localhost", "192.0.2.7"], "http://192.0.2.7:8000", False),
+    ("0.0.0.0", ["interviews.example.org", "localhost"], "http://interviews.example.org:8000", False),
+    ("0.0.0.0", ["*"], "http://127.0.0.1:8000", False),
+])  # fmt: skip
+def test_the_address_said_is_one_that_is_let_in(host: str, allowed: list[str], url: str, refuses: bool) -> None:
+    said = greeting(host, 8000, allowed)
+    assert f"Roofline is at {url}\n" in said
+    assert ("ALLOWED_HOSTS" in said) == refuses
 
 
 def test_nobody_else_reads_the_database_of_a_site_that_runs(site: Site) -> None:

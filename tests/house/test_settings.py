@@ -18,6 +18,18 @@ def python(state: Path, program: str, **variables: str) -> subprocess.CompletedP
     return subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, text=True, capture_output=True, umask=0o022, check=False)
 
 
+def test_where_the_site_is_told_to_listen_is_a_name_of_it(tmp_path: Path) -> None:
+    hosts = [python(tmp_path, "print(*settings.ALLOWED_HOSTS)", HOST=host).stdout.split()[3:] for host in ("192.0.2.7", "2001:db8::7", "0.0.0.0", "127.0.0.1")]
+    assert hosts == [["192.0.2.7"], ["[2001:db8::7]"], [], []]
+    assert python(tmp_path, "print(*settings.ALLOWED_HOSTS)", HOST="192.0.2.7", ALLOWED_HOSTS="interviews.example.org").stdout == "interviews.example.org\n"
+
+
+def test_the_demo_people_s_new_passwords_are_had_with_the_python_that_runs_the_site(tmp_path: Path) -> None:
+    hint = python(tmp_path, "from interviews.accounts.demo import reset_command; print(reset_command())").stdout.split()
+    assert (ROOT / hint[0]).samefile(sys.executable)
+    assert hint[1:] == ["manage.py", "demo", "--reset"]
+
+
 SIGN_UP = """
 from django.core.management import call_command
 from interviews.accounts.models import User

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from interviews.accounts.demo import NotEmbedded, ensure_demo_people
+from interviews.accounts.demo import NotEmbedded, ensure_demo_people, reset_command
 
 
 class Command(BaseCommand):
@@ -22,4 +22,4 @@ class Command(BaseCommand):
         for person in people:
             self.stdout.write(f"{person.role:<12} {person.email:<34} {person.password}")
         if not people:
-            self.stdout.write("The demo accounts exist already; `manage.py demo --reset` gives them new passwords.")
+            self.stdout.write(f"The demo accounts exist already; `{reset_command()}` gives them new passwords.")

@@ -7,8 +7,6 @@ import socket
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.http.request import validate_host
 
-from interviews.accounts.demo import Demo, ensure_demo_people
+from interviews import probe
+from interviews.accounts.demo import Demo, ensure_demo_people, reset_command
 from interviews.supervisor import Child, Supervisor, redis_binary
 
 READY_SECONDS = 90.0
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # and where this machine then finds it
 
 
 def worker(name: str, queues: str, threads: int) -> Child:
@@ -63,26 +64,41 @@ def keep_frontend() -> None:
         shutil.copytree(settings.FRONTEND_DIST, _frontend())
 
 
-def welcome(url: str, people: list[Demo], out: Any) -> None:
+def reached(host: str) -> str:
+    """Where the site is reached on this machine when it listens on `host`, as a URL has it."""
+    local = EVERYWHERE.get(host, host)
+    return f"[{local}]" if ":" in local else local
+
+
+def accounts(people: list[Demo]) -> str:
+    """The demo people made just now with their passwords, or how to get new ones."""
+    if not people:
+        return f"\n  Demo accounts exist; `{reset_command()}` gives them new passwords."
+    lines = [f"    {person.role:<12} {person.email:<34} {person.password}" for person in people]
+    return "\n".join(["", "  Demo accounts (these passwords are shown this once):", *lines])
+
+
+def greeting(host: str, port: int, allowed: list[str]) -> str:
+    """Where a browser finds the site that listens there and answers to these names, and whom it would refuse."""
+    name = reached(host) if validate_host(reached(host), allowed) else probe.name(allowed)
+    lines = ["", f"  Roofline is at http://{name}:{port}"]
+    if (host in EVERYWHERE or reached(host) not in settings.LOOPBACK) and set(allowed) <= set(settings.LOOPBACK):
+        lines += [f"  Other machines are refused until ALLOWED_HOSTS has the name that they use, as in ALLOWED_HOSTS=localhost,{socket.gethostname()}"]
+    return "\n".join([*lines, "", "  Ctrl-C stops everything.", ""])
+
+
+def welcome(host: str, port: int, out: Any) -> None:
     """Says where the site is, once it answers."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=5) as answer:
-                if answer.status == 200:
-                    break
-        except (urllib.error.URLError, OSError):
+            if probe.healthy(f"{reached(host)}:{port}", probe.name(settings.ALLOWED_HOSTS)):
+                out.write(greeting(host, port, settings.ALLOWED_HOSTS))
+                out.flush()
+                return
+        except OSError:
             time.sleep(0.3)
-    else:
-        out.write(f"The site does not answer at {url} yet; what went wrong stands above.")
-    lines = ["", f"  Roofline is at {url}", ""]
-    if people:
-        lines += ["  Demo accounts (these passwords are shown this once):"]
-        lines += [f"    {person.role:<12} {person.email:<34} {person.password}" for person in people]
-    elif settings.EMBEDDED:
-        lines += ["  Demo accounts exist; `manage.py demo --reset` gives them new passwords."]
-    lines += ["", "  Ctrl-C stops everything.", ""]
-    out.write("\n".join(lines))
+    out.write(f"The site does not answer on port {port} yet; what went wrong stands above.")
     out.flush()
 
 
@@ -115,9 +131,9 @@ class Command(BaseCommand):
             Path(settings.REDIS_SOCKET).unlink(missing_ok=True)
         keep_frontend()
         call_command("prepare", verbosity=0)
-        people = ensure_demo_people() if settings.EMBEDDED else []
-        local = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(options["host"], options["host"])
-        url = f"http://{local}:{options['port']}"
+        if settings.EMBEDDED:
+            self.stdout.write(accounts(ensure_demo_people()))  # before anything can go wrong: nobody can say them again
+            self.stdout.flush()
         supervisor = Supervisor(processes(options["host"], options["port"], own_redis))
-        threading.Thread(target=welcome, args=(url, people, self.stdout), daemon=True).start()
+        threading.Thread(target=welcome, args=(options["host"], options["port"], self.stdout), daemon=True).start()
         supervisor.run()
