@@ -20,6 +20,7 @@ from engine.grammar.ast import Alt, Bytes, Chars, Expr, Rep, Seq, utf8
 DEAD, UNKNOWN = -1, -2
 OUTSIDE = -2  # as the number of a stack: the first that was cut off; the next ones count down
 MAX_NODES, MAX_STATES, MAX_STACKS = 200_000, 100_000, 10_000
+MAX_WORK = 5_000_000  # arcs and stacks looked at, a third of a microsecond and some 10 bytes each
 
 
 @dataclass(slots=True)
@@ -34,7 +35,9 @@ class Node:
 
 class Automaton:
     """`rules` maps names to expressions; the text is one `root`. Raises ConstraintError for an unknown rule, for left recursion (which a
-    machine that reads from the left never leaves), for a grammar that no finite text satisfies, and for one past the limits above."""
+    machine that reads from the left never leaves), for a grammar that no finite text satisfies, and for one past the limits above.
+
+    `work` counts the arcs and stacks that were looked at; past `limit` whatever asks for more raises ConstraintError, for good."""
 
     def __init__(self, rules: Mapping[str, Expr], root: str = "root"):
         self.nodes: list[Node] = []
@@ -58,6 +61,7 @@ class Automaton:
         self._exits: dict[int, list[int]] = {}
         self._set_numbers: dict[frozenset[int], int] = {}
         self.table = np.full((64, 256), UNKNOWN, np.int32)
+        self.work, self.limit = 0, MAX_WORK
         self.start = self._number(self._close([self._stack(self.entry[root], -1)]))
 
     # -- building ----------------------------------------------------------------------------------------------------
@@ -199,6 +203,17 @@ class Automaton:
 
     # -- running -----------------------------------------------------------------------------------------------------
 
+    def allow(self, work: int) -> None:
+        """Let what follows do so much work. A grammar that was refused work gets no more: the next try would only cost as much again."""
+        if self.limit:
+            self.limit = min(MAX_WORK, self.work + work)
+
+    def _spend(self, work: int) -> None:
+        if self.work + work > self.limit:
+            self.limit = 0
+            raise ConstraintError("the grammar takes too much work: there are too many ways to go on with the text")
+        self.work += work
+
     def _stack(self, node: int, below: int) -> int:
         key = (node, below)
         number = self._numbers.get(key)
@@ -226,6 +241,7 @@ class Automaton:
                 found.append(self._stack(self.entry[rule], below if tail else self._stack(back, below)))
             if node.ends:
                 found.append(below)
+            self._spend(1 + len(found))
             for other in found:
                 if other not in seen:
                     seen.add(other)
@@ -240,6 +256,7 @@ class Automaton:
             number = len(self._sets)
             if number >= MAX_STATES:
                 raise ConstraintError("the text is nested too deeply for this grammar")
+            self._spend(len(stacks))
             self._set_numbers[stacks] = number
             self._sets.append(stacks)
             if number >= len(self.table):
@@ -254,12 +271,16 @@ class Automaton:
 
     def _fill(self, state: int) -> None:
         """All 256 transitions at once, by the intervals in which no arc begins or ends."""
-        arcs = [(low, high, to, below) for at, below in self._tops(state) for low, high, to in self.nodes[at].arcs]
+        tops = self._tops(state)
+        self._spend(sum(len(self.nodes[at].arcs) for at, _ in tops))
+        arcs = [(low, high, to, below) for at, below in tops for low, high, to in self.nodes[at].arcs]
         cuts = sorted({low for low, _, _, _ in arcs} | {high + 1 for _, high, _, _ in arcs} | {0, 256})
         reached: list[list[int]] = [[] for _ in cuts]
         for low, high, to, below in arcs:
             stack = self._stack(to, below)
-            for n in range(bisect_left(cuts, low), bisect_left(cuts, high + 1)):
+            first, last = bisect_left(cuts, low), bisect_left(cuts, high + 1)
+            self._spend(last - first)
+            for n in range(first, last):
                 reached[n].append(stack)
         row = np.full(256, DEAD, np.int32)
         for (low, high), stacks in zip(pairwise(cuts), reached, strict=False):
@@ -313,5 +334,6 @@ class Automaton:
 
     def next_bytes(self, state: int) -> set[int]:
         """Bytes that may come next."""
-        return {byte for number in self._sets[state] if number >= 0 for low, high, _ in self.nodes[self._stacks[number][0]].arcs
-                for byte in range(low, high + 1)}  # fmt: skip
+        if self.table[state, 0] == UNKNOWN:
+            self._fill(state)
+        return set(np.flatnonzero(self.table[state] != DEAD).tolist())

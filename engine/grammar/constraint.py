@@ -17,6 +17,7 @@ from engine.grammar.trie import Ints, VocabularyTrie, spans
 
 MASKS = 512  # kept per grammar
 GROWN = 20_000  # states (1 KiB each) after which a grammar should serve no new request; it is cheaper compiled anew
+WORK, GROWN_WORK = 500_000, 1_000_000  # of the automaton: for one mask (or forced text), and after which the next request had better compile anew
 AHEAD = 256  # forced tokens and bytes that are looked up at once
 
 
@@ -38,7 +39,7 @@ class Grammar:
     @property
     def grown(self) -> bool:
         """Texts without end of variety have made it large: new requests should compile it again."""
-        return self.automaton.states > GROWN
+        return self.automaton.states > GROWN or self.automaton.work > GROWN_WORK
 
     def mask(self, state: int) -> Tensor:
         """Bool ``[width]``: the tokens whose bytes may come next, and the end-of-sequence ids where the text may end."""
@@ -54,6 +55,7 @@ class Grammar:
     def _match(self, state: int) -> Tensor:
         """The innermost rules are walked once for all their callers; each caller goes on at the trie's nodes where its rule had ended."""
         automaton = self.automaton
+        automaton.allow(WORK)
         inner, callers = automaton.innermost(state)
         found = self._inner.get(inner)
         if found is None:
@@ -104,6 +106,7 @@ class Grammar:
         return self._narrow[state]
 
     def _spell(self, state: int) -> tuple[int, ...]:
+        self.automaton.allow(WORK)
         data, behind = self.forced_bytes(state)
         if self.encode is None or not data:
             return ()

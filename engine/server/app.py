@@ -27,6 +27,7 @@ from engine.server.protocol import BadRequest, Call, Chunks, read_call, response
 
 log = logging.getLogger(__name__)
 MAX_BODY = 4 << 20  # bytes
+SCRAPE = 10.0  # seconds that a scrape waits for the engine's thread
 DONE = b"data: [DONE]\n\n"
 
 
@@ -36,7 +37,7 @@ class Api:
     def __init__(self, llm: LLM, name: str, max_open: int = 256):
         self.llm, self.name = llm, name
         self.engine = EngineLoop(llm, max_open, lambda output: self.metrics.observe(output))
-        self.metrics = Metrics(lambda: self.engine.call(llm.stats).result(timeout=10), lambda: self.engine.open)
+        self.metrics = Metrics(lambda: self.engine.call(llm.stats).result(timeout=SCRAPE), lambda: self.engine.open)
         self.started = int(time.time())
 
     def app(self) -> Starlette:
@@ -79,6 +80,8 @@ class Api:
             return Response(await run_in_threadpool(self.metrics.render), media_type="text/plain; version=0.0.4")
         except EngineStopped as error:
             return _error(503, str(error), "engine_stopped")
+        except TimeoutError:
+            return _error(503, f"the engine's thread has not answered for {SCRAPE:g} seconds", "engine_busy")
 
     # -- generation --------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from engine.errors import ConstraintError, RequestError
 from engine.grammar import Grammar, GrammarConstraint, VocabularyTrie, compile_grammar, compile_schema
 from engine.grammar.ast import utf8
 from engine.grammar.automaton import DEAD, Automaton
+from engine.grammar.constraint import WORK
 from tests.engine.schemas import SCHEMAS, obj
 
 # -- GBNF against brute force --------------------------------------------------------------------------------------------
@@ -190,6 +191,7 @@ def test_masks_equal_llguidance(llm: LLM, oracle: llguidance.LLTokenizer, name: 
             token = rng.choice(tokens)
             ours.advance(token)
             assert theirs.consume_token(token)
+        assert ours.grammar.automaton.work < WORK / 100
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS)[::5])
@@ -307,6 +309,39 @@ def test_a_text_past_a_limit_ends_by_name_and_the_engine_goes_on(limit: str, sou
     assert llm.generate("x", SamplingParams(grammar='root ::= "ab"'))[0].outputs[0].text == "ab"
     assert llm.idle
     assert llm.stats()["pages_available"] == 64
+
+
+def ambiguous(alternatives: int, length: int = 12) -> str:
+    """Each alternative leaves out one letter per place: how many are still open is another number after nearly every text."""
+    rng, letters = random.Random(0), " abcdefghijklmnopqrstuvwxyz"
+    classes = [f"[{letters.replace(letter, '')}]" for letter in letters]
+    return "root ::= " + " | ".join(" ".join(rng.choices(classes, k=length)) for _ in range(alternatives))
+
+
+def test_a_grammar_that_takes_too_much_work_ends_by_name_and_its_neighbours_go_on() -> None:
+    """Work is counted, not timed. All of the first mask would be a hundred times the limit."""
+    llm, plain = LLM(checkpoint_path("target"), n_pages=64), SamplingParams(seed=2, max_tokens=20, ignore_eos=True)
+    alone = llm.generate("The scheduler", plain)[0].outputs[0].token_ids
+    heavy = SamplingParams(seed=1, max_tokens=20, grammar=ambiguous(3000))
+    work = []
+    for _ in range(2):
+        one, other = (output.outputs[0] for output in llm.generate(["x", "The scheduler"], [heavy, plain]))
+        assert (one.finish_reason, one.token_ids, other.token_ids) == ("error", [], alone)
+        assert "too much work" in str(one.stop_reason)
+        work.append(llm._grammar(heavy).automaton.work)
+    assert WORK < work[0] == work[1] < 2 * WORK  # of the forced text (there is none) and the mask; the second refusal costs nothing
+    assert llm.generate("x", SamplingParams(grammar=ambiguous(10), max_tokens=20, seed=1))[0].outputs[0].finish_reason == "stop"
+    assert llm.idle
+
+
+def test_a_long_list_of_choices_is_far_from_the_limit_of_work(llm: LLM) -> None:
+    rng = random.Random(1)
+    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=8)) for _ in range(1000)]
+    for schema in ({"enum": words}, obj("", **{word: {"type": "integer"} for word in words[:300]})):
+        constraint = GrammarConstraint(grammar_of(llm, schema))
+        while not constraint.complete:
+            constraint.advance(rng.choice(constraint.mask().nonzero().flatten().tolist()))
+        assert constraint.grammar.automaton.work < WORK / 5
 
 
 def test_a_grammar_that_has_grown_is_compiled_anew_for_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:

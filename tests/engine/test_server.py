@@ -348,6 +348,18 @@ def test_a_broken_engine_ends_its_process_with_an_error() -> None:
         server.stop()
 
 
+def test_a_scrape_does_not_wait_for_ever(llm: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.server.app.SCRAPE", 0.05)
+    api, done = Api(llm, "m"), threading.Event()
+    with TestClient(api.app()) as client:
+        api.engine.call(lambda: done.wait(30))
+        answer = client.get("/metrics")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "engine_busy")
+        done.set()
+        monkeypatch.undo()
+        assert client.get("/metrics").status_code == 200
+
+
 def test_metrics_count_what_was_asked(server: Server) -> None:
     before = {name: server.metric(name) for name in ("engine_ttft_seconds_count", "engine_tpot_seconds_count", "engine_generation_tokens_total")}
     server.post(prompt="The scheduler", max_tokens=7, ignore_eos=True)
