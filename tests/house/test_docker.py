@@ -93,6 +93,13 @@ def test_the_port_published_is_the_port_served_and_exposed() -> None:
     assert f"PORT={port}" in dockerfile
 
 
+def test_nothing_that_git_ignores_goes_into_the_image() -> None:
+    lines = (ROOT / ".gitignore").read_text().split()
+    ignored = {line.strip("/") if line.startswith("/") else f"**/{line.strip('/')}" for line in lines}
+    assert "**/.env" in ignored
+    assert ignored <= set((ROOT / ".dockerignore").read_text().splitlines())
+
+
 def test_the_image_runs_as_an_ordinary_user_and_copies_what_exists() -> None:
     lines = (DOCKER / "Dockerfile").read_text().splitlines()
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
