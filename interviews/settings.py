@@ -26,7 +26,7 @@ EMBEDDED = not env.str("DATABASE_URL", default="")
 
 def _secret_key() -> str:
     """The key from the environment; in the embedded default, one made on first start and kept beside the database."""
-    if key := env.str("SECRET_KEY", default=""):
+    if key := os.environ.get("SECRET_KEY", ""):
         return key
     if not EMBEDDED:
         raise RuntimeError("SECRET_KEY must be set when DATABASE_URL is.")
@@ -127,7 +127,12 @@ if EMBEDDED:
         }
     }
 else:
-    DATABASES = {"default": env.db_url("DATABASE_URL")}
+    try:
+        DATABASES = {"default": env.db_url("DATABASE_URL")}
+    except ValueError:  # whose message may hold a part of the password
+        raise RuntimeError("DATABASE_URL can't be read as a URL. A password is given in DB_PASSWORD as it is, or percent-encoded in the URL.") from None
+    if password := os.environ.get("DB_PASSWORD", ""):  # not by env.str, to which $ means another variable
+        DATABASES["default"]["PASSWORD"] = password
 # A socket has no request boundary at which Django would check a pooled connection.
 DATABASES["default"]["CONN_MAX_AGE"] = 0
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -84,6 +84,12 @@ def test_every_variable_is_one_that_the_project_reads() -> None:
     assert given - FOREIGN <= known_variables()
 
 
+def test_the_database_s_password_is_in_no_url() -> None:
+    databases = [body["environment"] for _, body in OURS if "environment" in body]
+    assert {env["DATABASE_URL"] for env in databases} == {"postgres://roofline@postgres:5432/roofline"}
+    assert {env["DB_PASSWORD"] for env in databases} == {dict(SERVICES)["postgres"]["environment"]["POSTGRES_PASSWORD"]}
+
+
 def test_the_port_published_is_the_port_served_and_exposed() -> None:
     web = dict(SERVICES)["web"]
     port = web["command"][web["command"].index("--port") + 1]

@@ -30,6 +30,18 @@ def test_the_demo_people_s_new_passwords_are_had_with_the_python_that_runs_the_s
     assert hint[1:] == ["manage.py", "demo", "--reset"]
 
 
+ODD = "$a/b%40c@d#e:f?g h'i"
+
+
+def test_any_password_reaches_the_database_as_it_is_and_no_part_of_one_is_printed(tmp_path: Path) -> None:
+    program = "from django.db import connection; print(connection.get_connection_params()['password'], settings.SECRET_KEY)"
+    given = {"DATABASE_URL": "postgres://roofline@postgres:5432/roofline", "DB_PASSWORD": ODD, "SECRET_KEY": ODD}
+    assert python(tmp_path, program, **given).stdout == f"{ODD} {ODD}\n"
+    refused = python(tmp_path, program, DATABASE_URL="postgres://roofline:horse/battery#staple@postgres:5432/roofline", SECRET_KEY=ODD)
+    assert "DB_PASSWORD" in refused.stderr
+    assert not [word for word in ("horse", "battery", "staple") if word in refused.stderr]
+
+
 SIGN_UP = """
 from django.core.management import call_command
 from interviews.accounts.models import User
