@@ -139,6 +139,24 @@ def _store(answer: Answer, data: bytes) -> int:
     return answer.seq
 
 
+def _check_writer(interview: Interview, actor: User) -> None:
+    if interview.candidate_id != actor.pk:
+        raise Problem("read_only", "Only the candidate writes here.", 403)
+    if interview.status == Interview.Status.READY:
+        raise Problem("not_started", "The interview has not started.", 409)
+    if not interview.open:
+        raise Problem("deadline", "The time is over. What was saved before is what counts.", 409)
+
+
+def check_writer(*, answer_id: UUID, actor: User) -> None:
+    """Says early, before work is done for it, that an update would not be stored.
+
+    Raises:
+        Problem: not the candidate's own, or the deadline has passed.
+    """
+    _check_writer(InterviewQuestion.objects.select_related("interview").get(answer__id=answer_id).interview, actor)
+
+
 @transaction.atomic
 def store_update(*, answer_id: UUID, actor: User, data: bytes) -> int:
     """Stores one update of an answer's document and returns its number. What this returned, no crash takes back.
@@ -148,13 +166,7 @@ def store_update(*, answer_id: UUID, actor: User, data: bytes) -> int:
     """
     question = InterviewQuestion.objects.select_related("answer").get(answer__id=answer_id)
     # The lock puts this write before or after the finish, never beside it: what is graded is what was acknowledged.
-    interview = events.lock(question.interview_id)
-    if interview.candidate_id != actor.pk:
-        raise Problem("read_only", "Only the candidate writes here.", 403)
-    if interview.status == Interview.Status.READY:
-        raise Problem("not_started", "The interview has not started.", 409)
-    if not interview.open:
-        raise Problem("deadline", "The time is over. What was saved before is what counts.", 409)
+    _check_writer(events.lock(question.interview_id), actor)
     answer = Answer.objects.get(pk=answer_id)
     if answer.size + len(data) > documents.MAX_DOCUMENT_BYTES:
         raise Problem("too_large", "This answer has grown too large to store. Undo the last paste and go on.", 413)

@@ -14,9 +14,11 @@ import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -34,11 +36,15 @@ MAX_TEXT_FRAME = 64 * 1024
 MAX_AWARENESS = 64 * 1024
 SYNC, AWARENESS, ACK, REFUSED = 0, 1, 2, 3
 STEP_1, STEP_2, UPDATE = 0, 1, 2
+MAX_COSTLY = 3  # changes that would hold everybody up, from one connection: a browser sends one, and the next on a new connection
 MAX_SECONDS = 3.0  # of processor time that putting an answer's changes in their places may take from one connection
 
 log = logging.getLogger(__name__)
 # Threads of its own: in the one that everything else shares, whoever waits for a locked row would hold up all other sockets.
 in_database = partial(database_sync_to_async, thread_sensitive=False, executor=ThreadPoolExecutor(16, "socket"))
+# What is tried apart takes seconds, so nothing else may wait behind it; and of the costly things that one person's sockets send, one is looked at at a time.
+_trials = ThreadPoolExecutor(2, "trial")
+_turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
 
 class _Socket(AsyncWebsocketConsumer):
@@ -167,6 +173,7 @@ class AnswerConsumer(_Socket):
     """One connection to one answer's document. Frames are handled in the order in which they come."""
 
     opened = False
+    refused_costly = 0
 
     async def connect(self) -> None:
         await self.accept()
@@ -175,6 +182,7 @@ class AnswerConsumer(_Socket):
             return
         self.pk: UUID = self.scope["url_route"]["kwargs"]["pk"]
         self.stored = 0
+        self.turn = _turns.setdefault(self.scope["user"].pk, asyncio.Lock())
         try:
             await self._check_access()
         except NotFound:
@@ -182,8 +190,8 @@ class AnswerConsumer(_Socket):
             return
         self._enter()
         await self._join(events.answer_group(self.pk))
-        self.document, self.seq, self.spent = await self._open()
-        self.size, self.opened = documents.structs(bytes(self.document.get_update())), True
+        self.document, self.seq, self.size, self.spent = await self._open()
+        self.opened = True
         await self.send(bytes_data=create_sync_message(self.document))
 
     async def disconnect(self, code: int) -> None:
@@ -210,6 +218,9 @@ class AnswerConsumer(_Socket):
                 raise documents.Malformed(f"no message has the number {kind}")
         except documents.Costly:
             await self._refuse("too_large", "This change is too scattered to be put in its place and was not saved. Undo it and go on.")
+            self.refused_costly += 1
+            if self.refused_costly == MAX_COSTLY:
+                await self.close(TOO_BIG)
         except (documents.Malformed, ValueError, IndexError, TypeError, RuntimeError):
             # The library reports broken frames by several exceptions.
             await self.close(MALFORMED)
@@ -226,40 +237,54 @@ class AnswerConsumer(_Socket):
             await self._catch_up()
             update = self.document.get_update(payload)
             await self.send(bytes_data=bytes([SYNC, STEP_2]) + write_message(update))
-        elif step == STEP_2 and await self._says_nothing_new(payload):
-            await self._acknowledge()
         elif step in (STEP_2, UPDATE):
-            await self._update(payload)
+            await self._change(step, payload)
         else:
             raise documents.Malformed(f"no sync message has the number {step}")
 
-    async def _says_nothing_new(self, payload: bytes) -> bool:
-        """Whether a step 2 repeats only deletions that are known: Yjs sends all of them at each reconnect."""
-        await asyncio.to_thread(documents.check, payload, self.document, self.size)
-        # The client asked for what it lacks before this: what came since has to be sent, because its relay will find the number known.
-        await self._catch_up(send=True)
-        return documents.repeats(self.document, payload)
-
-    async def _update(self, payload: bytes) -> None:
-        count = await asyncio.to_thread(documents.check, payload, self.document, self.size)
-        if self.spent > MAX_SECONDS:
-            raise documents.Costly("an answer of too many pieces")
-        began = time.thread_time()
-        self.document.apply_update(payload)
-        self.spent += time.thread_time() - began
-        self.size += count
+    async def _change(self, step: int, payload: bytes) -> None:
+        applied = False
         try:
+            count = await self._check(step, payload)
+            if step == STEP_2 and await self._says_nothing_new(payload):
+                await self._acknowledge()
+                return
+            if self.spent > MAX_SECONDS:
+                raise documents.Costly("an answer of too many pieces")
+            applied, began = True, time.thread_time()
+            self.document.apply_update(payload)
+            self.spent += time.thread_time() - began
+            self.size += count
             seq = await self._store(payload)
         except Problem as problem:
-            # This connection's document has what the database refused: build it anew, and tell the client what it missed meanwhile.
+            # Tell the client what it missed meanwhile. If this connection's document has what the database refused, build it anew.
             await self._catch_up(send=True)
-            self.document = await self._reopen(self.seq)
+            if applied:
+                self.document = await self._reopen(self.seq)
             await self._refuse(str(problem.detail.code), str(problem.detail))
             return
         await self._acknowledge()
         await self._tell({"type": "relay.update", "data": payload, "seq": seq, "sender": self.channel_name})
         if seq == self.seq + 1:
             self.seq = seq
+
+    async def _check(self, step: int, payload: bytes) -> int:
+        """How many structs an update has that this document can take. Work is done only for who may write, and for deletions alone, which may be known."""
+        work = documents.may_be_costly(payload, self.size)
+        async with self.turn if work else nullcontext():
+            if work and not (step == STEP_2 and documents.deletes_only(payload)):
+                await self._check_writer()
+            count, costly = await asyncio.to_thread(documents.check, payload, self.size)
+            if costly:
+                known = bytes(self.document.get_update())
+                await asyncio.get_running_loop().run_in_executor(_trials, documents.try_apart, known, payload)
+            return count
+
+    async def _says_nothing_new(self, payload: bytes) -> bool:
+        """Whether a step 2 repeats only deletions that are known: Yjs sends all of them at each reconnect."""
+        # The client asked for what it lacks before this: what came since has to be sent, because its relay will find the number known.
+        await self._catch_up(send=True)
+        return documents.repeats(self.document, payload)
 
     async def relay_update(self, message: dict[str, Any]) -> None:
         """Another connection's update, or the echo of this one's."""
@@ -301,11 +326,13 @@ class AnswerConsumer(_Socket):
         self._door(self.scope["user"])
 
     @in_database
-    def _open(self) -> tuple[Doc, int, float]:
-        """The document, the number of its last update, and the processor time that it took."""
+    def _open(self) -> tuple[Doc, int, int, float]:
+        """The document, the number of its last update, how many structs it has, and the processor time that it took to put them in their places."""
         answer = Answer.objects.select_related("snapshot").get(pk=self.pk)
         began = time.thread_time()
-        return documents.open_document(answer, upto=answer.seq), answer.seq, time.thread_time() - began
+        document = documents.open_document(answer, upto=answer.seq)
+        spent = time.thread_time() - began
+        return document, answer.seq, documents.structs(bytes(document.get_update())), spent
 
     @in_database
     def _reopen(self, seq: int) -> Doc:
@@ -314,6 +341,10 @@ class AnswerConsumer(_Socket):
     @in_database
     def _since(self, seq: int) -> list[tuple[int, bytes]]:
         return [(number, bytes(data)) for number, data in queries.updates_since(self.pk, seq)]
+
+    @in_database
+    def _check_writer(self) -> None:
+        actions.check_writer(answer_id=self.pk, actor=self.scope["user"])
 
     @in_database
     def _store(self, data: bytes) -> int:

@@ -1,8 +1,12 @@
 """The document socket: stored before acknowledged, merged, guarded, and indifferent to what people type."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +16,12 @@ from channels.testing import WebsocketCommunicator
 from pycrdt import Decoder, Doc, Text, create_sync_message, create_update_message, write_message
 
 from interviews.asgi import application
-from interviews.live import access, actions, consumers, events
+from interviews.live import access, actions, consumers, documents, events
 from interviews.live.models import Interview, Update
 from interviews.live.queries import content_of
 from tests.conftest import People, Person
 from tests.live.helpers import pass_deadline, question, typed
+from tests.live.test_documents import scattered
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Make = Callable[..., Interview]
@@ -35,9 +40,9 @@ class Browser:
     def text(self) -> str:
         return str(self.document.get("text", type=Text))
 
-    async def receive(self) -> int:
+    async def receive(self, timeout: float = 5) -> int:
         """Takes one frame and returns its kind."""
-        frame = await self.socket.receive_from(timeout=5)
+        frame = await self.socket.receive_from(timeout=timeout)
         decoder = Decoder(frame)
         kind = decoder.read_var_uint()
         if kind == 0:
@@ -403,3 +408,73 @@ async def test_without_the_channel_layer_what_is_typed_is_stored_all_the_same(pe
         await tab.type("This, too.")
         assert await tab.receive() == 2
     assert (await content(interview)).text == "This, too.Kept. "
+
+
+@pytest.fixture
+def trials(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[threading.Event]]:
+    """An entry for each trial in a process of its own that has begun; each waits until its event is set."""
+    begun: list[threading.Event] = []
+    run = subprocess.run
+
+    def held(*args: Any, **options: Any) -> Any:
+        begun.append(gate := threading.Event())
+        gate.wait(60)
+        return run(*args, **options)
+
+    monkeypatch.setattr(documents, "subprocess", SimpleNamespace(run=held, TimeoutExpired=subprocess.TimeoutExpired))
+    yield begun
+    for gate in begun:
+        gate.set()
+
+
+async def test_whoever_sends_costly_changes_holds_up_nobody_else(people: People, make: Make, trials: list[threading.Event]) -> None:
+    interview = await sync_to_async(make)()
+    plan = await sync_to_async(actions.plan)(level="L6", minutes=60, topics=[])
+    elsewhere = await sync_to_async(actions.create_interview)(candidate=people.other.user, blueprint=plan, seed=1)
+    await sync_to_async(actions.start)(interview=elsewhere, actor=people.other.user)
+    costly = create_update_message(scattered(40_000))
+    async with AsyncExitStack() as stack:
+        tabs = [await stack.enter_async_context(opened(interview, people.candidate)) for _ in range(40)]
+        for tab in tabs:
+            await tab.sync()
+        for tab in tabs:
+            await tab.socket.send_to(bytes_data=costly)
+        while not trials:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1)
+        bystander = await stack.enter_async_context(opened(elsewhere, people.other))
+        await bystander.sync()
+        await bystander.type("Not behind them. ")
+        assert await bystander.receive() == 2
+        assert len(trials) == 1  # one at a time, however many sockets there are
+        await sync_to_async(pass_deadline)(interview)
+        trials[0].set()
+        assert [await tab.receive(timeout=20) for tab in tabs] == [3] * len(tabs)
+    assert len(trials) == 1
+    assert (await content(elsewhere)).text == "Not behind them. "
+
+
+async def test_a_socket_of_costly_changes_is_closed(people: People, make: Make) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        for _ in range(consumers.MAX_COSTLY):
+            await tab.socket.send_to(bytes_data=create_update_message(scattered(40_000)))
+            assert await tab.receive(timeout=20) == 3
+        assert [refusal["code"] for refusal in tab.refused] == ["too_large"] * consumers.MAX_COSTLY
+        assert await tab.socket.receive_output(timeout=5) == {"type": "websocket.close", "code": 4413}
+    assert (await content(interview)).text == ""
+
+
+@pytest.mark.parametrize(("name", "ends", "code"), [("interviewer", False, "read_only"), ("candidate", True, "deadline")])
+async def test_nothing_is_tried_for_who_may_not_write(
+    people: People, make: Make, trials: list[threading.Event], name: str, ends: bool, code: str
+) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, getattr(people, name)) as tab:
+        await tab.sync()
+        if ends:
+            await sync_to_async(pass_deadline)(interview)
+        await tab.socket.send_to(bytes_data=create_update_message(scattered(40_000)))
+        assert await tab.receive() == 3
+        assert (tab.refused[0]["code"], trials) == (code, [])

@@ -104,13 +104,14 @@ def test_an_update_that_holds_what_no_answer_does_is_refused_before_the_library_
 
 @pytest.mark.parametrize("value", ["80 GB", "", 5, -(2**40), 2.5, True, None, "KV → 𝒳"])
 def test_a_field_of_text_or_a_number_passes(value: object) -> None:
-    assert documents.check(field_of(value)) == 1
+    assert documents.check(field_of(value)) == (1, False)
 
 
 def test_an_update_that_would_hold_everybody_up_is_refused_and_the_process_goes_on() -> None:
-    assert documents.check(scattered(500)) == 501
+    assert documents.check(scattered(500)) == (501, False)
+    assert documents.check(scattered(40_000)) == (40_001, True)
     with pytest.raises(documents.Costly):
-        documents.check(scattered(40_000))
+        documents.try_apart(b"\0\0", scattered(40_000))
 
 
 def test_many_edits_at_once_are_tried_apart_and_pass() -> None:
@@ -118,7 +119,9 @@ def test_many_edits_at_once_are_tried_apart_and_pass() -> None:
     text = document.get("text", type=Text)
     for _ in range(1500):
         text.insert(0, "word ")
-    assert documents.check(bytes(document.get_update())) == 1500
+    update = bytes(document.get_update())
+    assert documents.check(update) == (1500, True)
+    documents.try_apart(b"\0\0", update)
 
 
 def test_updates_in_any_order_are_one_document() -> None:
