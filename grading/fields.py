@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from grading.lexicon import NEGATORS
+from grading.gates import taken_back
+from grading.lexicon import IS_UNTRUE, NEGATORS, UNTRUE
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence
 from grading.rubric import Criterion, Quantity
 from grading.short import normal, same_form, same_quantity, same_short
-from grading.units import UnitError, compare, find_quantities, is_count, other_prefix, quantity, read_quantity, registry, stands_for
+from grading.text import MAX_CHARS, read, visible
+from grading.units import Found, UnitError, compare, find_quantities, is_count, other_prefix, quantity, read_quantity, registry, stands_for
 
 
 def judge_tests(criterion: Criterion, groups: Mapping[str, Sequence[Any]]) -> CriterionScore:
@@ -72,20 +77,82 @@ def _in_field(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
 MAX_FIGURES, MAX_COUNTS = 30, 60  # different figures of one dimension, and bare numbers, that working out an estimate may take
 
 
+# What stands between a negation and the figure that it denies: "isn't really about $15.60". A bound ("not more than 140 GB"), a limit ("can't hold 140 GB")
+# and a part ("not 140 GB alone") deny no figure, and what a word such as "the" takes for granted is said.
+_LIGHT = (r"(?:\s*(?:\b(?:be|been|being|really|actually|exactly|quite|at|to|an?|about|around|roughly|approximately|close|equals?|some|USD|EUR)\b"
+          r"|US\$|[~≈=$€(\-−–]))*\s*$")
+_NOT = r"(?:\b(?:not|never|neither|nor)\b|n['’]t\b|≠|!=)"
+_EQUATES = r"(?:amount|come|weigh|total|cost|take|need|require|occupy|make(?:\s+up)?)"
+_DENIES = re.compile(rf"(?:{_NOT}|\b(?:do|does|did)(?:\s+not|n['’]t)\s+{_EQUATES}\b){_LIGHT}", re.I)
+_FALSE_THAT = re.compile(rf"\b(?:it(?:['’]s| is| was| would be) (?:{UNTRUE}|(?:not|never) so)|it (?:isn|wasn)['’]t (?:true|correct|right|the case|so)"
+                         r"|I (?:doubt|deny|disagree)|nobody (?:should|would) (?:think|believe|say))\b(?:\s+that\b)?"
+                         rf"|\b(?:is|are) {UNTRUE}\s*[:,]|^\W*{UNTRUE}\s*[:,.–—-]", re.I)
+_FALSE_FIGURE = re.compile(rf"\W{{0,3}}(?:\s?(?:per|an?|of|in|for)\s\w+){{0,2}}(?:{IS_UNTRUE})", re.I)
+_PARTLY = re.compile(r"\s?(?:alone|only)\b", re.I)
+_ANEW = r";|\b(?:but|because|whereas|while|instead|rather|actually|right|correct)\b"  # where a sentence goes on with what is so
+_ANEW_BELOW = re.compile(_ANEW, re.I)  # behind "false:" stands a list
+_ANEW_THEN = re.compile(_ANEW + r"|,(?!\s+(?:(?:and|or|nor)\s+)?that\b)", re.I)
+NEAR = 80  # characters in which a negation stands before the figure that it denies
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A figure of the prose, its place in the answer, and whether the answer says that it is so."""
+
+    found: Found
+    said: bool
+
+
+@lru_cache(maxsize=8)
+def _steps(text: str) -> tuple[_Step, ...]:
+    """Every figure that a reader sees: those of the sentences, and those of code. What is struck out or hidden isn't there."""
+    document = read(text)
+    code, out = list(visible(text[:MAX_CHARS])), list[_Step]()
+    for sentence, unsaid in zip(document.sentences, taken_back(document)[0], strict=True):
+        code[sentence.start : sentence.end] = " " * (sentence.end - sentence.start)
+        false = _false(sentence.text)
+        for found in find_quantities(sentence.text):
+            start, end = document.span(sentence, found.start, found.end)
+            denied = any(a <= found.start < b for a, b in false) or _denied(sentence.text, found)
+            out.append(_Step(replace(found, start=start, end=end), not unsaid and not denied))
+    for a, b in document.blocks:
+        out += [_Step(replace(found, start=a + found.start, end=a + found.end), True) for found in find_quantities("".join(code[a:b]))]
+    return tuple(out)
+
+
+def _false(sentence: str) -> list[tuple[int, int]]:
+    """The parts of a sentence that it calls false, from "it is wrong that" up to where it says something else."""
+    out = []
+    for m in _FALSE_THAT.finditer(sentence):
+        anew = (_ANEW_BELOW if m[0].rstrip()[-1] in ":,.–—-" else _ANEW_THEN).search(sentence, m.end())
+        out.append((m.end(), anew.start() if anew else len(sentence)))
+    return out
+
+
+def _denied(sentence: str, found: Found) -> bool:
+    """Whether the words around a figure say that it isn't this one. "Not 70 GB but 140 GB" denies 70 GB."""
+    if _FALSE_FIGURE.match(sentence, found.end):
+        return True
+    return _DENIES.search(sentence[max(0, found.start - NEAR) : found.start]) is not None and not _PARTLY.match(sentence, found.end)
+
+
 def _in_text(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
     """A step stated in the prose: any number of the text that is the wanted quantity. Where so many figures of its kind stand that some would
     hit anything, none counts."""
-    figures, why = find_quantities(answer.text[:200_000]), "this step is not in the text"
+    steps, why = _steps(answer.text), "this step is not in the text"
     for number in wanted.accepted:
         value = quantity(number.value, number.unit)
-        alike = [(f, registry().Quantity(f.value, "" if value.dimensionless else f.unit or "")) for f in figures
+        alike = [(step, registry().Quantity(f.value, "" if value.dimensionless else f.unit or "")) for step in steps for f in [step.found]
                  if (is_count(f.unit) if value.dimensionless else f.unit is not None and stands_for(f.unit, value.units))]
         if len({float(q.to_base_units().magnitude) for _, q in alike}) > (MAX_COUNTS if value.dimensionless else MAX_FIGURES):
             why = "the text holds so many figures of this kind that none can be taken for the step"
             continue
-        for found, said in alike:
-            if compare(said, value, number.tolerance) == "exact":
-                return 1.0, "right", Evidence("text", found.start, found.end, answer.text[found.start : found.end])
+        for step, said in alike:
+            if compare(said, value, number.tolerance) != "exact":
+                continue
+            if step.said:
+                return 1.0, "right", Evidence("text", step.found.start, step.found.end, answer.text[step.found.start : step.found.end])
+            why = "the text names this step only to say that it isn't so"
     return 0.0, why, Evidence("text", 0, 0, "")
 
 

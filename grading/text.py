@@ -35,8 +35,8 @@ _INLINE = r"</?(?:a|abbr|b|big|code|del|em|font|i|img|ins|kbd|mark|s|small|span|
 _BLOCK = re.compile(r"</?(?:blockquote|body|center|dd|div|dl|dt|h[1-6]|head|hr|html|li|ol|p|pre|section|table|tbody|td|th|thead|tr|ul)" + _ATTRIBUTES, re.I)
 _LINE = re.compile(r"<br" + _ATTRIBUTES, re.I)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_DROP = re.compile(r"<!--(?:(?!<!--).){0,5000}?-->|(?i:" + _INLINE + r")|(?<!\d)\*\*|\*\*(?!\d)|__(?=\S)|(?<=\S)__|`+|~~"
-                   r"|(?<!\w)(?<!\d\*)\*(?=\w)|(?<=\w)\*(?!\w|\*\d)|!?\[(?=[^\[\]\n]{0,300}\]\()|\]\([^)\s]{0,2000}\)", re.S)
+_DROP = re.compile(r"<!--(?:(?!<!--).){0,5000}?-->|(?i:" + _INLINE + r")|(?!(?<=\d )\*\*(?= \d))(?:(?<!\d)\*\*|\*\*(?!\d))|__(?=\S)|(?<=\S)__|`+|~~"
+                   r"|(?<!\w)(?<!\d\*)(?!(?<=\d )\*\d)\*(?=\w)|(?<=\w)\*(?!\w|\*\d)|!?\[(?=[^\[\]\n]{0,300}\]\()|\]\([^)\s]{0,2000}\)", re.S)
 _TEX = (
     (re.compile(r"\\(?:cdot|times|ast)\b"), "*"), (re.compile(r"\\(?:leq?|le)\b"), "<="), (re.compile(r"\\(?:geq?|ge)\b"), ">="),
     (re.compile(r"\\(?:approx|sim|simeq)\b"), "~"), (re.compile(r"\\(?:to|rightarrow|Rightarrow)\b"), "->"),
@@ -62,7 +62,8 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A sentence, or a part of one. `text` is normalised; `[start, end)` are code points of the answer; `sentence` counts sentences."""
+    """A sentence, or a part of one. `text` is normalised; `[start, end)` are code points of the answer; `sentence` counts sentences; `at` is its place in
+    the document's text."""
 
     text: str
     start: int
@@ -71,6 +72,7 @@ class Clause:
     whole: bool
     tokens: tuple[Token, ...] = ()
     bullet: bool = False
+    at: int = 0
 
     @property
     def stems(self) -> frozenset[str]:
@@ -79,7 +81,8 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One channel of an answer. `code` holds the fenced blocks that were taken out of it, `comments` those of HTML and what was struck out.
+    """One channel of an answer. `code` holds the fenced blocks that were taken out of it, `blocks` says where they stand, `comments` holds those of HTML and
+    what was struck out. `places` says where in `raw` each character of `text` stands.
 
     Whole-line comments of fenced code are prose where they read as such, and so are the paragraphs behind a fence that nobody closed."""
 
@@ -91,10 +94,16 @@ class Document:
     hidden: int = 0  # invisible characters removed
     folded: int = 0  # look-alike letters folded
     cut: bool = False
+    blocks: tuple[tuple[int, int], ...] = ()
+    places: tuple[tuple[int, int], ...] = ()
 
     @property
     def sentences(self) -> list[Clause]:
         return [clause for clause in self.clauses if clause.whole]
+
+    def span(self, clause: Clause, start: int, end: int) -> tuple[int, int]:
+        """Where in `raw` the part `[start, end)` of a clause's text stands."""
+        return self.places[clause.at + start][0], self.places[clause.at + end - 1][1]
 
 
 @dataclass(slots=True)
@@ -128,9 +137,11 @@ def read(raw: str) -> Document:
     """Normalise and split one text."""
     whole, raw = raw, raw[:MAX_CHARS]
     code: list[str] = []
+    blocks: list[tuple[int, int]] = []
     holes: list[tuple[int, int, str]] = []  # (start, end, what stands there instead)
     for m in _FENCE.finditer(raw):
         code.append(m[2])
+        blocks.append(m.span(2))
         at = m.start()
         for start, end in _spoken(m[2], m.start(2), m[3] is None or bool(_OPENS.search(m[2]))):
             holes.append((at, start, "\n" if at > m.start() and raw.count("\n", at, start) == 1 else _BREAK))
@@ -179,7 +190,8 @@ def read(raw: str) -> Document:
     text = "".join(buffer.chars)
     said = [(start, end) for start, end, _ in holes if raw.startswith("<!--", start)] + struck
     comments = "\n".join(raw[start:end] for start, end in said)
-    return Document(whole, text, _split(text, buffer.spans), "\n".join(code), comments, hidden, folded, len(whole) > MAX_CHARS)
+    return Document(whole, text, _split(text, buffer.spans), "\n".join(code), comments, hidden, folded, len(whole) > MAX_CHARS, tuple(blocks),
+                    tuple(buffer.spans))
 
 
 def _spoken(block: str, offset: int, unclosed: bool) -> list[tuple[int, int]]:
@@ -229,7 +241,7 @@ def _fold(buffer: _Buffer) -> int:
 
 _BULLET = re.compile(r"^[ \t]*(?:[-*+•●○▪◦·‣▸►➤–—→⇒✓✔✅☑✗✘]\ufe0f?|[-=]>|\(?\d{1,2}[.)]|\(?[a-z][.)]|#{1,6}|>)(?=[ \t\n])[ \t]*", re.M)
 _END = re.compile(r"(?<![.!?])[.!?]+[\"')\]]*(?=\s|$|[\u2029])|[\u2029]+|\n[ \t]*\n+|\s\|\s|[;](?=\s)")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|resp|fig|eq|sec|ca|al)|(?<!['’])\b[A-Z])\.$", re.I)
+_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|resp|fig|eq|sec|ca|al)|(?<!['’/])\b[A-Z])\.$", re.I)
 _NUMBERED = re.compile(r"\bno\.\s?\d", re.I)  # "block no. 3", while "No." is an answer
 _PART = re.compile(
     r"(?:[,:]\s+|(?<!\s)\s+)(?=(?:but|whereas|while|because|since|so that|although|though|however|therefore|unless|instead|which means|meaning)\b)"
@@ -300,7 +312,7 @@ def _clause(text: str, start: int, end: int, spans: list[tuple[int, int]], numbe
     if start >= end:
         return None
     body = re.sub(r"\s", " ", text[start:end])
-    return Clause(body, spans[start][0], spans[end - 1][1], number, whole, tokenise(body), bullet)
+    return Clause(body, spans[start][0], spans[end - 1][1], number, whole, tokenise(body), bullet, start)
 
 
 def _sentence(text: str, start: int, end: int, spans: list[tuple[int, int]], number: int, bullet: bool) -> list[Clause]:

@@ -139,3 +139,49 @@ def test_a_step_in_the_prose_may_be_said_in_any_of_its_forms() -> None:
     assert Rubric.from_dict(rubric.to_dict()) == rubric
     with pytest.raises(RubricError, match=r"quantities\[0\]\.alternatives\[0\]\.unit"):
         one(value=1, alternatives=[{"value": 1, "unit": "bananas"}])
+
+
+STEPS = next(c for c in read_folder(PACK / "decode-latency-floor").rubric.criteria if c.id == "steps")
+
+
+def steps(text: str) -> float:
+    """Points of four for 140 GB of weights, 13.4 TB/s, 320 KiB a token and 42.9 GB of cache."""
+    return judge_quantities(STEPS, Answer(text)).points
+
+
+@pytest.mark.parametrize("text", [
+    "~~Weights are 140 GB. All cards: 13.4 TB/s. Cache of a token: 320 KiB. Cache of the batch: 42.9 GB.~~ Weights are 70 GB, all cards 3.35 TB/s.",
+    "<!-- 140 GB 13.4 TB/s 320 KiB 42.9 GB --> I do not know.",
+    "<del>140 GB, 13.4 TB/s, 320 KiB, 42.9 GB</del> I do not know.",
+    "The weights are not 140 GB, it is wrong that the cards read 13.4 TB/s, the cache isn't 320 KiB a token and never 42.9 GB.",
+    "It is wrong that the weights are 140 GB and that the cards read 13.4 TB/s, that a token takes 320 KiB, and that the batch holds 42.9 GB.",
+    "The following is false: 140 GB of weights, 13.4 TB/s, 320 KiB a token, 42.9 GB in all.",
+    "Weights 140 GB. Bandwidth 13.4 TB/s. A token 320 KiB. The batch 42.9 GB. All of the above is wrong.",
+    "None of the following is true. Weights 140 GB. Bandwidth 13.4 TB/s. A token 320 KiB. The batch 42.9 GB.",
+    "140 GB is wrong. 13.4 TB/s isn’t right. A token doesn't take 320 KiB. The batch is neither 42.9 GB nor ≠ 42.9 GB.",
+    "Many people wrongly think that the weights are 140 GB, the bandwidth 13.4 TB/s, the token 320 KiB and the batch 42.9 GB.",
+    "Are the weights 140 GB? No. The cards read 13.4 TB/s. That is wrong. # 320 KiB is false. It is never about 42.9 GB.",
+])
+def test_a_step_that_is_struck_out_hidden_or_denied_earns_nothing(text: str) -> None:
+    assert steps(text) == 0
+
+
+@pytest.mark.parametrize("text", [
+    "The weights are not 70 GB but 140 GB. The cards read not 3.35 but 13.4 TB/s. A token isn't 2.5 MiB, it's 320 KiB. "
+    "It is wrong that the batch is 343 GB, it is 42.9 GB.",
+    "~~70 GB~~ 140 GB. ~~3.35 TB/s~~ 13.4 TB/s. <!-- GQA --> 320 KiB. <s>343 GB</s> 42.9 GB.",
+    "Weights 140 GB, no more. A step can't be faster than 140 GB over 13.4 TB/s. Not more than 320 KiB a token. It's not only 42.9 GB of cache.",
+    "One card cannot hold 140 GB. In practice nobody reaches 13.4 TB/s. We do not store 64 heads, so 320 KiB. Without sharing it is 42.9 GB.",
+    "The weights are not 140 GB alone, they come with the cache. No: 13.4 TB/s. The cache isn't shared, 320 KiB a token. Wrong: 343 GB, right: 42.9 GB.",
+    "```\nweights = 140 GB  # bf16\nbandwidth = 13.4 TB/s\n```\nA token is 320 KiB.\n\n~~~\nbatch: 42.9 GB\n~~~",
+    "I first had 70 GB. That is wrong. 140 GB it is, and 13.4 TB/s.\n\n- 320 KiB\n- 42.9 GB",
+    "**140 GB**, `13.4 TB/s`, <b>320 KiB</b>, [42.9 GB](https://x.y/70)",
+])
+def test_a_step_beside_what_is_denied_earns_its_point(text: str) -> None:
+    assert steps(text) == 4
+
+
+def test_the_words_that_earn_a_step_are_quoted_as_they_were_typed() -> None:
+    text = "Not 140 GB, ~~140 GB~~, but\u202f<b>140</b>\u00a0<i>GB</i>.\n```\nx = 13.4 TB/s\n```"
+    assert [e.text for e in judge_quantities(STEPS, Answer(text)).evidence] == ["140</b>\u00a0<i>GB", "13.4 TB/s"]
+    assert "only to say that it isn't so" in judge_quantities(STEPS, Answer("It is not 140 GB.")).missed[0]
