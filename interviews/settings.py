@@ -47,7 +47,6 @@ _LISTENS = env.str("HOST", default="") if EMBEDDED else ""
 _OWN = [] if _LISTENS in ("", "0.0.0.0", "::", *LOOPBACK) else [f"[{_LISTENS}]" if ":" in _LISTENS else _LISTENS]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK + _OWN)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SITE_URL = env.str("SITE_URL", default="")
 
 INSTALLED_APPS = [
     "interviews.accounts",
@@ -227,7 +226,7 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_PREVENT_ENUMERATION = ACCOUNT_EMAIL_VERIFICATION == "mandatory"
 # The owner of an address that somebody else signed up with gets in by the link in the mail, past a sign-up of their own that still waits for a code.
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
-EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
+EMAIL_CONFIG = env.email_url_config(env.str("EMAIL_URL", default="") or "consolemail://")
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Roofline <roofline@localhost>")
 
@@ -273,6 +272,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=not EMBEDDED)
+# Said over HTTPS alone. An hour where a proxy is known to bring it: a longer one is not taken back when the certificate runs out.
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=3600 if SECURE_PROXY_SSL_HEADER and SESSION_COOKIE_SECURE else 0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 LOGGING = {

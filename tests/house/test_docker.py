@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 import yaml
 from django.conf import settings
 from django.core.management import get_commands
+
+from interviews.accounts.management.commands.serve import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
@@ -33,6 +36,13 @@ def known_variables() -> set[str]:
     sources = [ROOT / "interviews/settings.py", ROOT / "interviews/probe.py", *(ROOT / "interviews/accounts").rglob("*.py")]
     text = "\n".join(path.read_text() for path in sources)
     return set(re.findall(r"env(?:\.\w+)?\(\s*\"([A-Z_]+)\"", text)) | set(re.findall(r"environ(?:\.get\(|\[)\"([A-Z_]+)\"", text))
+
+
+def image_command() -> list[str]:
+    lines = (DOCKER / "Dockerfile").read_text().replace("\\\n", "").splitlines()
+    (command,) = [line.removeprefix("CMD ") for line in lines if line.startswith("CMD ")]
+    argv: list[str] = yaml.safe_load(command)
+    return argv
 
 
 def check_command(argv: list[str]) -> None:
@@ -106,6 +116,21 @@ def test_nothing_that_git_ignores_goes_into_the_image() -> None:
     assert ignored <= set((ROOT / ".dockerignore").read_text().splitlines())
 
 
+def options(argv: list[str]) -> set[tuple[str, ...]]:
+    """A command's options, each with what follows it; where it listens is left out."""
+    starts = [i for i, part in enumerate(argv) if part.startswith("--")] + [len(argv)]
+    found = {tuple(argv[start:end]) for start, end in pairwise(starts)}
+    return {option for option in found if option[0] not in ("--host", "--port")}
+
+
+def test_the_site_is_served_with_the_options_of_serve(settings: Any) -> None:
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")  # as the example sets it
+    (web,) = [list(child.argv) for child in processes("0.0.0.0", 8000, own_redis=False) if child.name == "web"]
+    assert ("--no-access-log",) in options(web)
+    assert options(dict(SERVICES)["web"]["command"]) == options(web)
+    assert options(image_command()) == options(web)
+
+
 def test_the_image_runs_as_an_ordinary_user_and_copies_what_exists() -> None:
     lines = (DOCKER / "Dockerfile").read_text().splitlines()
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
@@ -114,5 +139,4 @@ def test_the_image_runs_as_an_ordinary_user_and_copies_what_exists() -> None:
         if line.startswith("COPY ") and "--from" not in line:
             for source in line.split()[1:-1]:
                 assert (ROOT / source).exists(), line
-    command = next(line for line in lines if line.startswith("CMD "))
-    check_command(yaml.safe_load(command.removeprefix("CMD ")))
+    check_command(image_command())

@@ -42,6 +42,22 @@ def test_any_password_reaches_the_database_as_it_is_and_no_part_of_one_is_printe
     assert not [word for word in ("horse", "battery", "staple") if word in refused.stderr]
 
 
+SECURE = """
+from django.core.checks import run_checks
+print(settings.SECURE_HSTS_SECONDS, *[found.id for found in run_checks() if found.is_serious()])
+"""
+
+
+def test_the_example_filled_in_is_a_site_that_sends_mail_and_stays_with_https(tmp_path: Path) -> None:
+    lines = (ROOT / "docker/env.example").read_text().splitlines()
+    example = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    example |= {"DATABASE_URL": "postgres://roofline@postgres:5432/roofline", "SECRET_KEY": ODD}
+    assert python(tmp_path, SECURE, **example).stdout == "3600 accounts.E001\n"
+    assert python(tmp_path, SECURE, **example | {"EMAIL_URL": "smtp+tls://roofline:a%2Fb@mail.example.org:587", "HSTS_SECONDS": "60"}).stdout == "60\n"
+    assert python(tmp_path, SECURE, **example | {"ACCOUNT_EMAIL_VERIFICATION": "none"}).stdout == "3600\n"
+    assert python(tmp_path, SECURE).stdout == "0\n"
+
+
 SIGN_UP = """
 from django.core.management import call_command
 from interviews.accounts.models import User
