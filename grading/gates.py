@@ -68,9 +68,10 @@ _QUOTED = re.compile(r"[“\"‘«][^“”\"‘«»]{1,300}[”\"’»]")
 _ABOUT = re.compile(r"\b(?:injections?|inject\w*|jailbreaks?|attack\w*|adversar\w*|users?|prompts?|poison\w*)\b", re.I)
 _SAID = r"(?:the above|what I (?:have )?(?:said|wrote|written|stated)|(?:this|my)(?: (?:whole|entire))? answer)"
 _FALSE = r"(?:false|wrong|untrue|incorrect|not (?:true|correct|right)|a lie|nonsense|the opposite)"
-_ABOVE = (r"(?: (?:of|that|which|the|these|those|points?|statements?|claims?|sentences?|paragraphs?|words?|text|stands?|is|was|are|were|written|said|stated))*"
+_DRAWN = r"arrows?|edges?|lines?|links?|connections?"
+_ABOVE = (rf"(?: (?:of|that|which|the|these|those|points?|statements?|claims?|sentences?|paragraphs?|words?|text|{_DRAWN}|stands?|is|was|are|were|written|said|stated))*"
           r" (?:above|I(?: have|'ve)? (?:just )?(?:said|wrote|written|stated|claimed)(?: (?:above|before|so far|here|earlier))?|(?:before|so far|here|earlier)"
-          r"|(?:preceding|previous|earlier|above) (?:text|sentences?|statements?|answers?|paragraphs?|claims?))\b.{0,15}\b(?:is|are|was|were)\b.{0,15}\b")
+          rf"|(?:preceding|previous|earlier|above) (?:text|sentences?|statements?|answers?|paragraphs?|claims?|{_DRAWN}))\b.{{0,15}}\b(?:is|are|was|were)\b.{{0,15}}\b")
 _EACH = r"\b(?:all|everything|each|any|most|every (?:word|sentence|point|statement|claim))\b"
 _NONE = r"\b(?:none|nothing)\b"
 _RETRACTION = re.compile(
@@ -84,10 +85,10 @@ _RETRACTION = re.compile(
     r"|\b" + _SAID + r"(?: (?:above|before))? (?:is|are|was) (?:all |completely |entirely |just )*" + _FALSE +
     r"|\bopposite of (?:all|everything|" + _SAID + r")\b[^.]{0,40}\b(?:is|holds) (?:true|the case|correct)", re.I)
 _BELOW = (r"(?: (?:of|that|which|the|these|those|I (?:say|write)))*"
-          r" (?:(?:following|next|coming)(?: (?:statements?|sentences?|claims?|points?|text|answer|paragraphs?|lines?|ones?))?|(?:statements?|sentences?|claims?|points?|text|lines?) "
+          rf" (?:(?:following|next|coming)(?: (?:statements?|sentences?|claims?|points?|text|answer|paragraphs?|{_DRAWN}|ones?))?|(?:statements?|sentences?|claims?|points?|text|{_DRAWN}) "
           r"(?:below|that follows?|here)|(?:comes|follows|stands|is written) ?(?:next|below|here)?|below)\b.{0,12}\b(?:is|are|was|were)\b.{0,15}\b")
 _AHEAD = re.compile(_EACH + _BELOW + _FALSE + r"\W*$|" + _NONE + _BELOW + r"(?:true|correct|right)\W*$"
-                    r"|\bthe following (?:is|are|statements? (?:is|are)|sentences? (?:is|are)|text is|answer is) (?:all |completely )?" + _FALSE + r"\W*$", re.I)
+                    rf"|\bthe following (?:is|are|(?:statements?|sentences?|{_DRAWN}) (?:is|are)|text is|answer is) (?:all |completely )?" + _FALSE + r"\W*$", re.I)
 # Who says that not all, or none, of it is wrong stands by it.
 _STANDS_BY = re.compile(r"(?:\b(?:not|never|none|nothing|neither|hope|hopefully|doubt|few)\b|n['’]t\b)[^,.;:]*$", re.I)
 # An answer that says where something stops to hold takes nothing back. The idioms tell of no such place.

@@ -12,10 +12,16 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from grading.gates import taken_back
+from grading.lexicon import IS_UNTRUE, REJECTION
+from grading.polarity import denies
+from grading.text import read, tokenise, visible
 
 MAX_ELEMENTS, MAX_CHARS, MAX_BYTES, MAX_POINTS = 2000, 2000, 4 * 1024 * 1024, 500
 MAX_ALL_POINTS = 20_000  # of all arrows together
@@ -84,6 +90,7 @@ class Graph:
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
     loose: int = 0  # arrows with an end that meets nothing
+    withdrawn: bool = False  # the text that draws it takes back all that stands before or after some sentence
 
     def node(self, id: str) -> Node:
         return next(node for node in self.nodes if node.id == id)
@@ -308,13 +315,70 @@ _ARROW = re.compile(
     r"\s*(?:<(?P<both>-+|=+)>|(?P<back><(?:-+|=+))(?![->])|(?:-+|=+)\[(?P<inner>[^\]\n]*)\](?:-+|=+)?>|--+\s(?P<mid>[^-<>\n]+?)\s--+>"
     r"|(?:-+|=+)>|[→⟶⇒➔]|(?P<two>[↔⇄]))\s*")
 _IN = re.compile(r"^(?P<outer>.{1,80}?)\s+(?:contains?|holds|includes|consists of)\s*:?\s+(?P<inner>.{1,300})$", re.I)
+_MARK = re.compile(r"^\s*(?:[-*+•]|\d{1,2}[.)])\s+")
+_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^\n]*$", re.M)
+# What stands at an arrow and says that there is none: "this is wrong", "it never happens". A bare "no" or "false" is a branch of a decision.
+_BRANCH = re.compile(r"\W*(?:no|false|not true)\W*$", re.I)
+_NOT_SO = re.compile(rf"{REJECTION}\s*(?:[^\w\s]|$|(?:because|since)\b)", re.I)
+_SUCH = r"(?:this|that|it|which|(?:this|that|the|no such|such an?) (?:\w+ )?(?:arrow|edge|line|link|connection|direction|order|way|step))"
+_NEVER = r"(?:(?:do|does|did|will|can|must|should)(?: not|n['’]t)|cannot|won['’]t|never|no longer)(?: (?:ever|\w+ly))?"
+_NO_ARROW = re.compile(rf"\b{_SUCH}{IS_UNTRUE}|(?:^|[,;.(–—])\s*(?:{_SUCH} )?{_NEVER} (?:happens?|occurs?|exists?)\b", re.I)
+_CONDITION = re.compile(r"\b(?:if|when(?:ever)?|unless|whether|until|while|where|once|as long as|in case)\b", re.I)
+_UNTRUE_END = re.compile(rf"{IS_UNTRUE}\W*$", re.I)
+
+
+def rejected(label: str) -> bool:
+    """Whether what stands at an arrow takes it back. A condition before that ("if it is wrong") tells when the arrow is gone along."""
+    found = None if _BRANCH.match(label) else _NOT_SO.match(label) or _NO_ARROW.search(label)
+    return found is not None and not _CONDITION.search(label, 0, found.start())
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line that draws arrows: between each two names one, as in the chain A -> B -> C. `label` stands behind the last name."""
+
+    names: Sequence[str]
+    arrows: Sequence[re.Match[str]]
+    label: str
+
+    @property
+    def denied(self) -> bool:
+        """Whether it says that its arrows are none: "it is wrong that A -> B", "A -> B is wrong"."""
+        first, last = self.names[0], self.names[-1]
+        untrue = _UNTRUE_END.search(last)
+        return denies(tokenise(first), first) or rejected(last) or (untrue is not None and not _CONDITION.search(last, 0, untrue.start()))
+
+
+def _drawn(body: str) -> _Line | None:
+    arrows = list(_ARROW.finditer(body))
+    cuts = [0, *(cut for m in arrows for cut in m.span()), len(body)]
+    names = [body[a:b] for a, b in zip(cuts[::2], cuts[1::2], strict=True)]
+    names[-1], _, label = names[-1].partition(":")
+    return _Line(names, arrows, label) if arrows and all(name.strip() and len(name.split()) <= 12 for name in names) else None
+
+
+def _unsaid(lines: Sequence[str], drawn: Sequence[_Line | None]) -> tuple[list[bool], bool]:
+    """(for each line whether the answer doesn't stand by it, whether it takes back all before or after some sentence), as prose would be read."""
+    text = _FENCE.sub(lambda m: " " * len(m[0]), "".join(lines))
+    starts = [0, *accumulate(map(len, lines))]
+    chars = list(text)
+    for here, below, end, line in zip(drawn, drawn[1:], starts[1:], lines[1:], strict=False):
+        if (here or below) and not _MARK.match(line):
+            chars[end - 1] = "\u2029"  # an arrow's line is a sentence, whatever stands at its end
+    document = read("".join(chars))
+    why, whole = taken_back(document)
+    gone = bytearray(len(text))
+    for sentence, unsaid in zip(document.sentences, why, strict=True):
+        if unsaid:
+            gone[sentence.start : sentence.end] = b"\1" * (sentence.end - sentence.start)
+    return [any(gone[a:b]) for a, b in pairwise(starts)], whole
 
 
 def parse_text(text: str) -> tuple[Graph, str]:
     """The graph that the lines of a text alternative draw, and the prose: the same text with those lines blanked, so that offsets stay.
 
     A line is `A -> B: label`, a chain `A -> B -> C`, `A <- B`, `A <-> B`, `A -[label]-> B`, or `A contains B, C`, which stays prose as well. Same
-    names, whatever their case and blanks, are the same box.
+    names, whatever their case and blanks, are the same box. What is struck out, commented or taken back draws nothing; what is denied no arrow.
     """
     nodes: dict[str, Node] = {}
     edges, prose, at = list[Edge](), list[str](), 0
@@ -325,23 +389,25 @@ def parse_text(text: str) -> tuple[Graph, str]:
         nodes.setdefault(key, Node(key, name, span=span))
         return key
 
-    for number, line in enumerate(text.splitlines(keepends=True)):
-        span, at = (at, at + len(line.rstrip())), at + len(line)
-        body = re.sub(r"^\s*(?:[-*+•]|\d{1,2}[.)])\s+", "", line.rstrip()).rstrip(" .;")
-        joints = list(_ARROW.finditer(body)) if number < MAX_ELEMENTS and len(body) <= MAX_CHARS else []
-        cuts = [0, *(cut for m in joints for cut in m.span()), len(body)]
-        names = [body[a:b] for a, b in zip(cuts[::2], cuts[1::2], strict=True)]
-        last, _, label = names[-1].partition(":")
-        if joints and all(name.strip() and len(name.split()) <= 12 for name in [*names[:-1], last]):
-            keys = [node(name, span) for name in [*names[:-1], last]]
-            for m, a, b in zip(joints, keys, keys[1:], strict=False):
-                said = " ".join((m["inner"] or m["mid"] or label).split())
+    lines = visible(text).splitlines(keepends=True)
+    bodies = [_MARK.sub("", line.rstrip()).rstrip(" .;") for line in lines]
+    drawn = [_drawn(body) if number < MAX_ELEMENTS and len(body) <= MAX_CHARS else None for number, body in enumerate(bodies)]
+    unsaid, withdrawn = _unsaid(lines, drawn)
+    for number, (line, body, this, gone) in enumerate(zip(lines, bodies, drawn, unsaid, strict=True)):
+        raw, span, at = text[at : at + len(line)], (at, at + len(line.rstrip())), at + len(line)
+        # What is hidden in the line stays for whoever reads the prose: it may speak to the grader.
+        prose.append("".join(b if a.isspace() else " " for a, b in zip(line, raw, strict=True)) if this else raw)
+        if gone:
+            continue
+        if this:
+            keys = [node(name, span) for name in this.names]
+            for m, a, b in zip(() if this.denied else this.arrows, keys, keys[1:], strict=False):
+                said = " ".join((m["inner"] or m["mid"] or this.label).split())
                 source, target = (b, a) if m["back"] else (a, b)
                 if a != b:
                     edges.append(Edge(source, target, said, True, f"line {number + 1}", span))
                 if a != b and (m["both"] or m["two"]):
                     edges.append(Edge(target, source, said, True, f"line {number + 1}", span))
-            prose.append(re.sub(r"[^\n]", " ", line))
             continue
         held = _IN.match(body) if len(body) <= MAX_CHARS else None
         if held and len(held["outer"].split()) <= 5 and not re.search(r"[.;!?]\s", body):
@@ -349,5 +415,4 @@ def parse_text(text: str) -> tuple[Graph, str]:
             for name in re.split(r",\s*(?:and\s+)?|\s+and\s+", held["inner"]):
                 if name.strip() and len(name.split()) <= 6 and (inner := node(name, span)) != outer:
                     nodes[inner] = replace(nodes[inner], parent=outer)
-        prose.append(line)
-    return Graph(tuple(nodes.values()), tuple(edges)), "".join(prose)
+    return Graph(tuple(nodes.values()), tuple(edges), withdrawn=withdrawn and any(drawn)), "".join(prose)

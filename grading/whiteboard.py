@@ -20,7 +20,7 @@ from grading.lexicon import AUXILIARIES, DETERMINERS, NEGATORS, poles, stem
 from grading.polarity import refused
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, State, asserted
 from grading.rubric import Check, Criterion, Rubric
-from grading.scene import Edge, Graph, Node, SceneError, parse_scene, parse_text
+from grading.scene import Edge, Graph, Node, SceneError, parse_scene, parse_text, rejected
 from grading.text import Clause, Token, read, tokenise
 
 MEANS = 0.78  # cosine from which a short label means what a name of the rubric says
@@ -117,6 +117,7 @@ def drawing(graph: Graph, channel: str, checks: Sequence[Check], model: Encoder)
             flags.add("wordlist")
             voided.add(node.id)
     flags |= {"injection"} if any(is_injection(edge.label) for edge in graph.edges) else set()
+    graph = replace(graph, edges=tuple(edge for edge in graph.edges if not rejected(edge.label)))
     tangled = _tangled(graph, {part for check in checks for part in check.parts})
     return Drawing(graph, channel, model, frozenset(voided), tangled), flags | ({"tangle"} if tangled else set())
 
@@ -347,7 +348,7 @@ def score(rubric: Rubric, answer: Answer, question: Question | None, default: De
     """
     model, checks = encoder(), [check for c in rubric.criteria for check in c.diagram]
     lines, prose = parse_text(answer.text)
-    trouble, boards, flags = "", list[Drawing](), set[str]()
+    trouble, boards, flags = "", list[Drawing](), {"retraction"} if lines.withdrawn else set[str]()
     try:
         graphs = [(parse_scene(answer.scene), "scene"), (lines, "text")]
     except SceneError as error:
@@ -412,6 +413,8 @@ def _total(rubric: Rubric, plain: Rubric, said: Score, criteria: tuple[Criterion
         state, reason = "review", "part of the answer speaks to the grader; it earned nothing"
     elif trouble:
         state, reason = "review", trouble
+    elif "retraction" in flags:
+        state, reason = "review", "The answer takes back what stands before or after it; a person has to read it."
     elif state == "scored" and len(levels) > 1:
         state, reason = "review", doubtful(levels)
     level = rubric.level(points) if rubric.bands else ""
