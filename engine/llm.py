@@ -35,17 +35,24 @@ from engine.speculate import ModelDrafter, NGramDrafter
 from engine.verify import CoupledVerifier, RejectionVerifier
 
 Prompt = str | Sequence[int]
+GrammarKey = tuple[str | None, str | None]  # GBNF, or the text of a JSON schema
 MAX_GRAMMARS = 64  # compiled ones that are kept
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prompt that was read and a grammar that was compiled: all of `LLM.submit` that takes time. Made by `LLM.prepare`."""
+    """A prompt that was read and a grammar that was compiled: all of `LLM.submit` that takes time. Made by `LLM.prepare`, or in two parts by
+    `LLM.read` and, where a grammar is `missing`, `LLM.compile`."""
 
     text: str | None
     tokens: list[int]
     params: SamplingParams
     grammar: Grammar | None
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is a grammar to compile."""
+        return self.params.constrained and self.grammar is None
 
 
 class LLM:
@@ -104,7 +111,7 @@ class LLM:
         self.seed = seed
         self.adapters: dict[str, Adapter] = {}
         self._numbers = itertools.count()
-        self._grammars: dict[tuple[str | None, str | None], Grammar] = {}
+        self._grammars: dict[GrammarKey, Grammar] = {}
         self._compiling = threading.Lock()
         self._others: dict[str, RequestOutput] = {}  # outputs that came while somebody else's were waited for
         self._vocabulary: VocabularyTrie | None = None
@@ -192,6 +199,10 @@ class LLM:
     def prepare(self, prompt: Prompt, params: SamplingParams | None = None) -> Prepared:
         """Read a prompt and compile its grammar, for `submit`: what takes time, touches no request, and may run on any thread.
         RequestError or ConstraintError says why it can't be served."""
+        return self.compile(self.read(prompt, params))
+
+    def read(self, prompt: Prompt, params: SamplingParams | None = None) -> Prepared:
+        """The first part of `prepare`, which waits for nobody: a grammar is there if it was compiled for somebody else."""
         params = params or SamplingParams()
         tokens = self._tokens(prompt)
         unknown = [t for t in params.logit_bias if not 0 <= t < self.config.vocab_size]
@@ -201,8 +212,12 @@ class LLM:
             raise RequestError("this checkpoint has no tokenizer, so it serves no stop strings, no healing and no grammars")
         if params.guidance_scale != 1 and params.negative_prompt is not None:
             params = params.clone(negative_prompt=self._tokens(params.negative_prompt))
-        grammar = self._grammar(params) if params.constrained else None
+        grammar = self._known(_grammar_key(params)) if params.constrained else None
         return Prepared(prompt if isinstance(prompt, str) else None, tokens, params, grammar)
+
+    def compile(self, ready: Prepared) -> Prepared:
+        """The second part of `prepare`: the grammar, if it is missing. One is compiled at a time; the others wait."""
+        return replace(ready, grammar=self._grammar(ready.params)) if ready.missing else ready
 
     def submit(
         self,
@@ -219,7 +234,7 @@ class LLM:
         `params`: not of a prompt that was prepared, which has its own. `priority`: lower is more urgent. `adapter`: the name of
         a loaded one. `salt`: requests share cached prefixes only with those of the same salt.
         """
-        ready = prompt if isinstance(prompt, Prepared) else self.prepare(prompt, params)
+        ready = self.compile(prompt if isinstance(prompt, Prepared) else self.read(prompt, params))
         params, tokens = ready.params, ready.tokens
         number = next(self._numbers)
         while not request_id and f"request-{number}" in self.engine.groups:  # a caller chose that name
@@ -352,22 +367,21 @@ class LLM:
             elif spell:
                 request.constraint = Spelling(self.tokenizer.vocabulary, spell, self.config.vocab_size)
 
+    def _known(self, key: GrammarKey) -> Grammar | None:
+        found = self._grammars.get(key)
+        return found if found is not None and not found.grown else None
+
     def _grammar(self, p: SamplingParams) -> Grammar:
         """The compiled grammar of a request, kept for the next one that asks for it. ConstraintError says what is wrong with it."""
         assert self.tokenizer is not None
-        schema = schema_text(p.json_schema) if p.json_schema is not None else None
-        key = (p.grammar, schema)
-        found = self._grammars.get(key)  # those who find theirs wait for nobody
-        if found is not None and not found.grown:
-            return found
+        key = _grammar_key(p)
         with self._compiling:
-            found = self._grammars.get(key)
-            if found is None or found.grown:
+            found = self._known(key)
+            if found is None:
                 if self._vocabulary is None:
                     self._vocabulary = VocabularyTrie(self.tokenizer.vocabulary.token_bytes)
                 encode = partial(self.tokenizer.encode, special=False)
-                rules = compile_grammar(p.grammar, schema)
-                found = Grammar(rules, self._vocabulary, self.config.eos_ids, self.config.vocab_size, encode)
+                found = Grammar(compile_grammar(*key), self._vocabulary, self.config.eos_ids, self.config.vocab_size, encode)
                 self._grammars[key] = found
                 if len(self._grammars) > MAX_GRAMMARS:
                     self._grammars.pop(next(iter(self._grammars)))
@@ -375,6 +389,10 @@ class LLM:
 
     def _decode(self, tokens: Sequence[int]) -> str:
         return self.tokenizer.decode(tokens) if self.tokenizer is not None else ""
+
+
+def _grammar_key(p: SamplingParams) -> GrammarKey:
+    return p.grammar, schema_text(p.json_schema) if p.json_schema is not None else None
 
 
 def _as_prompts(prompts: Any) -> list[Prompt]:

@@ -8,12 +8,12 @@ import logging
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 from engine.errors import EngineBroken, EngineError, QueueFull
-from engine.llm import LLM, Prompt
+from engine.llm import LLM, Prepared, Prompt
 from engine.params import RequestOutput, SamplingParams
 
 T = TypeVar("T")
@@ -79,6 +79,7 @@ class EngineLoop:
         self._readers: dict[str, Mailbox] = {}
         self._open = 0  # of the edge: submitted and not yet left
         self._closing = False
+        self._compiler = ThreadPoolExecutor(1, "grammars")
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -124,7 +125,10 @@ class EngineLoop:
         request_id: str | None = None
         submitted: Future[str] | None = None
         try:
-            ready = await asyncio.to_thread(self.llm.prepare, prompt, params)  # nobody waits for somebody else's long prompt or large grammar
+            # Nobody waits for somebody else's long prompt, nor for a grammar that is not theirs but who has one to compile too.
+            ready = await asyncio.to_thread(self.llm.read, prompt, params)
+            if ready.missing:
+                ready = await asyncio.get_running_loop().run_in_executor(self._compiler, self._compile, ready)
 
             def submit() -> str:
                 name = self.llm.submit(ready, **extra)
@@ -143,6 +147,12 @@ class EngineLoop:
             if submitted is not None and not over:
                 with contextlib.suppress(EngineStopped):
                     self.call(partial(self._leave, submitted))
+
+    def _compile(self, ready: Prepared) -> Prepared:
+        """On the compiler's thread; never called for a reader who has left before its turn."""
+        if not self.alive:
+            raise EngineStopped("the engine takes no more requests")
+        return self.llm.compile(ready)
 
     def _leave(self, submitted: Future[str]) -> None:
         """The reader has gone: end the request and release its pages. Runs behind `submit`, so its outcome is known."""

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from engine import LLM, SamplingParams, checkpoint_path
+from engine import llm as llm_module
 from engine.errors import EngineBroken, PromptTooLong
 from engine.server.app import Api
 from engine.server.loop import EngineLoop, EngineStopped
@@ -332,6 +333,51 @@ def test_when_the_engine_breaks_nobody_waits_for_ever_and_no_place_is_lost(monke
     assert (loop.open, loop.alive) == (0, False)
     loop.close()  # the engine's thread tells of the break when it has told all who wait
     broken.assert_called_once()
+
+
+def test_grammars_that_wait_to_be_compiled_hold_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More of them than there are threads. Those who left meanwhile are passed over."""
+    llm, known, go, compiled = LLM(checkpoint_path("target"), n_pages=256), 'root ::= "yes"', threading.Event(), []
+    llm.generate("x", SamplingParams(grammar=known))
+    real = llm_module.compile_grammar
+
+    def slow(grammar: str | None, schema: str | None) -> Any:
+        compiled.append(grammar)
+        assert go.wait(30)
+        return real(grammar, schema)
+
+    monkeypatch.setattr(llm_module, "compile_grammar", slow)
+    loop = EngineLoop(llm)
+
+    async def ask(**params: Any) -> str:
+        text = ""
+        async for state in loop.generate("x", SamplingParams(max_tokens=8, **params)):
+            text = state.outputs[0].text
+        return text
+
+    async def everybody() -> list[Any]:
+        heavy = [asyncio.ensure_future(ask(grammar=f'root ::= "{n}"')) for n in range(60)]
+        while not compiled:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        try:
+            light = await asyncio.wait_for(asyncio.gather(ask(), ask(grammar=known)), 10)
+        except TimeoutError:
+            go.set()
+            raise
+        for task in heavy[40:]:
+            task.cancel()
+        await asyncio.gather(*heavy[40:], return_exceptions=True)
+        go.set()
+        return [light[1], *await asyncio.gather(*heavy[:40])]
+
+    loop.start()
+    try:
+        assert asyncio.run(everybody()) == ["yes", *(str(n) for n in range(40))]
+        assert len(compiled) == 40 and loop.open == 0
+    finally:
+        go.set()
+        loop.close()
 
 
 def test_a_broken_engine_ends_its_process_with_an_error() -> None:
