@@ -13,15 +13,19 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import get_channel_layer
+from channels.utils import await_many_dispatch
 from pycrdt import Decoder, Doc, create_sync_message, create_update_message, write_message
 from rest_framework.exceptions import NotFound
 
@@ -32,6 +36,7 @@ from interviews.live.models import Answer, Interview
 
 SIGNED_OUT, NOT_YOURS, COME_AGAIN, MALFORMED, TOO_BIG = 4401, 4404, 4402, 4400, 4413
 RECHECK_SECONDS = 5.0  # between two looks at whether the session that opened a socket still would
+REJOIN_SECONDS = 3.0  # between two tries to join a channel layer that was away
 MAX_TEXT_FRAME = 64 * 1024
 MAX_AWARENESS = 64 * 1024
 SYNC, AWARENESS, ACK, REFUSED = 0, 1, 2, 3
@@ -50,9 +55,32 @@ _turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 class _Socket(AsyncWebsocketConsumer):
     """A socket that works without its group, too: what others write then comes when the client asks, what this one writes is stored all the same."""
 
-    group: str | None = None
+    group = ""
+    channel_name: str | None = None
+    joined = False
     let_in = False
     looked_at = 0.0
+
+    async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+        """Like the base class, which lets nobody in while the channel layer is away. Here such a socket joins as soon as the layer is back."""
+        self.scope, self.base_send = scope, send
+        self.channel_layer, self.tried = get_channel_layer(), asyncio.Event()
+        with suppress(StopConsumer):
+            await await_many_dispatch([receive, self._hear], self.dispatch)
+
+    async def _hear(self) -> dict[str, Any]:
+        """What the channel layer brings next. After a time without it, that is first of all the word that something may have been missed."""
+        await self.tried.wait()
+        while not self.joined:
+            await asyncio.sleep(REJOIN_SECONDS)
+            # The others heard as little, so they are told as well; and first, because the layer keeps a channel for each time that it was joined in vain.
+            if await self._tell({"type": "missed"}) and await self._join(self.group):
+                return {"type": "missed"}
+        return await self.channel_layer.receive(self.channel_name)
+
+    async def missed(self, message: dict[str, Any]) -> None:
+        """Makes good what the channel layer did not bring while it was away."""
+        raise NotImplementedError
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         if message["type"] in ("websocket.connect", "websocket.disconnect") or await self._may_stay():
@@ -85,26 +113,31 @@ class _Socket(AsyncWebsocketConsumer):
         """What the socket is about, for someone who may look at it. Raises NotFound for all others."""
         raise NotImplementedError
 
-    async def _join(self, group: str) -> None:
+    async def _join(self, group: str) -> bool:
+        self.group = group
         try:
+            self.channel_name = self.channel_name or await self.channel_layer.new_channel()
             await self.channel_layer.group_add(group, self.channel_name)
-            self.group = group
+            self.joined = True
         except Exception as error:
             log.warning("no doorbell from %s: %s", group, error)
+        self.tried.set()
+        return self.joined
 
     async def _leave(self) -> None:
-        if self.group:
+        if self.joined:
             try:
                 await self.channel_layer.group_discard(self.group, self.channel_name)
             except Exception as error:
                 log.warning("%s could not be left: %s", self.group, error)
 
-    async def _tell(self, message: dict[str, Any]) -> None:
-        if self.group:
-            try:
-                await self.channel_layer.group_send(self.group, message)
-            except Exception as error:
-                log.warning("%s could not be told: %s", self.group, error)
+    async def _tell(self, message: dict[str, Any]) -> bool:
+        try:
+            await self.channel_layer.group_send(self.group, message)
+        except Exception as error:
+            log.warning("%s could not be told: %s", self.group, error)
+            return False
+        return True
 
 
 class InterviewConsumer(_Socket):
@@ -146,6 +179,9 @@ class InterviewConsumer(_Socket):
                 await self._send({"type": "clock", **self._clock(await self._interview())})
             else:
                 await self._send({"type": "error", "code": "unknown_type", "detail": "The only message is `clock`."})
+
+    async def missed(self, message: dict[str, Any]) -> None:
+        await self.doorbell({"seq": (await self._interview()).seq})
 
     async def doorbell(self, message: dict[str, Any]) -> None:
         await self._send({"type": "seq", "seq": message["seq"]})
@@ -297,6 +333,9 @@ class AnswerConsumer(_Socket):
                 await self.send(bytes_data=create_update_message(message["data"]))
         else:
             await self._catch_up(send=True)
+
+    async def missed(self, message: dict[str, Any]) -> None:
+        await self._catch_up(send=True)
 
     async def relay_frame(self, message: dict[str, Any]) -> None:
         if message["sender"] != self.channel_name:

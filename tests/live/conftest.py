@@ -1,14 +1,18 @@
 """A bank of small questions and an interview on it."""
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from interviews.bank.actions import load_pack
-from interviews.live import actions
+from interviews.live import actions, consumers
 from interviews.live.models import Interview
 from tests.conftest import People
+from tests.services import start_redis
 
 RUBRIC = """bands: {L5: 14, L6: 20, L7: 25}
 criteria:
@@ -74,3 +78,14 @@ def make(bank: Path, people: People) -> Callable[..., Interview]:
         return actions.start(interview=interview, actor=people.candidate.user) if started else interview
 
     return make
+
+
+@pytest.fixture
+def no_redis(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
+    """A channel layer whose Redis is not there, until what this gives is called."""
+    folder = Path(tempfile.mkdtemp(prefix="roofline-"))
+    layer = settings.CHANNEL_LAYERS["default"]
+    settings.CHANNEL_LAYERS = {"default": {**layer, "CONFIG": {**layer["CONFIG"], "hosts": [f"unix://{folder}/redis.sock"]}}}
+    monkeypatch.setattr(consumers, "REJOIN_SECONDS", 0.1)
+    yield lambda: start_redis(folder)
+    shutil.rmtree(folder)

@@ -410,6 +410,25 @@ async def test_without_the_channel_layer_what_is_typed_is_stored_all_the_same(pe
     assert (await content(interview)).text == "This, too.Kept. "
 
 
+async def test_a_socket_that_opened_while_redis_was_away_stores_what_is_typed_and_hears_of_the_rest_later(
+    people: People, make: Make, no_redis: Callable[[], object]
+) -> None:
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab, opened(interview, people.interviewer) as watching:
+        await tab.sync()
+        await watching.sync()
+        await tab.type("While it was away. ")
+        assert await tab.receive() == 2
+        no_redis()
+        assert await watching.receive() == 0
+        assert watching.text == "While it was away. "
+        await asyncio.sleep(0.5)
+        await tab.type("Afterwards. ")
+        assert await tab.receive() == 2
+        assert await watching.receive() == 0
+        assert watching.text == (await content(interview)).text == "Afterwards. While it was away. "
+
+
 @pytest.fixture
 def trials(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[threading.Event]]:
     """An entry for each trial in a process of its own that has begun; each waits until its event is set."""

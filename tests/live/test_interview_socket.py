@@ -95,3 +95,13 @@ async def test_it_rings_no_more_for_who_signed_out(people: People, make: Make, m
     else:
         await sync_to_async(actions.finish)(interview=interview, actor=people.candidate.user)
     assert await socket.receive_output(timeout=5) == {"type": "websocket.close", "code": 4402}
+
+
+async def test_one_that_opened_while_redis_was_away_rings_once_it_is_back(people: People, make: Make, no_redis: Callable[[], object]) -> None:
+    interview = await sync_to_async(make)()
+    socket = await ring(interview, people.candidate)
+    assert (await socket.receive_json_from())["seq"] == 2
+    await sync_to_async(actions.finish)(interview=interview, actor=people.candidate.user)
+    no_redis()
+    assert await socket.receive_json_from(timeout=5) == {"type": "seq", "seq": 4}
+    await socket.disconnect()
