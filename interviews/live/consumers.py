@@ -141,7 +141,7 @@ class _Socket(AsyncWebsocketConsumer):
 
 
 class InterviewConsumer(_Socket):
-    """Says "event N exists" and what the clock says. What happened is fetched over HTTP."""
+    """Says "event N exists" and, when asked, which is the last and what the clock says. What happened is fetched over HTTP."""
 
     async def connect(self) -> None:
         user = self.scope["user"]
@@ -158,7 +158,7 @@ class InterviewConsumer(_Socket):
             await self.close(NOT_YOURS)
             return
         self._enter()
-        await self._send({"type": "hello", "seq": interview.seq, **self._clock(interview)})
+        await self._send({"type": "hello", **self._now(interview)})
 
     async def disconnect(self, code: int) -> None:
         await self._leave()
@@ -176,7 +176,7 @@ class InterviewConsumer(_Socket):
                 await self._refuse(MALFORMED, "malformed", 'A message is JSON such as {"type": "clock"}.')
                 return
             if kind == "clock":
-                await self._send({"type": "clock", **self._clock(await self._interview())})
+                await self._send({"type": "clock", **self._now(await self._interview())})
             else:
                 await self._send({"type": "error", "code": "unknown_type", "detail": "The only message is `clock`."})
 
@@ -194,8 +194,8 @@ class InterviewConsumer(_Socket):
         return self._door(self.scope["user"])
 
     @staticmethod
-    def _clock(interview: Interview) -> dict[str, Any]:
-        return {"remaining_ms": interview.remaining_ms, "status": interview.status}
+    def _now(interview: Interview) -> dict[str, Any]:
+        return {"seq": interview.seq, "remaining_ms": interview.remaining_ms, "status": interview.status}
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps(message))

@@ -7,7 +7,7 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 
 from interviews.asgi import application
-from interviews.live import actions, consumers
+from interviews.live import actions, consumers, events
 from interviews.live.models import Interview
 from tests.conftest import People, Person
 from tests.live.test_answer_socket import cookie
@@ -48,6 +48,20 @@ async def test_it_tells_the_time_when_asked(people: People, make: Make) -> None:
     await socket.receive_json_from()
     await socket.send_json_to({"type": "clock"})
     assert (await socket.receive_json_from())["type"] == "clock"
+    await socket.disconnect()
+
+
+async def test_the_time_comes_with_the_number_of_an_event_for_which_nothing_rang(
+    people: People, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interview = await sync_to_async(make)()
+    socket = await ring(interview, people.candidate)
+    assert (await socket.receive_json_from())["seq"] == 2
+    monkeypatch.setattr(events, "publish", lambda group, message: None)
+    await sync_to_async(actions.finish)(interview=interview, actor=people.candidate.user)
+    assert await socket.receive_nothing()
+    await socket.send_json_to({"type": "clock"})
+    assert (await socket.receive_json_from())["seq"] == 4
     await socket.disconnect()
 
 

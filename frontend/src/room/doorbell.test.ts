@@ -69,7 +69,7 @@ describe("the doorbell", () => {
     last().accept();
     bell.askClock();
     vi.advanceTimersByTime(7_900);
-    last().say({ type: "clock", remaining_ms: 1, status: "running" });
+    last().say({ type: "clock", seq: 1, remaining_ms: 1, status: "running" });
     vi.advanceTimersByTime(60_000);
     expect(Line.all.length).toBe(1);
   });

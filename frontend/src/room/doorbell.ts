@@ -3,7 +3,7 @@
 export type Message =
   | { type: "hello"; seq: number; remaining_ms: number; status: string }
   | { type: "seq"; seq: number }
-  | { type: "clock"; remaining_ms: number; status: string }
+  | { type: "clock"; seq: number; remaining_ms: number; status: string }
   | { type: "error"; code: string; detail: string };
 
 const BACKOFF_MS = [300, 700, 1500, 3000, 6000];
