@@ -4,6 +4,7 @@ Nothing set at all is the embedded default: SQLite and a Redis socket under `var
 `DATABASE_URL` and `REDIS_URL` switch to services that somebody else runs.
 """
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -31,12 +32,17 @@ def _secret_key() -> str:
     if not EMBEDDED:
         raise RuntimeError("SECRET_KEY must be set when DATABASE_URL is.")
     path = STATE_DIR / "secret-key"
+    folder = os.open(STATE_DIR, os.O_RDONLY)
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    with os.fdopen(fd, "w") as file:
-        file.write(secrets.token_urlsafe(48))
+        fcntl.flock(folder, fcntl.LOCK_EX)  # the site's processes start together, and all need the same key
+        if not path.exists() or not path.read_text().strip():  # an empty one is left by a power cut or a full disk
+            with tempfile.NamedTemporaryFile("w", dir=STATE_DIR, prefix="secret-key.", delete=False) as file:  # for its owner alone
+                file.write(secrets.token_urlsafe(48))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(path)
+    finally:
+        os.close(folder)
     return path.read_text()
 
 

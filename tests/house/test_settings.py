@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +57,20 @@ def test_the_example_filled_in_is_a_site_that_sends_mail_and_stays_with_https(tm
     assert python(tmp_path, SECURE, **example | {"EMAIL_URL": "smtp+tls://roofline:a%2Fb@mail.example.org:587", "HSTS_SECONDS": "60"}).stdout == "60\n"
     assert python(tmp_path, SECURE, **example | {"ACCOUNT_EMAIL_VERIFICATION": "none"}).stdout == "3600\n"
     assert python(tmp_path, SECURE).stdout == "0\n"
+
+
+def test_the_secret_key_is_made_once_whole_and_for_its_owner_whoever_asks_first(tmp_path: Path) -> None:
+    def keys(state: Path) -> set[str]:
+        with ThreadPoolExecutor(4) as pool:
+            return set(pool.map(lambda _: python(state, "print(settings.SECRET_KEY)").stdout.strip(), range(4)))
+
+    (key,) = keys(tmp_path)
+    assert len(key) == 64
+    (tmp_path / "secret-key").write_text("")  # as after a power cut
+    (other,) = keys(tmp_path)
+    assert len(other) == 64 and other != key
+    assert keys(tmp_path) == {other}
+    assert [(file.name, file.stat().st_mode & 0o777) for file in tmp_path.glob("secret-key*")] == [("secret-key", 0o600)]
 
 
 SIGN_UP = """
