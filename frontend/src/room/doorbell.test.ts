@@ -37,6 +37,7 @@ class Line {
 describe("the doorbell", () => {
   let bell: Doorbell;
   let online: boolean[];
+  let heard: [string, number][];
   const last = (): Line => Line.all.at(-1)!;
 
   beforeEach(() => {
@@ -44,7 +45,8 @@ describe("the doorbell", () => {
     vi.stubGlobal("WebSocket", Line);
     Line.all = [];
     online = [];
-    bell = new Doorbell("ws://x", () => undefined, (on) => online.push(on));
+    heard = [];
+    bell = new Doorbell("ws://x", (message, sentAt) => heard.push([message.type, sentAt]), (on) => online.push(on));
   });
   afterEach(() => {
     bell.close();
@@ -72,6 +74,18 @@ describe("the doorbell", () => {
     last().say({ type: "clock", seq: 1, remaining_ms: 1, status: "running" });
     vi.advanceTimersByTime(60_000);
     expect(Line.all.length).toBe(1);
+  });
+
+  it("knows of each answer when it was asked for, also when it asks again before that", () => {
+    last().accept();
+    const start = performance.now();
+    bell.askClock();
+    vi.advanceTimersByTime(3_000);
+    bell.askClock();
+    last().say({ type: "clock", seq: 1, remaining_ms: 9_000, status: "running" });
+    vi.advanceTimersByTime(1_000);
+    last().say({ type: "clock", seq: 1, remaining_ms: 6_000, status: "running" });
+    expect(heard.slice(1)).toEqual([["clock", start], ["clock", start + 3_000]]);
   });
 
   it("does not wait for ever for a line to open", () => {

@@ -12,7 +12,8 @@ const PATIENCE_MS = 8000; // for an answer, before the line is held to be dead
 
 export class Doorbell {
   private socket: WebSocket | null = null;
-  private askedAt = 0;
+  /** When each question about the clock was sent that is not answered yet, oldest first: they are answered in this order. */
+  private asked: number[] = [];
   private tries = 0;
   private closed = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -29,7 +30,7 @@ export class Doorbell {
 
   askClock = (): void => {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
-    this.askedAt = performance.now();
+    this.asked.push(performance.now());
     this.socket.send(JSON.stringify({ type: "clock" }));
     this.watch ??= setTimeout(this.giveUp, PATIENCE_MS);
   };
@@ -65,10 +66,11 @@ export class Doorbell {
     old?.close();
     clearTimeout(this.timer);
     this.quiet();
+    this.asked = [];
     const socket = new WebSocket(this.url);
     this.socket = socket;
     this.watch = setTimeout(this.giveUp, OPENING_MS);
-    const asked = performance.now();
+    const opened = performance.now();
     socket.onopen = () => {
       if (this.socket === socket) this.onLine(true);
     };
@@ -77,7 +79,8 @@ export class Doorbell {
       this.tries = 0;
       this.quiet();
       const message = JSON.parse(String(event.data)) as Message;
-      this.onMessage(message, message.type === "hello" ? asked : message.type === "clock" ? this.askedAt : performance.now());
+      const sentAt = message.type === "hello" ? opened : message.type === "clock" ? this.asked.shift() : undefined;
+      this.onMessage(message, sentAt ?? performance.now());
     };
     socket.onclose = (event) => {
       if (this.socket !== socket) return;
