@@ -38,7 +38,7 @@ def answer_group(answer_id: UUID) -> str:
 
 
 def publish(group: str, message: dict[str, Any]) -> None:
-    """Sends to a channel group. A doorbell that does not ring loses nothing: clients also ask for the last number by the minute, with the clock, and on focus."""
+    """Sends to a channel group. A doorbell that does not ring loses nothing: clients also ask for the last one by the minute, with the clock, and on focus."""
     try:
         async_to_sync(get_channel_layer().group_send)(group, message)
     except Exception as error:
