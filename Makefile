@@ -49,10 +49,11 @@ $(VENV)/.ready: pyproject.toml
 
 frontend: frontend/dist/manifest.json
 
-frontend/node_modules/.ready: frontend/package-lock.json $(VENV)/.ready
+frontend/node_modules/.ready: frontend/package.json frontend/package-lock.json $(VENV)/.ready
 	@echo "setting up the front end"
 	@cd frontend && npm ci --no-audit --no-fund --silent
 	@touch $@
 
-frontend/dist/manifest.json: frontend/node_modules/.ready $(shell find frontend/src frontend/public -type f 2>/dev/null) $(wildcard frontend/*.ts)
+# Folders, too: theirs is the date that changes when a file is taken away.
+frontend/dist/manifest.json: frontend/node_modules/.ready $(shell find frontend/src frontend/public frontend/stubs 2>/dev/null) $(wildcard frontend/*.ts frontend/*.json)
 	@cd frontend && npm run build --silent
