@@ -228,6 +228,9 @@ export function Room({ id }: { id: string }) {
 
   const over = state !== null && state.status !== "ready" && state.status !== "running";
   useEffect(() => {
+    if (over) answers.end();
+  }, [answers, over]);
+  useEffect(() => {
     if (state?.status !== "grading") return;
     // The doorbell rings when the scores are there; this asks in case it could not.
     const timer = setInterval(() => void refresh(), 10_000);

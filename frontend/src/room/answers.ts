@@ -21,6 +21,7 @@ const LOADING_MS = 3000; // for this device's copy; a browser without a store ne
 
 export class Answers {
   private readonly open = new Map<string, Open>();
+  private ended = false;
 
   constructor(private readonly onState: () => void) {}
 
@@ -30,6 +31,7 @@ export class Answers {
       const doc = new Y.Doc();
       const store = new IndexeddbPersistence(`roofline-${question.answer_id}`, doc);
       const provider = new AnswerProvider(socketUrl(`/ws/answers/${question.answer_id}/`), doc, this.onState);
+      if (this.ended) provider.end();
       doc.on("update", this.onState);
       const undo = { text: new Y.UndoManager(doc.getText("text")), code: new Y.UndoManager(doc.getText("code")) };
       found = { doc, provider, store, undo };
@@ -61,6 +63,12 @@ export class Answers {
     Soon.finishAll(); // what a board has not written yet
     for (const { provider } of this.open.values()) provider.flush();
   };
+
+  /** The interview is over: what the server does not take now it never will. */
+  end(): void {
+    this.ended = true;
+    for (const { provider } of this.open.values()) provider.end();
+  }
 
   retry = (anew = false): void => {
     for (const { provider } of this.open.values()) provider.retry(anew);

@@ -121,6 +121,40 @@ describe("the provider", () => {
     expect(Math.max(...FakeServer.all.flatMap(({ frames }) => frames))).toBeLessThan(1000);
   });
 
+  it.each([
+    ["in this page", (): void => void doc.getText("text").insert(0, "x".repeat(2_200_000))],
+    ["by the server", (): void => {
+      last().refusing = { code: "too_large", detail: "Too large." };
+      doc.getText("text").insert(0, "too scattered");
+    }],
+  ])("says of a change that was refused %s that it does not count once the interview is over", (_, write) => {
+    last().accept();
+    write();
+    vi.advanceTimersByTime(200);
+    if (last().readyState === 0) last().accept();
+    expect(provider.state).toMatchObject({ kind: "refused", final: false });
+    provider.end();
+    last().refusing = { code: "deadline", detail: "The time is over." };
+    last().accept();
+    expect(provider.state).toMatchObject({ kind: "refused", final: true });
+    vi.advanceTimersByTime(60_000);
+    expect(provider.state).toMatchObject({ kind: "refused", final: true });
+  });
+
+  it("says nothing of the kind of what was taken back before the end, and of whoever is signed out", () => {
+    last().accept();
+    last().refusing = { code: "too_large", detail: "Too large." };
+    const text = doc.getText("text");
+    text.insert(0, "pasted");
+    vi.advanceTimersByTime(200);
+    text.delete(0, 6);
+    provider.end();
+    last().accept();
+    expect(provider.state.kind).toBe("saved");
+    last().close(4401);
+    expect(provider.state).toMatchObject({ kind: "refused", final: false });
+  });
+
   it("goes on after the server refused something that was taken back meanwhile", () => {
     last().accept();
     last().silent = true;

@@ -25,8 +25,9 @@ const SLOW_LINE = 32; // bytes a millisecond: what is under way has that much lo
 const MAX_SILENCES = 3;
 const TOO_LARGE = "The change is larger than 2 MiB and was not saved. Undo the last paste and go on.";
 const FINAL_REFUSALS = new Set(["deadline", "read_only"]);
+const SIGNED_OUT = 4401;
 const CLOSED: Record<number, { detail: string; final: boolean }> = {
-  4401: { detail: "You are signed out. Sign in in another tab, then come back to this one. Your text is kept on this device.", final: false },
+  [SIGNED_OUT]: { detail: "You are signed out. Sign in in another tab, then come back to this one. Your text is kept on this device.", final: false },
   4404: { detail: "This answer is not yours to edit.", final: true },
 };
 
@@ -73,6 +74,7 @@ export class AnswerProvider {
   private batchTimer: ReturnType<typeof setTimeout> | undefined;
   private pending: Uint8Array[] = [];
   private closed = false;
+  private ended = false;
 
   constructor(
     private readonly url: string,
@@ -103,6 +105,13 @@ export class AnswerProvider {
     this.tries = 0;
     this.connect();
   };
+
+  /** The interview is over: what was refused is tried once more, in case it was taken back, and a refusal from now on is final. */
+  end(): void {
+    if (this.ended) return;
+    this.ended = true;
+    if (this.state.kind === "refused") this.retry(true);
+  }
 
   destroy(): void {
     this.flush();
@@ -179,7 +188,7 @@ export class AnswerProvider {
       this.synced = false;
       this.listen(true);
       const why = CLOSED[event.code];
-      if (why) this.refuse(why.detail, why.final);
+      if (why) this.refuse(why.detail, why.final, event.code === SIGNED_OUT);
       else this.report();
       if (this.closed || why || this.final) return;
       const delay = BACKOFF_MS[Math.min(this.tries++, BACKOFF_MS.length - 1)]!;
@@ -261,9 +270,10 @@ export class AnswerProvider {
     return true;
   }
 
-  private refuse(detail: string, final: boolean): void {
+  /** `passing`: a refusal for a reason that can still be mended when the interview is over. */
+  private refuse(detail: string, final: boolean, passing = false): void {
     this.forgetPending();
-    this.set({ kind: "refused", detail, final });
+    this.set({ kind: "refused", detail, final: final || (this.ended && !passing) });
   }
 
   private report(): void {
