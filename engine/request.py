@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from engine.noise import SAMPLE, key_of, splitmix
 from engine.pages import PageTable
 from engine.params import FinishReason, SamplingParams
 from engine.seams import CacheKey, Constraint, Detokenizer
+from engine.transfer import upload
 
 
 class Status(Enum):
@@ -66,6 +68,7 @@ class Request:
     stop_reason: str | int | None = None
     cached: int = 0  # prompt tokens found in the prefix cache at first admission
     preemptions: int = 0
+    _bias: tuple[Tensor, Tensor] | None = None
 
     @property
     def output(self) -> list[int]:
@@ -105,6 +108,13 @@ class Request:
             or p.beam_width is not None
             or p.stop
         )
+
+    def bias(self, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The tokens ``[n]`` int64 of the logit bias and what is added to their logits; made once, on the device where it is asked for first."""
+        if self._bias is None:
+            given = self.params.logit_bias
+            self._bias = upload(list(given), torch.int64, device), upload(list(given.values()), dtype, device)
+        return self._bias
 
     def noise_key(self, stream: int = SAMPLE, ahead: int = 0, node: int = 0) -> int:
         """The key of the draw for the token `ahead` positions after the next one."""

@@ -108,8 +108,9 @@ class GumbelSampler:
             if p.presence_penalty or p.frequency_penalty:
                 counts = request.counts + Counter(path) if path else request.counts
                 warpers.count_penalties(logits, row, counts, p.presence_penalty, p.frequency_penalty)
-            for token, bias in p.logit_bias.items():
-                logits[row, token] += bias
+            if p.logit_bias:
+                tokens, biases = request.bias(logits.dtype, logits.device)
+                logits[row, tokens] += biases
             if closed:
                 ends = self.eos_ids.union(token for token in p.stop_token_ids if 0 <= token < logits.shape[1])
                 logits[row, list(ends)] = warpers.NEVER

@@ -10,6 +10,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     GenerationConfig,
     MinPLogitsWarper,
@@ -132,6 +133,31 @@ def test_bias_and_minimum_length_are_theirs() -> None:
 
 
 GREEDY = ANY.map(lambda params: {**params, "temperature": 0.0})
+
+
+class Operations(TorchDispatchMode):
+    """Counts what torch is asked for."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_bias_takes_as_many_operations_for_a_thousand_tokens_as_for_two() -> None:
+    logits, bias = torch.randn(2, 2000, generator=torch.Generator().manual_seed(1)), {token: math.sin(token) for token in range(0, 2000, 2)}
+    counts = []
+    for given_bias in ({7: 1.0, 8: 2.0}, bias):
+        request = request_of([4], 1, temperature=0.0, logit_bias=given_bias)
+        for _ in range(2):  # the first time its tensors are made
+            with Operations() as operations:
+                warped = SAMPLER.warp(logits, [Context(request), Context(request_of([4], 1, temperature=0.0))])
+            counts.append(operations.count)
+    assert counts[:2] == counts[2:] and counts[1] < counts[0] < 20
+    for token, value in bias.items():
+        logits[0, token] += value
+    same(warped, logits)
 
 
 @given(
