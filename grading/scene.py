@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
@@ -165,7 +166,8 @@ def _string(raw: Mapping[str, Any], key: str, place: str) -> str:
     value = raw.get(key)
     if value is not None and not isinstance(value, str):
         raise SceneError(f"{place}.{key}", "is no text")
-    return " ".join((value or "")[:MAX_CHARS].split())
+    # Without characters that are none, such as NUL, which no database takes.
+    return " ".join("".join(c for c in (value or "")[:MAX_CHARS] if c.isspace() or unicodedata.category(c) not in ("Cc", "Cs")).split())
 
 
 def _element(raw: Any, place: str) -> _Element | None:

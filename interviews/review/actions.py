@@ -22,7 +22,7 @@ from interviews.live.queries import content_of
 from interviews.review import marking, queries
 from interviews.review.models import GradeJob, Note, Override
 from sandbox.health import read as sandbox_health
-from sandbox.leases import MAX_ATTEMPTS
+from sandbox.leases import MAX_ATTEMPTS, Lost
 from sandbox.models import Run
 
 log = logging.getLogger(__name__)
@@ -355,19 +355,18 @@ def grade(job: GradeJob) -> None:
         rubric = rubric_of(question.version, question.seed)
         run = queries.final_run(question, content.code) if question.version.kind == "code" else None
         marked = marking.mark(question, rubric.body, content, run)
+        store_grade(job=job, marked=marked, judged=run, code=content.code)
     except marking.NotScored as why:
         store_no_grade(job=job, reason=why.reason)
-        return
+    except Outrun:
+        release(job=job)
+    except Lost:
+        raise
     except Exception:
         log.exception("grading %s: attempt %s failed", job.pk, job.attempt)
         if job.attempt >= MAX_ATTEMPTS:
             store_no_grade(job=job, reason=SCORER_FAILED)
         else:
             release(job=job)
-        return
-    try:
-        store_grade(job=job, marked=marked, judged=run, code=content.code)
-    except Outrun:
-        release(job=job)
 
 

@@ -124,6 +124,12 @@ def test_a_scene_that_is_none_is_refused_with_its_place(scene: str, place: str) 
     assert place in str(refusal.value)
 
 
+def test_characters_that_are_none_stand_in_no_name() -> None:
+    b = Board()
+    b.arrow(b.box("\0Router\ud800", 0, 0), b.box("KV\0 \x07pool\nof blocks", 400, 0), "\0maps")
+    assert names(parse_scene(b.json())) == {("Router", "KV pool of blocks", "maps")}
+
+
 def test_a_text_labels_the_nearest_arrow_that_has_no_label_yet() -> None:
     b = Board()
     boxes = [b.box(name, x, y) for name, x, y in (("A", 0, 0), ("B", 800, 0), ("C", 0, 200), ("D", 800, 200))]

@@ -111,6 +111,18 @@ def test_a_scorer_that_recovers_scores(make: Make, monkeypatch: pytest.MonkeyPat
     assert score_of(interview, "written").total == 28
 
 
+def test_a_score_that_can_not_be_stored_is_a_scorer_that_failed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    interview = finish(make())
+    job = GradeJob.objects.get(question=question(interview, "written"))
+    store = CriterionScore.objects.bulk_create
+    monkeypatch.setattr(CriterionScore.objects, "bulk_create", lambda rows: store([*rows, CriterionScore(points=None)]))  # refused by any database
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        assert GradeJob.objects.get(pk=job.pk).state == "QU", attempt
+        grade_answer(str(job.pk))
+    score = score_of(interview, "written")
+    assert (score.state, score.reason, Score.objects.count()) == ("not_scored", actions.SCORER_FAILED, 1)
+
+
 def test_an_answer_that_can_not_be_read_means_not_scored(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     interview = finish(make())
     monkeypatch.setattr(actions, "content_of", lambda asked: 1 / 0)

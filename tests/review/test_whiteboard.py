@@ -79,6 +79,14 @@ def test_entries_that_are_no_elements_are_passed_over_and_a_broken_element_bring
     assert "elements[0].x" in score["reason"]
 
 
+def test_a_character_that_no_database_takes_costs_a_drawing_nothing(sit: Sit) -> None:
+    interview, drawn = sit(), exemplar("l7")
+    draw(interview, {id: value.replace('"text": "', '"text": "\\u0000\\u0007').replace('"name": "', '"name": "\\u0000') for id, value in drawn.items()})
+    score = finish(interview)["score"]
+    assert (score["state"] != "not_scored", [c["points"] for c in score["criteria"][:5]]) == (True, [4] * 5)
+    assert {"channel": "scene", "start": 0, "end": 0, "text": "Model runner → Sampler: logits"} in [e for c in score["criteria"] for e in c["evidence"]]
+
+
 def test_an_empty_board_earns_nothing(sit: Sit) -> None:
     shown = finish(sit())
     assert (shown["answer"]["scene"], shown["score"]["total"], shown["score"]["state"]) == ("", 0, "scored")
