@@ -12,6 +12,7 @@ import { Work } from "./Work";
 
 const RESYNC_MS = 60_000;
 const RETRY_MS = 1000;
+const UNSAVED = "Your last changes are not saved yet. Wait for “Saved”, then finish.";
 const LAST_MS = 750; // left when all that waits is sent: at nothing the server takes no more
 
 /** The question that the address names, from 0: `#q2` is the second. A reload opens it again. */
@@ -116,7 +117,10 @@ function Unstored({ titles, report, onDelete }: { titles: string[]; report: stri
 
 export function Room({ id }: { id: string }) {
   const [state, setState] = useState<Interview | null>(null);
+  /** Why what the person asked for was not done. It stays until they ask for the next thing. */
   const [problem, setProblem] = useState<string | null>(null);
+  /** Why the state can't be fetched. It goes when it can be again. */
+  const [trouble, setTrouble] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const [online, setOnline] = useState(true);
   const [shown, setShown] = useState(0);
@@ -136,7 +140,7 @@ export function Room({ id }: { id: string }) {
     (fresh: Interview, sentAt: number) => {
       if (fresh.status === "running") countdown.update(fresh.remaining_ms, sentAt);
       setState((old) => (old && old.seq > fresh.seq ? old : fresh));
-      setProblem(null);
+      setTrouble(null);
     },
     [countdown],
   );
@@ -145,17 +149,18 @@ export function Room({ id }: { id: string }) {
     try {
       take(await api.state(id), sentAt);
     } catch (error) {
-      setProblem(error instanceof Error ? error.message : String(error));
+      setTrouble(error instanceof Error ? error.message : String(error));
     }
   }, [id, take]);
   const catchUp = useCallback(
     async (seq: number) => {
       const known = current.current;
       if (!known || known.status === "ready") return refresh();
-      if (seq <= known.seq) return;
+      if (seq <= known.seq) return setTrouble(null);
       try {
         const { events } = await api.events(id, known.seq);
         setState((old) => old && apply(old, events));
+        setTrouble(null);
         if (events.some((event) => event.body.state)) await refresh();
       } catch {
         await refresh();
@@ -230,6 +235,10 @@ export function Room({ id }: { id: string }) {
   useEffect(() => {
     if (over) answers.end();
   }, [answers, over]);
+  const settled = answers.state?.kind === "saved";
+  useEffect(() => {
+    if (settled || over) setProblem((old) => (over || old === UNSAVED ? null : old));
+  }, [over, settled]);
   useEffect(() => {
     if (state?.status !== "grading") return;
     // The doorbell rings when the scores are there; this asks in case it could not.
@@ -272,7 +281,7 @@ export function Room({ id }: { id: string }) {
   };
   const finish = (): Promise<void> =>
     act(async () => {
-      if (!(await answers.settle())) throw new Error("Your last changes are not saved yet. Wait for “Saved”, then finish.");
+      if (!(await answers.settle())) throw new Error(UNSAVED);
       return api.finish(id);
     });
   const onRun = useCallback((run: Run) => setState((old) => old && withAnswer(old, run)), []);
@@ -284,9 +293,9 @@ export function Room({ id }: { id: string }) {
   if (!state)
     return (
       <div className="wrap page">
-        {problem ? (
+        {trouble ? (
           <p className="banner bad" role="alert">
-            {problem} <button type="button" onClick={() => void refresh()}>Try again</button>
+            {trouble} <button type="button" onClick={() => void refresh()}>Try again</button>
           </p>
         ) : (
           <p className="soft">
@@ -295,14 +304,15 @@ export function Room({ id }: { id: string }) {
         )}
       </div>
     );
+  const problems = [...new Set([problem, trouble])].filter((text) => text !== null);
   if (state.status === "ready")
     return (
       <>
-        {problem && (
-          <p className="banner bad wrap notice" role="alert">
-            {problem}
+        {problems.map((text) => (
+          <p key={text} className="banner bad wrap notice" role="alert">
+            {text}
           </p>
-        )}
+        ))}
         <Lobby
           state={state}
           busy={busy}
@@ -336,11 +346,11 @@ export function Room({ id }: { id: string }) {
             <span className="spinner" aria-hidden="true" /> Saving your last changes, then finishing…
           </p>
         )}
-        {problem && (
-          <p className="banner bad wide" role="alert">
-            {problem}
+        {problems.map((text) => (
+          <p key={text} className="banner bad wide" role="alert">
+            {text}
           </p>
-        )}
+        ))}
         {!unstored.length && <Refusals refusals={refusals} asked={state.questions.length} />}
       </div>
       <p className="hidden-text" role="status" aria-live="assertive">
