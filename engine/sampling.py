@@ -53,7 +53,7 @@ class GumbelSampler:
         else:
             rows = warped
         tokens = rows.argmax(-1)
-        self.mirostat(warped, requests, tokens)
+        self.mirostat(warped, contexts, tokens)
         return Sampled(tokens, logprobs_of(logits, requests, tokens))
 
     def warp(self, logits: Tensor, contexts: Sequence[Context]) -> Tensor:
@@ -129,11 +129,12 @@ class GumbelSampler:
     def _shaped(self, request: Request) -> bool:
         return request.params.filtered or request.constraint is not None or self._closed(request)
 
-    def mirostat(self, warped: Tensor, requests: Sequence[Request], tokens: Tensor) -> None:
-        """Move each Mirostat request's mu by the surprise that it saw."""
-        for row, request in enumerate(requests):
+    def mirostat(self, warped: Tensor, contexts: Sequence[Context], tokens: Tensor) -> None:
+        """Move each Mirostat request's mu by the surprise that it saw. A token that the grammar forces is no surprise and no choice: it moves
+        nothing, as where it is jumped over."""
+        for row, (request, _, mask) in enumerate(contexts):
             tau = request.params.mirostat_tau
-            if tau is not None:
+            if tau is not None and (mask is None or int(mask.sum()) > 1):
                 seen = -float(warped[row].log_softmax(-1)[tokens[row]]) / math.log(2)
                 request.mu -= request.params.mirostat_eta * (seen - tau)
 

@@ -249,14 +249,23 @@ def test_mirostats_surprise_converges_to_its_target(tau: float) -> None:
     sampler, seen = llm.sampler, []
     learn = sampler.mirostat
 
-    def watched(warped: Tensor, requests: Any, tokens: Tensor) -> None:
+    def watched(warped: Tensor, contexts: Any, tokens: Tensor) -> None:
         seen.extend(-float(warped[row].log_softmax(-1)[token]) / math.log(2) for row, token in enumerate(tokens.tolist()))
-        learn(warped, requests, tokens)
+        learn(warped, contexts, tokens)
 
     sampler.mirostat = watched  # type: ignore[method-assign]
     llm.generate(["The scheduler keeps"] * 8, params)
     late = seen[len(seen) // 3 :]
     assert abs(sum(late) / len(late) - tau) < 0.1 * tau
+
+
+def test_mirostat_learns_nothing_from_what_a_grammar_forces() -> None:
+    """So log-probabilities, for which forced tokens are computed and not jumped over, change no text."""
+    grammar = 'root ::= "{\\"identifier_of_the_request\\": " [0-9]{1,4} ", \\"text\\": \\"" [a-z ]{12,20} "\\"}"'
+    llm = LLM(checkpoint_path("target"), n_pages=200)
+    params = [SamplingParams(temperature=1.2, max_tokens=60, seed=seed, grammar=grammar, mirostat_tau=1.0, mirostat_eta=0.5) for seed in range(12)]
+    jumped, stepped = llm.generate(["x"] * 12, params), llm.generate(["x"] * 12, [p.clone(logprobs=0) for p in params])
+    assert [output.outputs[0].token_ids for output in jumped] == [output.outputs[0].token_ids for output in stepped]
 
 
 # -- guidance, log-probabilities -----------------------------------------------------------------------------------------
