@@ -3,7 +3,7 @@ import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from "r
 import { api } from "../shared/api";
 import type { Interview, Run } from "../shared/types";
 import { Answers } from "./answers";
-import { announcement, Countdown, digits } from "./clock";
+import { announcement, Countdown, digits, end, END_MS } from "./clock";
 import { Doorbell, socketUrl } from "./doorbell";
 import { Lobby } from "./Lobby";
 import { Questions } from "./Questions";
@@ -13,7 +13,6 @@ import { Work } from "./Work";
 const RESYNC_MS = 60_000;
 const RETRY_MS = 1000;
 const UNSAVED = "Your last changes are not saved yet. Wait for “Saved”, then finish.";
-const LAST_MS = 750; // left when all that waits is sent: at nothing the server takes no more
 
 /** The question that the address names, from 0: `#q2` is the second. A reload opens it again. */
 const named = (hash: string): number => Math.max(1, Number(/^#q(\d+)$/.exec(hash)?.[1] ?? 1)) - 1;
@@ -122,6 +121,8 @@ export function Room({ id }: { id: string }) {
   /** Why the state can't be fetched. It goes when it can be again. */
   const [trouble, setTrouble] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  /** The last moment, in which what was typed is on its way. */
+  const [locked, setLocked] = useState(false);
   const [online, setOnline] = useState(true);
   const [shown, setShown] = useState(0);
   const [chosen, setChosen] = useState(() => named(location.hash));
@@ -144,18 +145,21 @@ export function Room({ id }: { id: string }) {
     },
     [countdown],
   );
-  const refresh = useCallback(async () => {
+  const refresh = useCallback(async (): Promise<Interview | null> => {
     const sentAt = performance.now();
     try {
-      take(await api.state(id), sentAt);
+      const fresh = await api.state(id);
+      take(fresh, sentAt);
+      return fresh;
     } catch (error) {
       setTrouble(error instanceof Error ? error.message : String(error));
+      return null;
     }
   }, [id, take]);
   const catchUp = useCallback(
-    async (seq: number) => {
+    async (seq: number): Promise<void> => {
       const known = current.current;
-      if (!known || known.status === "ready") return refresh();
+      if (!known || known.status === "ready") return void (await refresh());
       if (seq <= known.seq) return setTrouble(null);
       try {
         const { events } = await api.events(id, known.seq);
@@ -215,20 +219,32 @@ export function Room({ id }: { id: string }) {
   useEffect(() => {
     if (!running) return;
     let before = countdown.remaining(performance.now());
+    let ending = false;
+    let stopped = false;
+    const lock = (now: boolean): void => {
+      if (now) answers.flush();
+      setLocked(now);
+    };
     const tick = (): void => {
       if (countdown.wake(performance.now(), Date.now())) askClock.current();
       const left = countdown.remaining(performance.now());
       const words = announcement(before, left);
       if (words) setSpoken(words);
-      const passed = (mark: number): boolean => before > mark && left <= mark;
-      if (passed(LAST_MS) || passed(0)) answers.flush();
-      if (passed(0)) void refresh();
+      if (left <= END_MS && current.current?.can_write && !ending) {
+        ending = true;
+        answers.flush();
+        void end(refresh, lock, () => stopped).finally(() => (ending = false));
+      }
       before = left;
       setShown(left);
     };
     tick();
     const timer = setInterval(tick, 250);
-    return () => clearInterval(timer);
+    return () => {
+      stopped = true;
+      clearInterval(timer);
+      setLocked(false);
+    };
   }, [answers, countdown, refresh, running]);
 
   const over = state !== null && state.status !== "ready" && state.status !== "running";
@@ -323,6 +339,7 @@ export function Room({ id }: { id: string }) {
         />
       </>
     );
+  const open = locked ? { ...state, can_write: false } : state;
   const opened = Math.min(chosen, state.questions.length - 1);
   const question = state.questions[opened];
   const left = running ? shown : 0;
@@ -339,7 +356,7 @@ export function Room({ id }: { id: string }) {
           <span className={`clock ${left < 60_000 ? "bad" : left < 300_000 ? "warn" : ""}`} role="timer" aria-label="Time left">
             {digits(left)}
           </span>
-          {running && state.can_write && <Finish state={state} answers={answers} busy={busy} onFinish={() => void finish()} />}
+          {running && open.can_write && <Finish state={state} answers={answers} busy={busy} onFinish={() => void finish()} />}
         </div>
         {busy && running && (
           <p className="banner wide" role="status">
@@ -370,7 +387,7 @@ export function Room({ id }: { id: string }) {
       )}
       <div className="wide room">
         <Questions questions={state.questions} opened={opened} answers={answers} onChoose={choose} />
-        {question && <Work key={question.id} state={state} question={question} answers={answers} onRun={onRun} />}
+        {question && <Work key={question.id} state={open} question={question} answers={answers} onRun={onRun} />}
       </div>
     </>
   );

@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import { announcement, Countdown, digits } from "./clock";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { announcement, Countdown, digits, end } from "./clock";
 
 describe("the clock", () => {
   it("never shows more than the server grants, however long the answer was under way", () => {
@@ -60,5 +60,84 @@ describe("the clock", () => {
     expect(announcement(60_050, 59_800)).toBe("1 minute left.");
     expect(announcement(100, 0)).toBe("The time is over.");
     expect(announcement(0, 0)).toBeNull();
+  });
+});
+
+describe("the end", () => {
+  let deadline: number;
+  let asked: number[];
+  let locks: [number, boolean][];
+  let away: boolean;
+  const now = (): number => Math.round(performance.now());
+  /** The server's side, 30 ms away in each direction. */
+  const ask = async (): Promise<{ can_write: boolean; remaining_ms: number } | null> => {
+    asked.push(now());
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const remaining_ms = Math.max(0, deadline - now());
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    return away ? null : { can_write: remaining_ms > 0, remaining_ms };
+  };
+  let over: boolean;
+  const begin = (stopped = (): boolean => false): void => {
+    over = false;
+    void end(ask, (locked) => locks.push([now(), locked]), stopped).then(() => (over = true));
+  };
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    [asked, locks, away] = [[], [], false];
+    deadline = now() + 700;
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("locks shortly before the server does, and asks until it has", async () => {
+    begin();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(over).toBe(true);
+    expect(locks).toEqual([[deadline - 230, true], [asked.at(-1)! + 60, false]]);
+    expect(asked.at(-1)! + 30).toBeGreaterThanOrEqual(deadline);
+    expect(asked.length).toBe(2);
+  });
+
+  it("asks again when it is told that there is still a moment", async () => {
+    deadline = now() + 90;
+    begin();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect([over, locks[0]![1], asked.length]).toEqual([true, true, 2]);
+  });
+
+  it("leaves the editors open where this page's clock was wrong or more time was granted", async () => {
+    deadline = now() + 60_000;
+    begin();
+    await vi.advanceTimersByTimeAsync(100);
+    expect([over, locks.map(([, locked]) => locked)]).toEqual([true, [false]]);
+  });
+
+  it("opens them again when more was granted at the last moment", async () => {
+    begin();
+    await vi.advanceTimersByTimeAsync(600);
+    deadline += 60_000;
+    await vi.advanceTimersByTimeAsync(600);
+    expect([over, locks.map(([, locked]) => locked)]).toEqual([true, [true, false]]);
+  });
+
+  it("locks nothing while the server can't be reached, and goes on asking", async () => {
+    away = true;
+    begin();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect([over, locks, asked.length > 3]).toEqual([false, [], true]);
+    away = false;
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(over).toBe(true);
+  });
+
+  it("stops when the room does", async () => {
+    let stopped = false;
+    begin(() => stopped);
+    stopped = true;
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect([over, locks, asked.length]).toEqual([true, [], 1]);
   });
 });

@@ -38,6 +38,41 @@ export class Countdown {
   }
 }
 
+export const END_MS = 750; // left when all that waits is sent, and the server is asked how much there is
+const LOCK_MS = 200; // left when nothing more can be typed: what was typed before has this long to arrive
+const LATE_MS = 50; // after the end, when the server is asked whether it is
+const RETRY_MS = 1000;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
+
+/**
+ * Goes with the room through its last moment: `ask` says what the server grants, or null when it can't be reached; `lock` shuts the editors, or opens them
+ * again when the server grants more. Only the server's word locks, never this page's clock alone. Resolves once the server takes nothing more, or grants
+ * more than a moment; `stopped` ends it early.
+ */
+export async function end(
+  ask: () => Promise<{ can_write: boolean; remaining_ms: number } | null>,
+  lock: (locked: boolean) => void,
+  stopped: () => boolean,
+): Promise<void> {
+  for (;;) {
+    const sentAt = performance.now();
+    const granted = await ask();
+    if (stopped()) return;
+    if (granted && (!granted.can_write || granted.remaining_ms > END_MS)) return lock(false);
+    if (!granted) {
+      await pause(RETRY_MS);
+    } else {
+      const endsAt = sentAt + granted.remaining_ms;
+      await pause(endsAt - LOCK_MS - performance.now());
+      if (stopped()) return;
+      lock(true);
+      await pause(endsAt + LATE_MS - performance.now());
+    }
+    if (stopped()) return;
+  }
+}
+
 /** `1:02:03` or `02:03`; the part of a second that is left is not promised. */
 export function digits(ms: number): string {
   const total = Math.floor(ms / 1000);

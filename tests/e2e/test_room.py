@@ -1,0 +1,106 @@
+"""The room when a line, a doorbell or the time fails it."""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from tests.e2e.conftest import Site, Visitor
+from tests.e2e.test_interview import open_question, saved, start
+
+pytestmark = pytest.mark.e2e
+Visit = Callable[..., Visitor]
+
+
+def begun(visitor: Visitor, title: str = "Advanced inference, L5, 30 minutes") -> str:
+    """Starts an interview, goes to its first question and returns that one's title."""
+    start(visitor, title)
+    visitor.page.get_by_role("button", name="Start the clock").click()
+    return open_question(visitor.page, 0)
+
+
+def set_deadline(site: Site, page: Page, seconds: float) -> None:
+    """The time of the interview on this page ends so many seconds from now, and the page asks for it."""
+    interview = page.url.split("/interviews/")[1].split("/")[0].replace("-", "")
+    deadline = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    with closing(sqlite3.connect(site.state / "roofline.sqlite3", timeout=20)) as database, database:
+        database.execute("update live_interview set deadline = ? where id = ?", (deadline, interview))
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+
+
+def test_who_types_until_the_last_moment_loses_nothing_that_is_shown(visit: Visit, site: Site) -> None:
+    candidate = visit("candidate")
+    page = candidate.page
+    title = begun(candidate)
+    editor = page.get_by_role("textbox", name=f"Answer to {title}")
+    editor.click()
+    set_deadline(site, page, 6)
+    expect(page.get_by_role("timer")).to_have_text(re.compile(r"^00:0\d$"))
+    words, shown = 0, ""
+    while "/report/" not in page.url and words < 600:
+        if editor.count() and (text := editor.first.evaluate("element => element.isConnected ? element.innerText : ''").strip()):
+            shown = text
+        page.keyboard.insert_text(f"w{words} ")
+        words += 1
+        page.wait_for_timeout(40)
+    page.wait_for_url("**/report/", timeout=30_000)
+    assert words > 60
+    expect(page.locator(".answer").first).to_contain_text(shown)
+
+
+def test_an_alert_about_the_line_goes_when_the_line_is_back(visit: Visit) -> None:
+    candidate = visit("candidate")
+    page = candidate.page
+    lines: list[WebSocketRoute] = []
+    cut = False
+
+    def pass_on(line: WebSocketRoute) -> None:
+        if cut:
+            line.close()
+        else:
+            line.connect_to_server()
+            lines.append(line)
+
+    candidate.context.route_web_socket(re.compile("/ws/interviews/"), pass_on)
+    begun(candidate)
+    saved(page)
+    cut = True
+    page.route("**/api/interviews/**", lambda route: route.abort())
+    for line in lines:
+        line.close()
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(page.get_by_role("alert")).to_have_count(1)
+    cut = False
+    page.unroute("**/api/interviews/**")
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_run_for_which_nothing_rang_is_seen_within_the_minute(visit: Visit) -> None:
+    one, two = visit("candidate"), visit("candidate")
+
+    def silence(line: WebSocketRoute) -> None:
+        server = line.connect_to_server()
+        server.on_message(lambda message: None if '"type": "seq"' in str(message) else line.send(message))
+
+    one.context.route_web_socket(re.compile("/ws/interviews/"), silence)
+    one.page.clock.install()
+    begun(one, "Advanced inference, L6, 60 minutes")
+    runs = [visitor.page.get_by_role("region", name="Runs") for visitor in (one, two)]
+    index = 0
+    while not runs[0].count():
+        index += 1
+        open_question(one.page, index)
+        one.page.wait_for_timeout(200)
+    two.page.goto(one.page.url)
+    two.page.get_by_role("button", name="Run", exact=True).click()
+    none = "Run checks your code"
+    expect(runs[1]).not_to_contain_text(none)
+    one.page.wait_for_timeout(1_000)
+    expect(runs[0]).to_contain_text(none)
+    one.page.clock.fast_forward(61_000)
+    expect(runs[0]).not_to_contain_text(none)
