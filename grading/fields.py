@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
+
+from pint import Unit
 
 from grading.gates import taken_back
 from grading.lexicon import IS_UNTRUE, NEGATORS, UNTRUE
@@ -113,7 +116,8 @@ def _steps(text: str) -> tuple[_Step, ...]:
         false = _false(sentence.text)
         for found in find_quantities(sentence.text):
             start, end = document.span(sentence, found.start, found.end)
-            denied = any(a <= found.start < b for a, b in false) or _denied(sentence.text, found)
+            nearest = bisect_right(false, (found.start, len(sentence.text))) - 1
+            denied = (nearest >= 0 and found.start < false[nearest][1]) or _denied(sentence.text, found)
             out.append(_Step(replace(found, start=start, end=end), not unsaid and not denied))
     for a, b in document.blocks:
         out += [_Step(replace(found, start=a + found.start, end=a + found.end), True) for found in find_quantities("".join(code[a:b]))]
@@ -122,8 +126,10 @@ def _steps(text: str) -> tuple[_Step, ...]:
 
 def _false(sentence: str) -> list[tuple[int, int]]:
     """The parts of a sentence that it calls false, from "it is wrong that" up to where it says something else."""
-    out = []
+    out = list[tuple[int, int]]()
     for m in _FALSE_THAT.finditer(sentence):
+        if out and m.start() < out[-1][1]:
+            continue
         anew = (_ANEW_BELOW if m[0].rstrip()[-1] in ":,.–—-" else _ANEW_THEN).search(sentence, m.end())
         out.append((m.end(), anew.start() if anew else len(sentence)))
     return out
@@ -136,13 +142,18 @@ def _denied(sentence: str, found: Found) -> bool:
     return _DENIES.search(sentence[max(0, found.start - NEAR) : found.start]) is not None and not _PARTLY.match(sentence, found.end)
 
 
+def _counted(found: Found) -> Unit | str:
+    """The unit of a bare number: percent, or none, whatever it counts."""
+    return found.unit if found.unit is not None and found.unit.dimensionless else ""
+
+
 def _in_text(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
     """A step stated in the prose: any number of the text that is the wanted quantity. Where so many figures of its kind stand that some would
     hit anything, none counts."""
     steps, why = _steps(answer.text), "this step is not in the text"
     for number in wanted.accepted:
         value = quantity(number.value, number.unit)
-        alike = [(step, registry().Quantity(f.value, "" if value.dimensionless else f.unit or "")) for step in steps for f in [step.found]
+        alike = [(step, registry().Quantity(f.value, _counted(f) if value.dimensionless else f.unit or "")) for step in steps for f in [step.found]
                  if (is_count(f.unit) if value.dimensionless else f.unit is not None and stands_for(f.unit, value.units))]
         if len({float(q.to_base_units().magnitude) for _, q in alike}) > (MAX_COUNTS if value.dimensionless else MAX_FIGURES):
             why = "the text holds so many figures of this kind that none can be taken for the step"

@@ -38,10 +38,16 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,
 _DROP = re.compile(r"<!--(?:(?!<!--).){0,5000}?-->|(?i:" + _INLINE + r")|(?!(?<=\d )\*\*(?= \d))(?:(?<!\d)\*\*|\*\*(?!\d))|__(?=\S)|(?<=\S)__|`+|~~"
                    r"|(?<!\w)(?<!\d\*)(?!(?<=\d )\*\d)\*(?=\w)|(?<=\w)\*(?!\w|\*\d)|!?\[(?=[^\[\]\n]{0,300}\]\()|\]\([^)\s]{0,2000}\)", re.S)
 _TEX = (
-    (re.compile(r"\\(?:cdot|times|ast)\b"), "*"), (re.compile(r"\\(?:leq?|le)\b"), "<="), (re.compile(r"\\(?:geq?|ge)\b"), ">="),
-    (re.compile(r"\\(?:approx|sim|simeq)\b"), "~"), (re.compile(r"\\(?:to|rightarrow|Rightarrow)\b"), "->"),
-    (re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), None), (re.compile(r"\\(?:text|mathrm|operatorname|mathbf)\s*(?=\{)"), ""),
+    (re.compile(r"\\(?:cdot|times|ast)(?![A-Za-z])"), "*"), (re.compile(r"\\leq?(?![A-Za-z])"), "<="), (re.compile(r"\\geq?(?![A-Za-z])"), ">="),
+    (re.compile(r"\\(?:approx|sim|simeq)(?![A-Za-z])"), "~"), (re.compile(r"\\(?:to|rightarrow|Rightarrow)(?![A-Za-z])"), "->"),
+    (re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), None), (re.compile(r"\\(?:text|textrm|textbf|mathrm|operatorname|mathbf)\s*(?=\{)"), ""),
+    (re.compile(r"(?<=\d)(?:\\,|\{,\}|[\u2009\u202f\u00a0])(?=\d{3}(?!\d))"), ""),  # 327\,680
+    (re.compile(r"\\(?:[,;:! ()\[\]]|q?quad(?![A-Za-z]))|(?<=\d)~(?=[A-Za-z\\])"), " "),
 )
+# Dollar signs around a formula. Beside the amounts of "$15.60 and $3.90" or "15.60 $/h or 374 $" stands a blank or a digit that no formula has there.
+_FORMULA = re.compile(r"\$\$|(?<![\w\\$])\$(?=\.?[^\s$/.,;:)])([^$\n]{1,300})(?<=[^\s\\])\$(?![\d$])")
+_AMOUNTS = re.compile(r"\d[^\\^_{}=]*\d")  # "$15 an hour against 3$"
+_RAISED = re.compile(r"<sup>(?=\s*[-−–+]?\d)", re.I)  # 10<sup>11</sup>
 _CHARACTER = re.compile(r"\S")
 _BREAK = "\u2029"  # stands for a block boundary: bullet, heading, table cell, blank line
 
@@ -112,6 +118,8 @@ class _Buffer:
     spans: list[tuple[int, int]] = field(default_factory=list)  # where in the answer each of them stands
 
     def add(self, text: str, start: int, end: int) -> None:
+        if text == " " and self.chars and self.chars[-1] == " ":
+            return  # a run of blanks says nothing, and searching in it takes its time
         self.chars.extend(text)
         self.spans.extend([(start, end)] * len(text))
 
@@ -149,7 +157,10 @@ def read(raw: str) -> Document:
         holes.append((at, m.end(), _BREAK))
     struck = [m.span() for m in _STRUCK.finditer(raw)]
     holes += [(start, end, " ") for start, end in struck]
-    for pattern, stands in ((_DROP, ""), (_BLOCK, _BREAK), (_LINE, "\n")):
+    for m in _FORMULA.finditer(raw):
+        if not (m[1] and _AMOUNTS.fullmatch(m[1]) and any(map(str.isalpha, m[1]))):
+            holes += [(m.start(), m.start() + 1, " "), (m.end() - 1, m.end(), " ")]
+    for pattern, stands in ((_RAISED, "^"), (_DROP, ""), (_BLOCK, _BREAK), (_LINE, "\n")):
         holes += [(m.start(), m.end(), stands) for m in pattern.finditer(raw)]
     holes += [(m.start(), m.end(), _character(m[0])) for m in _ENTITY.finditer(raw) if m[0] != html.unescape(m[0])]
     for pattern, symbol in _TEX:
@@ -172,15 +183,12 @@ def read(raw: str) -> Document:
         if char in "\r\x0b\x0c":
             if raw[at : at + 2] != "\r\n":
                 buffer.add("\n", at, at + 1)
-        elif kind == "Zs" or char == "\t":
-            if not buffer.chars or buffer.chars[-1] != " ":  # a run of blanks says nothing, and searching in it takes its time
-                buffer.add(" ", at, at + 1)
+        elif kind == "Zs" or char in "\t\\{}" or (char == "$" and not _money(raw, at)):
+            buffer.add(" ", at, at + 1)
         elif kind in ("Cf", "Cc", "Cs", "Co", "Cn") and char not in "\n\t":
             hidden += char not in "\u200d\ufe0f\ufeff"  # joiners of emoji and a byte order mark are innocent
         elif char in "⁰¹²³⁴⁵⁶⁷⁸⁹⁻":
             buffer.add(("" if raw[at - 1 : at] in tuple("⁰¹²³⁴⁵⁶⁷⁸⁹⁻") and at else "^") + char.translate(_SUPER), at, at + 1)
-        elif char in "\\{}$":
-            buffer.add(" " if char != "$" or not raw[at + 1 : at + 2].isdigit() else "$", at, at + 1)
         elif kind == "Mn" and buffer.chars and not buffer.chars[-1].isalpha():
             hidden += 1  # a mark with nothing under it
         else:
@@ -216,6 +224,11 @@ def _reads(text: str) -> bool:
     """Whether a text is made of words and not of code."""
     words = _SPOKEN.findall(text)
     return len(words) >= 4 and sum(map(len, words)) >= 0.7 * sum(not char.isspace() for char in text)
+
+
+def _money(raw: str, at: int) -> bool:
+    """Whether the dollar sign there stands beside an amount: $15.60, 15.60 $."""
+    return raw[at + 1 : at + 2].isdigit() or raw[max(0, at - 2) : at].rstrip()[-1:].isdigit()
 
 
 def _character(entity: str) -> str:

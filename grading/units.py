@@ -15,6 +15,8 @@ from typing import Any
 import pint
 from pint.facets.plain import PlainUnit
 
+from grading.text import read
+
 
 class UnitError(ValueError):
     """A unit or a quantity that can't be read."""
@@ -50,6 +52,7 @@ _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 # Groups of three; between plain blanks only before "000", as in 1 000 000: "Llama 3 405B" is two numbers. Then a decimal comma, which is not read.
 # No more than eight groups and two blanks after a sign: what fails must fail soon.
 _NUMBER = (r"(?:[1-9]\d{0,2}(?:(?:,\d{3}){1,8}|(?:_\d{3}){1,8}|(?:['’]\d{3}){1,8}|(?:[\u2009\u202f\u00a0]\d{3}){1,8}|(?: \d{3}){0,7} 000)(?!,?\d)(?:\.\d+)?"
+           r"|[1-9]\d{0,2}(?: \d{3}){1,8}(?=\s(?:bytes?|bits?|tokens?|tok|FLOPs?|param(?:eter)?s?)\b)"  # nobody counts in bytes what is less than a thousand
            r"|(?<!\d,)\d+,\d+(?!,?\d|[\])])|\d+(?:\.\d+)?|\.\d+)")
 _BLANK_GROUPS = re.compile(r"^[-−–]?[1-9]\d{0,2}(?: \d{3})+(?![\d,^*⁰¹²³⁴⁵⁶⁷⁸⁹])")  # 131 072 alone in a field is one number
 _DECIMAL_COMMA = re.compile(r"(?![1-9]\d{0,2},\d{3}$)\d+,\d+")
@@ -62,13 +65,16 @@ _VALUE = re.compile(
 )
 _UNREAD = re.compile(r"\s?\^|\*\*\d|[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]")  # what follows a number whose power is not read
 _PER_NUMBER = re.compile(rf"(?:per|/)\s*{_NUMBER}(?:[eE][-+]?\d+)?")
+_PER = ("/", "per ", "a ", "an ")
 MAX_EXPONENT = 9  # of a unit
 _ABOUT = r"about|around|approximately|approx\.?|roughly|circa|ca\.?|~|≈|≃|=|\s"
 _BOUND = r"at\s+(?:least|most)\b|up\s+to\b|(?:no|not)\s+(?:more|less|fewer)\s+than\b|(?:more|less|fewer)\s+than\b|[<>]=?|[≤≥⩽⩾]"
 _MONEY = re.compile(r"(?:US\s?(?=\$)|(?:USD|EUR)(?=\s*[\d.]))", re.I)  # before an amount; the sign that follows, or the code, is the unit
 _CARD_HOUR = re.compile(r"\b(?:GB|GH|MI|[ABHLTV])\d{1,3}[A-Z]?(?:[- ]GPU)?(?=[- ]?(?:hours?|hrs?|h)\b)")  # an hour of an H100 is one of a GPU
 # Words beside a count that leave it what it is. Not "input": a price per input token is another price.
-_WHICH = re.compile(r"\b(?:output|generated|decoded|concurrent|simultaneous|parallel)\s+(?=(?:[kM]?tok(?:en)?|seq(?:uence)?|req(?:uest)?|user)s?\b)", re.I)
+_BESIDE = r"(?:output|generated|decoded|concurrent|simultaneous|parallel)\s+(?=(?:[kM]?tok(?:en)?|seq(?:uence)?|req(?:uest)?|user)s?\b)"
+_WHICH = re.compile(rf"\b{_BESIDE}", re.I)
+_TYPESET = re.compile(r"\\|\$[^$]+\$|^\s*\*\*\S|`|\{,\}|<sup>|(?<=\d)~")  # LaTeX or markup around what is a number when it is read as prose is
 _FASTER = re.compile(r"^(?:(?:x|×|times)\s*(?:faster|quicker|as\s+fast)|(?:(?:x|×|times)\s*)?speed-?up)$", re.I)
 
 @cache
@@ -103,6 +109,9 @@ def _word_unit(word: str) -> str:
         return f"{_word_unit(size)}/second"
     if re.fullmatch(r"[kmgt]i?b", word):  # whoever has no capitals at hand means bytes: 80 gb
         return _word_unit(word[0].upper() + word[1:-1] + "B")
+    long = re.fullmatch(r"([kKMGTPE]i?)([Bb])(?:yte|it)s?", word)  # GByte, Gibit
+    if long and word[len(long[1]) :].lower().startswith(("byte", "bit")):
+        return _word_unit(long[1] + ("B" if "yte" in word else "b"))
     if re.fullmatch(r"[kKMGTPE]i?[Bb]", word):  # GB, GiB, Gb, Gib; kB and KB are the same
         binary = {"k": "kibi", "m": "mebi", "g": "gibi", "t": "tebi", "p": "pebi", "e": "exbi"}
         prefix = binary[word[0].lower()] if "i" in word else _SI[word[0]]
@@ -129,7 +138,8 @@ def _word_unit(word: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _unit(text: str) -> tuple[float, pint.Unit]:
-    spelled = re.sub(r"\b(?:per|a|an|each|/)\b(?=\s)", "/", text.strip()) if " per " in f" {text} " else text.strip()
+    spelled = re.sub(r"(?:^|(?<=\s))(?:per|an?|each)(?=\s)", "/", text.strip())
+    spelled = re.sub(r"\b([kKMGTPE])\s+(?=(?:bytes?|bits?|FLOPs?)\b)", r"\1", spelled)  # 140 G bytes
     spelled = re.sub(r"\b([kKMB])\s+(?=tok)", lambda m: f"{_MAGNITUDE[m[1].lower()]:.0f} ", spelled)  # "$ per M tokens"
     spelled = _WHICH.sub("", re.sub(r"(?<=[A-Za-z])-(?=[A-Za-z])", " ", spelled))  # GPU-hours
     spelled = re.sub(r"\bforward\s+(?=pass)", "", spelled, flags=re.I)
@@ -232,7 +242,7 @@ def read_quantity(text: str, bounds: bool = True) -> pint.Quantity[float]:
     """
     if len(text) > 200:
         raise UnitError("a field holds one number and its unit")
-    rest = text.strip().rstrip(".;")
+    rest = (read(text).text if _TYPESET.search(text) else text).strip().rstrip(".;")
     rest = re.sub(rf"^(?:{_BOUND}|{_ABOUT})+" if bounds else rf"^(?:{_ABOUT})+", "", rest, flags=re.I)
     rest = _CARD_HOUR.sub("GPU", _MONEY.sub(lambda m: {"usd": "$", "eur": "€"}.get(m[0].lower(), ""), rest, count=1))
     dollar = rest.startswith(("$", "€"))
@@ -245,7 +255,7 @@ def read_quantity(text: str, bounds: bool = True) -> pint.Quantity[float]:
     value = _value(match)
     if math.isnan(value):
         raise UnitError("a decimal is written with a point, not with a comma")
-    rest = _FASTER.sub("", rest[match.end():].strip()).removeprefix("×")
+    rest = re.sub(r"^-(?=[A-Za-z]{2})", "", _FASTER.sub("", rest[match.end():].strip()).removeprefix("×"))
     magnitude = re.match(r"(thousand|million|billion|trillion|[kKMBT]|bn|mn)(?![A-Za-z/])\s*", rest)
     if magnitude and (len(magnitude[1]) > 1 or rest[magnitude.end():] or magnitude[1] != "B"):
         value *= _MAGNITUDE[magnitude[1].lower()]
@@ -253,8 +263,8 @@ def read_quantity(text: str, bounds: bool = True) -> pint.Quantity[float]:
     if re.search(r"\d", _PER_NUMBER.sub("", _EXPONENT.sub("", rest))):
         raise UnitError("a field holds one number and its unit")
     rest = re.sub(r"((?:per|/)\s*)(\d+)\s*([kKMB])\b", lambda m: f"{m[1]}{float(m[2]) * _MAGNITUDE[m[3].lower()]:.0f}", rest)
-    unit = f"{lead} {rest}" if lead and rest.startswith(("/", "per")) else lead + (f" {rest}" if rest and not lead else "")
-    if lead and rest and not rest.startswith(("/", "per")):
+    unit = f"{lead} {rest}" if lead and rest.startswith(_PER) else lead + (f" {rest}" if rest and not lead else "")
+    if lead and rest and not rest.startswith(_PER):
         raise UnitError(f"unknown unit {rest!r}")
     found = quantity(value, unit)
     if not math.isfinite(_base(found)):
@@ -262,12 +272,19 @@ def read_quantity(text: str, bounds: bool = True) -> pint.Quantity[float]:
     return found
 
 
-_UNIT_TAIL = re.compile(r"\s?((?:[kKMGTPmgt]i?[Bb](?:ps)?|[kMGTPEZ]?FLOPs?|[kMGTPEZ]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|bytes?|bits?|"
-                        r"seconds?|minutes?|hours?|days?|B|[A-Za-z]{3,12})(?:\s?(?:/|per)\s?(?:s|sec|second|token|tok|hour|h|GPU|request|layer|step)s?)?)(?![A-Za-z])")
-
-
-_PRICE_TAIL = re.compile(r"\s?(?:/|per\b|an?\b)\s?((?:GPU[- ])?(?:hour|hr|h|day|month)|token|"
-                         r"(?:(?:1\s?)?(?:million\s|M\s?)|(?:1e6|10\^6|10⁶)\s)(?:(?:output|generated|decoded)\s)?[tT]ok(?:en)?s?)\b")
+_TIME = r"s|secs?|seconds?|min|minutes?|hours?|hrs?|h|days?|weeks?|months?|years?"
+_THING = rf"(?:{_TIME}|tok(?:en)?|GPU|request|layer|step|param(?:eter)?|seq(?:uence)?|user|(?:forward\s)?pass|block|bytes?|bit|B)s?"
+_UNIT_TAIL = re.compile(
+    rf"(?:\s?(?:{_BESIDE})?|-(?=[A-Za-z]{{2}}))"
+    r"(?P<unit>[kKMGTPmgt]i?[Bb](?:ps)?|[kMGTPEZ]\s(?:bytes?|bits?|FLOPs?)|[kMGTPEZ]?FLOPs?|[kMGTPEZ]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|bytes?|"
+    r"bits?|seconds?|minutes?|hours?|days?|B|[A-Za-z]{3,12})"
+    rf"(?:(?:\s?/\s?|\s(?:per|an?)\s)(?P<per>{_THING})|\s?[*·⋅]?\s?(?P<inverse>s)\s?(?:\^\s?\{{?\s?[-−]\s?1\s?\}}?|⁻¹))?(?![A-Za-z])")
+_MILLION = r"(?:(?:1\s?)?(?:million\s|M\s?)|(?:1e6|10\^6|10⁶)\s)(?:(?:output|generated|decoded)\s)?[tT]ok(?:en)?s?"
+_PRICE_TAIL = re.compile(rf"\s?(?:/|\b(?:per|an?)\b)\s?((?:GPU[- ])?(?:{_TIME})|token|{_MILLION})\b")
+_PRICED = re.compile(r"([$€]|\b(?:USD|EUR)(?=\s?$))\s?$")  # before an amount
+_SIGN = re.compile(r"\s?([$€])(?!\s?\d)")  # behind one
+_MANY = re.compile(r"[\s-]?(?P<word>thousand|million|billion|trillion)\b|(?P<letter>k|K|M|B|T|bn)(?![A-Za-z/])"
+                   r"|\s(?P<apart>k|M|B|T)(?=\s(?:(?:output|generated|decoded)\s)?tok)")
 
 
 def find_quantities(text: str) -> list[Found]:
@@ -284,19 +301,21 @@ def find_quantities(text: str) -> list[Found]:
         value, unit = _value(match), None
         if match["sign"] and (match.end("sign") < start or re.match(r"[\w)]", text[match.start() - 1:match.start()] or " ")):
             value = abs(value)  # a hyphen, a bullet, a dash or a range, as in GPT-4 and 5-10, is no minus
-        magnitude = re.match(r"\s?(thousand|million|billion|trillion)\b|(k|K|M|B|T|bn)(?![A-Za-z/])|\s(?:k|M|B|T)(?=\stok)", text[end : end + 12])
-        if magnitude and not (match["exp"] and magnitude[2] == "B"):  # 8.6e9B are bytes
-            value *= _MAGNITUDE[magnitude[0].strip().lower()]
-            end += magnitude.end()
-        tail = _UNIT_TAIL.match(text, end)
-        if start and text[start - 1] in "$€":
+        magnitude = _MANY.match(text, end)
+        if magnitude and not (match["exp"] and magnitude["letter"] == "B"):  # 8.6e9B are bytes
+            value *= _MAGNITUDE[(magnitude["word"] or magnitude["letter"] or magnitude["apart"]).lower()]
+            end = magnitude.end()
+        tail, before, behind = _UNIT_TAIL.match(text, end), _PRICED.search(text, max(0, start - 5), start), _SIGN.match(text, end)
+        if money := before or behind:
+            end = money.end() if money is behind else end
             per = _PRICE_TAIL.match(text, end)
-            factor, unit = _unit(text[start - 1] + (f" / {per[1]}" if per else ""))
+            factor, unit = _unit(money[1] + (f" / {per[1]}" if per else ""))
             value, end = value * factor, per.end() if per else end
         elif tail:
+            over = tail["per"] or tail["inverse"]
             try:
-                factor, found = _unit(tail[1])
-                if not found.dimensionless or factor != 1.0:
+                factor, found = _unit(tail["unit"] + (f" / {over}" if over else ""))
+                if not found.dimensionless or factor != 1.0 or str(found) == "percent":
                     value, unit, end = value * factor, found, tail.end()
             except UnitError:
                 pass

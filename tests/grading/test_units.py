@@ -1,6 +1,7 @@
 """Numbers with units, in fields and in prose, and the short answers of a quick-fire question."""
 
 import math
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,11 @@ from grading.result import Answer
 from grading.rubric import Rubric
 from grading.scorer import score
 from grading.short import normal, same_short
+from grading.text import read
 from grading.units import UnitError, compare, find_quantities, quantity, read_quantity, spelled
 
 FIELD = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "quantities": [{"field": "f", "value": 80, "unit": "GB", "points": 4}]}]})
+STEP = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "quantities": [{"field": "text", "value": 80, "unit": "GB", "points": 4}]}]})
 QUICK = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "accepted": ["127"], "rejected": ["128"]}]})
 PIECES = ["1", "10", "3.5", "999", " 000", "⁹⁹⁹", "^", "**", "{", "/", "per ", " x ", " ", "e", "-", ",", "GB", "M", "tok", "km", "dBm", "€", "nan"]
 
@@ -46,6 +49,10 @@ def test_a_number_in_prose_beyond_all_bounds_is_left_out(text: str) -> None:
 def test_long_runs_are_read_at_once() -> None:
     assert [found.value for found in find_quantities("1" + " " * 200_000 + "2 tokens")] == [1, 2]
     assert len(find_quantities("1" + ",111" * 50_000 + "1")) > 100
+    for piece in ("it is false that 1, ", "it is false that 1 ", "not 1 GB ", "$1 a ", "$", "1 111 ", "5 USD ", "\\frac{1}{", "~1", "- 1 GB/", "not about "):
+        started = time.perf_counter()
+        score(STEP, Answer(piece * (20_000 // len(piece))))
+        assert time.perf_counter() - started < 8, piece
 
 
 @settings(deadline=None, max_examples=300)
@@ -136,9 +143,42 @@ def test_a_mega_never_becomes_a_milli() -> None:
     ("- 320 KiB", [(320, "KiB")]), ("a cache – 320 KiB", [(320, "KiB")]), ("5-10 ms", [(5, ""), (10, "ms")]), ("it is -5 ms", [(-5, "ms")]),
     ("990 TFlop/s", [(990, "TFLOP / s")]), ("about $2.31/MTok", [(2.31, "USD / Mtok")]),
     ("$2.31 per million output tokens", [(2.31e-6, "USD / tok")]), ("it does 2,344 tps", [(2344, "tok / s")]),
+    ("80-GB cards", [(80, "GB")]), ("a 70-billion-parameter model", [(70e9, "param")]), ("GPT-4-s", [(4, "")]), ("80 % of it", [(80, "%")]),
+    ("2 turns", [(2, "")]), ("Llama 3 405B, 8 128 GB", [(3, ""), (405e9, ""), (8, ""), (128, "GB")]), ("a price of 5 $, 10 $ more", [(5, "USD"), (10, "USD")]),
 ])
 def test_prose_is_read_as_it_is_written(text: str, read: list[tuple[float, str]]) -> None:
     assert figures(text) == read
+
+
+@pytest.mark.parametrize(("value", "unit", "forms"), [
+    (140, "GB", ("140 GB", "140GB", "**140** GB", "`140 GB`", r"$140\,\text{GB}$", r"$140\ \mathrm{GB}$", "$140$ GB", r"\(140\,\mathrm{GB}\)", "140~GB",
+                 "140-GB", "140 GByte", "140 Gbytes", "140 G bytes", "140 gigabytes", r"$1.4\times10^{11}\,\text{B}$", r"$1.4 \times 10^{11}$ bytes",
+                 "1120 Gbit", "1.4 × 10¹¹ B", "1.4 × 10<sup>11</sup> bytes", "140 billion bytes", "140 000 000 000 bytes",
+                 "140\u202f000 MB", r"140\,000 MB", "140{,}000 MB")),
+    (13.4, "TB/s", ("13.4 TB/s", r"$13.4\,\text{TB/s}$", r"$13.4\ \mathrm{TB}/\mathrm{s}$", r"$13.4\ \mathrm{TB\,s^{-1}}$", "13.4 TB s⁻¹", "13.4 TB*s^-1",
+                    "13.4 TB per second", "13.4 TB a second", "13.4 TBps", "13.4 × 10^12 bytes per second")),
+    (15.6, "$/hour", ("15.60 $/h", "15.60$/h", "15.60 $ / hour", "USD 15.60 per hour", "15.60 USD/h", "$15.60 an hour", "$15.60/h", r"\$15.60/h", "US$15.60/h",
+                      "374.4 $/day", "$374.40 a day", "$0.26 per minute", "15.60 dollars per hour", "1,560 cents an hour")),
+    (1875, "token/s", ("1,875 output tokens per second", "1875 tok/s", "162 million tokens a day", "162M tokens/day", "6.75 million output tokens per hour",
+                       "6.75M generated tokens an hour", "6 750 000 tokens per hour", "112,500 tokens/min", "1875 tps")),
+    (327680, "byte", ("327 680 bytes", "327\u202f680 bytes", r"$327\,680$ bytes", "320 KiB", "320 Kibyte", "0.3125 MiB")),
+    (0.168, "", ("16.8 %", "16.8%", "16.8 percent", r"$16.8\,\%$", "0.168", ".168")),
+    (420e9, "FLOP/token", ("420 GFLOP per token", "420 GFLOPs a token", "420G FLOPs per token", "420 G FLOPs/token", r"$4.2\times10^{11}$ FLOPs per token")),
+    (295, "flop/byte", ("295 FLOP/byte", "295 FLOPs per byte", "295 FLOP/B")),
+    (70e9, "parameter", ("70-billion parameters", "70 billion parameters", "70B params", "70 000 000 000 parameters")),
+])
+def test_a_quantity_is_the_same_in_a_field_and_in_prose(value: float, unit: str, forms: tuple[str, ...]) -> None:
+    criterion = {"id": "q", "title": "Q", "points": 4, "quantities": [
+        {"field": name, "value": value, "unit": unit, "tolerance": 1e-9, "points": 2} for name in ("f", "text")]}
+    rubric = Rubric.from_dict({"criteria": [criterion]})
+    earned = {form: tuple(m.met for m in score(rubric, Answer(f"So it is {form}, as said.", fields={"f": form})).criteria[0].marks) for form in forms}
+    assert {form: marks for form, marks in earned.items() if marks != (True, True)} == {}
+
+
+@pytest.mark.parametrize("text", ["$15.60/h ($3.90 a card)", "4×$3.90=$15.60 an hour", "15.60 $/h and 374.40 $/day.", "15.60$/h and 374.40$/day.",
+                                  "$15 an hour against 3$ a day", "costs 15.60 $, not 3$."])
+def test_money_is_no_formula(text: str) -> None:
+    assert {unit.partition(" ")[0] for _, unit in figures(read(text).text)} - {""} == {"USD"}
 
 
 @pytest.mark.parametrize(("accepted", "said"), [
