@@ -7,6 +7,7 @@ bound ends at the nearest box.
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
@@ -313,11 +314,21 @@ def _nearest(point: Point, nodes: Sequence[Node]) -> str | None:
     return min(leaves or close)[2] if close else None
 
 
+# Arrows as they are typed, as editors turn them into signs (\ufe0f asks for the coloured form of ➡), and as TeX and HTML spell them. Each run of dashes is
+# tried from its beginning alone.
+_DASH = "-‐‑‒–—―−─━"
+_SHAFT, _LONG = rf"(?:(?<![{_DASH}])[{_DASH}]++|(?<!=)=++)", rf"(?<![{_DASH}])(?:--|[–—―─━])[{_DASH}]*+"
+_TO, _FROM = "(?:>|[→⟶⇒⟹➔➜➝➞➙➛➟➠➡➤⇨⟼↦⇢⇝↝⟿⇾↣↠⇛⮕⭢🡒🠖►▶▸]\ufe0f?)", "(?:<|[←⟵⇐⟸⬅⇦⟻↤⇠⇜↜⇽↢↞⇚⭠🡐🠔◄◀◂]\ufe0f?)"
 _ARROW = re.compile(
-    r"\s*(?:<(?P<both>-+|=+)>|(?P<back><(?:-+|=+))(?![->])|(?:-+|=+)\[(?P<inner>[^\]\n]*)\](?:-+|=+)?>|--+\s(?P<mid>[^-<>\n]+?)\s--+>"
-    r"|(?:-+|=+)>|[→⟶⇒➔]|(?P<two>[↔⇄]))\s*")
+    rf"(?P<two>{_FROM}{_SHAFT}{_TO}|{_SHAFT}?[↔⟷⇔⟺⇄⇆⇋⇌⬌⭤🡘]\ufe0f?{_SHAFT}?)|(?P<back>{_FROM}{_SHAFT}(?![{_DASH}>])|(?!<){_FROM})"
+    rf"|{_SHAFT}\[(?P<inner>[^\]\n]{{0,200}})\]{_SHAFT}?{_TO}|{_LONG}\s(?P<mid>[^{_DASH}<>\n]+?)\s{_LONG}{_TO}|~>|{_SHAFT}{_TO}|(?!>){_TO}")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,31});")
+_TEX = tuple((re.compile(rf"(?:\${{1,2}} ?|\\\( ?)?\\(?:{names})(?![A-Za-z])(?: ?\${{1,2}}| ?\\\))?"), f" {sign} ") for names, sign in (
+    ("to|(?:long)?rightarrow|(?:Long)?[Rr]ightarrow|(?:long)?mapsto|implies|leadsto|rightsquigarrow|hookrightarrow", "→"),
+    ("gets|(?:long)?leftarrow|(?:Long)?[Ll]eftarrow|hookleftarrow", "←"),
+    ("(?:long)?leftrightarrow|(?:Long)?[Ll]eftrightarrow|leftrightarrows|rightleftarrows|rightleftharpoons", "↔")))
 _IN = re.compile(r"^(?P<outer>.{1,80}?)\s+(?:contains?|holds|includes|consists of)\s*:?\s+(?P<inner>.{1,300})$", re.I)
-_MARK = re.compile(r"^\s*(?:[-*+•]|\d{1,2}[.)])\s+")
+_MARK = re.compile(r"^\s*(?:[-*+•●○▪◦·‣▸►▶➤➜–—→⇒]\ufe0f?|\d{1,2}[.)])\s+")
 _FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^\n]*$", re.M)
 # What stands at an arrow and says that there is none: "this is wrong", "it never happens". A bare "no" or "false" is a branch of a decision.
 _BRANCH = re.compile(r"\W*(?:no|false|not true)\W*$", re.I)
@@ -351,6 +362,14 @@ class _Line:
         return denies(tokenise(first), first) or rejected(last) or (untrue is not None and not _CONDITION.search(last, 0, untrue.start()))
 
 
+def _plain(body: str) -> str:
+    """A line with its entities of HTML and its arrows of TeX as the signs that they stand for."""
+    body = _ENTITY.sub(lambda m: html.unescape(m[0]), body)
+    for spelled, sign in _TEX:
+        body = spelled.sub(sign, body)
+    return body
+
+
 def _drawn(body: str) -> _Line | None:
     arrows = list(_ARROW.finditer(body))
     cuts = [0, *(cut for m in arrows for cut in m.span()), len(body)]
@@ -379,20 +398,21 @@ def _unsaid(lines: Sequence[str], drawn: Sequence[_Line | None]) -> tuple[list[b
 def parse_text(text: str) -> tuple[Graph, str]:
     """The graph that the lines of a text alternative draw, and the prose: the same text with those lines blanked, so that offsets stay.
 
-    A line is `A -> B: label`, a chain `A -> B -> C`, `A <- B`, `A <-> B`, `A -[label]-> B`, or `A contains B, C`, which stays prose as well. Same
-    names, whatever their case and blanks, are the same box. What is struck out, commented or taken back draws nothing; what is denied no arrow.
+    A line is `A -> B: label`, a chain `A -> B -> C`, `A <- B`, `A <-> B`, `A -[label]-> B`, or `A contains B, C`, which stays prose as well; any
+    other sign for an arrow will do. Same names, whatever their case and blanks, are the same box. What is struck out, commented or taken back draws
+    nothing, and what is denied no arrow.
     """
     nodes: dict[str, Node] = {}
     edges, prose, at = list[Edge](), list[str](), 0
 
     def node(name: str, span: tuple[int, int]) -> str:
-        name = " ".join(name.strip(" \t*`\"'•").split())[:MAX_CHARS]
+        name = " ".join(name.strip(" \t*`\"'•$").split())[:MAX_CHARS]
         key = re.sub(r"^(?:the|an?)\s+", "", name.casefold())
         nodes.setdefault(key, Node(key, name, span=span))
         return key
 
     lines = visible(text).splitlines(keepends=True)
-    bodies = [_MARK.sub("", line.rstrip()).rstrip(" .;") for line in lines]
+    bodies = [_plain(_MARK.sub("", line.rstrip())).rstrip(" .;") for line in lines]
     drawn = [_drawn(body) if number < MAX_ELEMENTS and len(body) <= MAX_CHARS else None for number, body in enumerate(bodies)]
     unsaid, withdrawn = _unsaid(lines, drawn)
     for number, (line, body, this, gone) in enumerate(zip(lines, bodies, drawn, unsaid, strict=True)):
@@ -408,7 +428,7 @@ def parse_text(text: str) -> tuple[Graph, str]:
                 source, target = (b, a) if m["back"] else (a, b)
                 if a != b:
                     edges.append(Edge(source, target, said, True, f"line {number + 1}", span))
-                if a != b and (m["both"] or m["two"]):
+                if a != b and m["two"]:
                     edges.append(Edge(target, source, said, True, f"line {number + 1}", span))
             continue
         held = _IN.match(body) if len(body) <= MAX_CHARS else None

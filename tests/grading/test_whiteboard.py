@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -138,6 +139,42 @@ def test_a_text_labels_the_nearest_arrow_that_has_no_label_yet() -> None:
     b.text("near", 460, 40)
     b.text("next", 460, 75)
     assert names(parse_scene(b.json())) == {("A", "B", "near"), ("C", "D", "next")}
+
+
+@pytest.mark.parametrize("arrow", [
+    "->", "-->", "=>", "==>", "—>", "–>", "——>", "−>", "──>", "──▶", "~>", "→", "⟶", "⇒", "➔", "➡", "➡\ufe0f", "⟹", "⇨", "⟼", "↦", "►",
+    "\\rightarrow", "\\to", "$\\to$", "$$\\Longrightarrow$$", "\\( \\mapsto \\)", "&rarr;", "&#8594;", "&#x2192;", "-&gt;", "—&gt;",
+])
+def test_an_arrow_is_read_however_it_is_typed(arrow: str) -> None:
+    for line, label in ((f"Router {arrow} Queue", ""), (f"- Router {arrow} Queue: by age", "by age"), (f"► Router {arrow} Queue", "")):
+        assert names(parse_text(line)[0]) == {("Router", "Queue", label)}
+    assert names(parse_text(f"Router {arrow} Queue {arrow} KV pool")[0]) == {("Router", "Queue", ""), ("Queue", "KV pool", "")}
+
+
+@pytest.mark.parametrize("arrow", ["<-", "<--", "<==", "<—", "<–", "←", "⟸", "⬅", "⬅\ufe0f", "⇦", "◄──", "\\leftarrow", "$\\gets$", "&larr;", "&lt;-"])
+def test_an_arrow_to_the_left_is_read_however_it_is_typed(arrow: str) -> None:
+    assert names(parse_text(f"Router {arrow} Queue: by age")[0]) == {("Queue", "Router", "by age")}
+
+
+@pytest.mark.parametrize("arrow", ["<->", "<=>", "<—>", "<–>", "↔", "↔\ufe0f", "⟷", "⇔", "⇄", "◄──►", "\\leftrightarrow", "$\\Leftrightarrow$", "&harr;",
+                                   "&lt;-&gt;"])
+def test_an_arrow_with_two_heads_is_read_however_it_is_typed(arrow: str) -> None:
+    assert names(parse_text(f"Router {arrow} Queue")[0]) == {("Queue", "Router", ""), ("Router", "Queue", "")}
+
+
+def test_labels_stand_in_any_arrow_and_formulas_and_comparisons_draw_none() -> None:
+    for line in ("A -- by age --> B", "A — by age —> B", "A -[by age]-> B", "A –[by age]–> B", "A ──[by age]──▶ B", "$A \\to B$: by age"):
+        assert names(parse_text(line)[0]) == {("A", "B", "by age")}, line
+    for line in ("a < b and c > d", "the top - and the bottom - of it", "x \\top y", "5 ~ 6", "→ the end", "P&L; Q > R"):
+        assert parse_text(line) == (Graph(), line)
+
+
+@pytest.mark.parametrize("piece", ["-", "--", "-[", "<-", "~", "=", " ", " \t", "→", "->", "$", "$\\", "&gt;", "&", "—", "a -- b ", "<!--", "~~a ", "<del>",
+                                   "is wrong "])
+def test_hostile_lines_are_read_in_no_time(piece: str) -> None:
+    start = time.process_time()
+    parse_text((("a -> b: " + piece * 1900)[:1900] + "x\n" + (piece * 1900)[:1900] + "x\n") * 15)
+    assert time.process_time() - start < 2
 
 
 VALUE = st.recursive(st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.sampled_from(["a", "b", "rectangle", "arrow", "text", "frame"]),
