@@ -79,6 +79,8 @@ def _engine_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-invariant", action="store_true", help="the same bits for a request whatever else is in the batch (Triton's kernels)")
     parser.add_argument("--draft", help='a smaller checkpoint with the same vocabulary, or "ngram"')
     parser.add_argument("--draft-tokens", type=int, default=4)
+    parser.add_argument("--acceptance", default="rejection", choices=["rejection", "coupled"],
+                        help="of drafts: the most that the law allows, or the very tokens that a seed gives without them, whoever else is served")  # fmt: skip
     parser.add_argument("--n-pages", type=int)
     parser.add_argument("--page-size", type=int, default=16)
     parser.add_argument("--kv-codec", choices=["int8", "fp8"])
@@ -97,7 +99,7 @@ def _load(args: argparse.Namespace) -> LLM:
     llm = LLM(_folder(args.checkpoint), args.dtype, args.device, kernels=args.kernels, batch_invariant=args.batch_invariant,
               n_pages=args.n_pages, page_size=args.page_size, kv_codec=args.kv_codec,
               prefix_cache=None if args.prefix_cache == "none" else args.prefix_cache, draft=draft, draft_tokens=args.draft_tokens,
-              max_running=args.max_running, max_batch_tokens=args.max_batch_tokens)  # fmt: skip
+              acceptance=args.acceptance, max_running=args.max_running, max_batch_tokens=args.max_batch_tokens)  # fmt: skip
     for adapter in args.adapter:
         name, given, folder = adapter.partition("=")
         if not given:

@@ -67,8 +67,8 @@ class LLM:
     `n_pages`, `page_size`: the pool; by default as many pages as `kv_memory` bytes hold, and no more than can be used.
     `kv_codec`: None, "int8" or "fp8". `prefix_cache`: "hash", "radix" or None.
     `draft`: None, "ngram", or the folder of a smaller checkpoint with the same vocabulary; `draft_tokens` per step, or
-    `draft_tree` with the children per node at each depth. `acceptance`: "rejection" (accepts most) or "coupled"
-    (samples the very tokens that it would without a drafter).
+    `draft_tree` with the children per node at each depth. `acceptance`: "rejection" (accepts most; a seed fixes the text only under one
+    schedule, for how far a text is drafted depends on its company) or "coupled" (samples the very tokens that it would without a drafter).
     `overlap`: 1 plans and launches a step before the one before has been read; by default on GPUs only.
     `seed`: of requests that bring none. `limits`: fields of `engine.scheduler.Limits`.
     """

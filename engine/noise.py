@@ -1,9 +1,12 @@
 """Randomness as an input: every number is a function of (seed, position, stream, lane) and of nothing else.
 
 A request's tokens therefore don't depend on its batchmates, on scheduling, or on how often a step was repeated after a
-preemption. The generator is counter-based: the 64-bit key of (seed, position, stream) comes from SplitMix64 (Steele et
-al. 2014), and the lane (a vocabulary id) is mixed in by two rounds of a 32-bit finalizer. The same 32-bit integer
-arithmetic runs on any device.
+preemption. One exception: drafts that are accepted by rejection. Which numbers decide over a token then depends on how
+far the text was drafted, and that on its company; the text's law stays what it is (`engine.verify`).
+
+The generator is counter-based: the 64-bit key of (seed, position, stream) comes from SplitMix64 (Steele et al. 2014), and
+the lane (a vocabulary id) is mixed in by two rounds of a 32-bit finalizer. The same 32-bit integer arithmetic runs on any
+device.
 """
 
 from __future__ import annotations
