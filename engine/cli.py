@@ -94,6 +94,14 @@ def _folder(name: str) -> str | Path:
     return checkpoint_path(name) if not Path(name).exists() and (SHIPPED / name).is_dir() else name
 
 
+def _text(path: Path | None) -> str:
+    """A file's, or standard input's. RequestError where it is no text."""
+    try:
+        return path.read_text("utf-8") if path is not None else sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path or 'standard input'}: no text in UTF-8: {error}") from None
+
+
 def _load(args: argparse.Namespace) -> LLM:
     draft = args.draft if args.draft in (None, "ngram") else _folder(args.draft)
     llm = LLM(_folder(args.checkpoint), args.dtype, args.device, kernels=args.kernels, batch_invariant=args.batch_invariant,
@@ -112,11 +120,11 @@ def _generate(args: argparse.Namespace) -> int:
     given: dict[str, Any] = {name: value for name in FLAGS if (value := getattr(args, name)) is not None}
     params = SamplingParams(
         **{f.name: f.default for f in fields(SamplingParams) if f.name in FLAGS and f.default is not MISSING} | {"max_tokens": 128} | given,
-        stop=args.stop, heal=args.heal, grammar=args.grammar.read_text("utf-8") if args.grammar else None,
-        json_schema=args.json_schema.read_text("utf-8") if args.json_schema else None,
+        stop=args.stop, heal=args.heal, grammar=_text(args.grammar) if args.grammar else None,
+        json_schema=_text(args.json_schema) if args.json_schema else None,
     )  # fmt: skip
     llm = _load(args)
-    prompt: Prompt = args.prompt if args.prompt is not None else sys.stdin.read()
+    prompt: Prompt = args.prompt if args.prompt is not None else _text(None)
     if args.chat:
         if llm.tokenizer is None:
             raise RequestError("this checkpoint has no tokenizer, so it has no chat template")

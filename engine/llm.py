@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from engine.checkpoint import Checkpoint, load_checkpoint
 from engine.detokenize import StreamingDetokenizer
 from engine.engine import Engine
@@ -100,7 +102,9 @@ class LLM:
         self.mode = mode or ("exact" if dtype == "float32" else "fast")
         if self.mode == "exact" and dtype != "float32":
             raise RequestError(f"mode 'exact' means float32, not {dtype}")
-        on_gpu = device.startswith("cuda")
+        on_gpu = _on_gpu(device)
+        if page_size < 1 or (n_pages is not None and n_pages < 1):
+            raise RequestError(f"page_size = {page_size}, n_pages = {n_pages}: the pool needs at least one page of one token")
         self.kernels = kernels or ("triton" if on_gpu and self.mode == "fast" else "torch")
         ops, draw = ops_of(self.kernels, batch_invariant)
         capture = capture_of(graphs, self.kernels, on_gpu)
@@ -120,7 +124,7 @@ class LLM:
         self.limits = bounds = Limits(max_length=most, **limits)
         per_page = page_size * self.config.kv_bytes_per_token(model.dtype.itemsize)
         usable = bounds.max_running * -(-most // page_size)
-        n_pages = n_pages or max(1, min(kv_memory // per_page, usable))
+        n_pages = n_pages if n_pages is not None else max(1, min(kv_memory // per_page, usable))
         # The last page, which no request ever holds, is for the padding rows of graphs.
         self.kv = PagedKV(self.config, n_pages + (capture is not None), page_size, model.dtype, model.device, kv_codec)
         self.width = -(-most // page_size)
@@ -389,6 +393,19 @@ class LLM:
 
     def _decode(self, tokens: Sequence[int]) -> str:
         return self.tokenizer.decode(tokens) if self.tokenizer is not None else ""
+
+
+def _on_gpu(device: str) -> bool:
+    """Whether it is a GPU; RequestError where there is no such device."""
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        found = torch.device("meta")
+    if found.type not in ("cpu", "cuda"):
+        raise RequestError(f"device {device!r} is unknown; there are cpu, cuda and cuda:N")
+    if found.type == "cuda" and (found.index or 0) >= (count := torch.cuda.device_count()):
+        raise RequestError(f"device {device!r} is not there: torch sees {count} GPUs")
+    return found.type == "cuda"
 
 
 def _grammar_key(p: SamplingParams) -> GrammarKey:
