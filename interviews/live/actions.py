@@ -158,8 +158,10 @@ def check_writer(*, answer_id: UUID, actor: User) -> None:
 
 
 @transaction.atomic
-def store_update(*, answer_id: UUID, actor: User, data: bytes) -> int:
+def store_update(*, answer_id: UUID, actor: User, data: bytes, live: int = 0) -> int:
     """Stores one update of an answer's document and returns its number. What this returned, no crash takes back.
+
+    `live` is the size in bytes of the document with this update, without what was deleted.
 
     Raises:
         Problem: not the candidate's own, the deadline has passed, or the document would grow too large. Nothing was stored.
@@ -168,8 +170,10 @@ def store_update(*, answer_id: UUID, actor: User, data: bytes) -> int:
     # The lock puts this write before or after the finish, never beside it: what is graded is what was acknowledged.
     _check_writer(events.lock(question.interview_id), actor)
     answer = Answer.objects.get(pk=answer_id)
-    if answer.size + len(data) > documents.MAX_DOCUMENT_BYTES:
-        raise Problem("too_large", "This answer has grown too large to store. Undo the last paste and go on.", 413)
+    if live > documents.MAX_DOCUMENT_BYTES:
+        raise Problem("too_large", "This answer has grown too large to store. Delete some of it and go on.", 413)
+    if answer.size + len(data) > documents.MAX_HISTORY_BYTES:
+        raise Problem("full", "So much was written and deleted here that no more can be stored. What was saved before is what counts.", 413)
     return _store(answer, data)
 
 

@@ -226,7 +226,7 @@ class AnswerConsumer(_Socket):
             return
         self._enter()
         await self._join(events.answer_group(self.pk))
-        self.document, self.seq, self.size, self.spent = await self._open()
+        self.document, self.seq, self.size, self.live, self.spent = await self._open()
         self.opened = True
         await self.send(bytes_data=create_sync_message(self.document))
 
@@ -288,15 +288,18 @@ class AnswerConsumer(_Socket):
             if self.spent > MAX_SECONDS:
                 raise documents.Costly("an answer of too many pieces")
             applied, began = True, time.thread_time()
-            self.document.apply_update(payload)
+            self._apply(payload)
             self.spent += time.thread_time() - began
             self.size += count
+            if self.live > documents.MAX_DOCUMENT_BYTES:
+                self.live = len(self.document.get_update())
             seq = await self._store(payload)
         except Problem as problem:
             # Tell the client what it missed meanwhile. If this connection's document has what the database refused, build it anew.
             await self._catch_up(send=True)
             if applied:
                 self.document = await self._reopen(self.seq)
+                self.live = len(self.document.get_update())
             await self._refuse(str(problem.detail.code), str(problem.detail))
             return
         await self._acknowledge()
@@ -329,7 +332,7 @@ class AnswerConsumer(_Socket):
         if message["seq"] == self.seq + 1:
             self.seq = message["seq"]
             if message["sender"] != self.channel_name:
-                self.document.apply_update(message["data"])
+                self._apply(message["data"])
                 await self.send(bytes_data=create_update_message(message["data"]))
         else:
             await self._catch_up(send=True)
@@ -344,10 +347,14 @@ class AnswerConsumer(_Socket):
     async def _catch_up(self, send: bool = False) -> None:
         """Takes from the database what the channel layer lost or has not brought yet."""
         for seq, data in await self._since(self.seq):
-            self.document.apply_update(data)
+            self._apply(data)
             self.seq = seq
             if send:
                 await self.send(bytes_data=create_update_message(data))
+
+    def _apply(self, update: bytes) -> None:
+        self.document.apply_update(update)
+        self.live += len(update)  # at most: what it deleted is taken off when the sum has grown too large
 
     async def _acknowledge(self) -> None:
         self.stored += 1
@@ -365,13 +372,14 @@ class AnswerConsumer(_Socket):
         self._door(self.scope["user"])
 
     @in_database
-    def _open(self) -> tuple[Doc, int, int, float]:
-        """The document, the number of its last update, how many structs it has, and the processor time that it took to put them in their places."""
+    def _open(self) -> tuple[Doc, int, int, int, float]:
+        """The document, the number of its last update, its structs and bytes, and the processor time that it took to put them in their places."""
         answer = Answer.objects.select_related("snapshot").get(pk=self.pk)
         began = time.thread_time()
         document = documents.open_document(answer, upto=answer.seq)
         spent = time.thread_time() - began
-        return document, answer.seq, documents.structs(bytes(document.get_update())), spent
+        update = bytes(document.get_update())
+        return document, answer.seq, documents.structs(update), len(update), spent
 
     @in_database
     def _reopen(self, seq: int) -> Doc:
@@ -387,7 +395,7 @@ class AnswerConsumer(_Socket):
 
     @in_database
     def _store(self, data: bytes) -> int:
-        return actions.store_update(answer_id=self.pk, actor=self.scope["user"], data=data)
+        return actions.store_update(answer_id=self.pk, actor=self.scope["user"], data=data, live=self.live)
 
     @in_database
     def _snapshot(self) -> None:

@@ -12,7 +12,8 @@ from interviews.live.models import Answer
 from interviews.live.updates import Malformed, structs
 
 MAX_UPDATE_BYTES = 2 * 1024 * 1024
-MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # of what an answer says now
+MAX_HISTORY_BYTES = 64 * 1024 * 1024  # of all that was ever written into it: a drawing is written anew with each move
 JOINED = 64  # updates merged at a time: all at once takes time by the square of their number
 MAX_STEPS = 500_000  # structs that an update's structs may have to be compared with, at worst, in this process: some 0.3 s
 APART_SECONDS = 10  # of the wall's clock for a trial, whose processor time is bounded more closely

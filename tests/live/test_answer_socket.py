@@ -429,6 +429,54 @@ async def test_a_socket_that_opened_while_redis_was_away_stores_what_is_typed_an
         assert watching.text == (await content(interview)).text == "Afterwards. While it was away. "
 
 
+async def test_what_was_deleted_takes_no_room(people: People, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MAX_DOCUMENT_BYTES", 100_000)
+    interview = await sync_to_async(make)()
+
+    async def delete(tab: Browser, begin: int, end: int) -> int:
+        before = tab.document.get_state()
+        del tab.document.get("text", type=Text)[begin:end]
+        await tab.socket.send_to(bytes_data=create_update_message(tab.document.get_update(before)))
+        return await tab.receive()
+
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        for _ in range(5):
+            await tab.type("x" * 60_000)
+            assert await tab.receive() == 2
+            assert await delete(tab, 0, 60_000) == 2
+        await tab.type("A sentence. ")
+        assert await tab.receive() == 2
+    assert (await content(interview)).text == "A sentence. "
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.type("y" * 60_000)
+        assert await tab.receive() == 2
+        await tab.type("z" * 60_000)
+        assert await tab.receive() == 3
+        assert tab.refused[0]["code"] == "too_large"
+    # What it is told to do helps: what is deleted never has to be stored.
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        assert await delete(tab, 0, 60_000) == 2
+        await tab.type("z" * 60_000)
+        assert await tab.receive() == 2
+    assert (await content(interview)).text == "z" * 60_000 + "A sentence. "
+
+
+async def test_what_was_ever_written_has_an_end_too(people: People, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MAX_HISTORY_BYTES", 100)
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.type("Kept. ")
+        assert await tab.receive() == 2
+        await tab.type("x" * 100)
+        assert await tab.receive() == 3
+        assert tab.refused[0]["code"] == "full"
+    assert (await content(interview)).text == "Kept. "
+
+
 @pytest.fixture
 def trials(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[threading.Event]]:
     """An entry for each trial in a process of its own that has begun; each waits until its event is set."""
