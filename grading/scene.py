@@ -177,7 +177,7 @@ def _element(raw: Any, place: str) -> _Element | None:
     id, kind = raw.get("id"), raw.get("type")
     if not isinstance(id, str) or not id or not isinstance(kind, str):
         raise SceneError(place, "an element has an id and a type")
-    if raw.get("isDeleted"):
+    if raw.get("isDeleted") or raw.get("opacity") == 0:  # what nobody can see earns nothing
         return None
     x, y, w, h = (_number(raw, key, place) for key in ("x", "y", "width", "height"))
     points: list[Point] = []

@@ -72,6 +72,18 @@ def test_bound_texts_labels_and_bindings_become_boxes_and_arrows() -> None:
     assert names(graph) == {("Block table", "KV pool", "maps"), ("KV pool", "Block table", ""), ("Block table", "KV pool", "")}
 
 
+def test_what_is_drawn_without_opacity_is_not_there() -> None:
+    b = Board()
+    table, pool = b.box("Block table", 0, 0), b.box("KV pool", 400, 0)
+    b.box("GPU", 800, 0, opacity=40)
+    b.arrow(table, pool, "maps")
+    hidden = [{**element, "opacity": 0} if element["id"] not in (table,) and element.get("text") not in ("Block table", "GPU") and "opacity" not in element
+              else element for element in b.elements]
+    graph = parse_scene(json.dumps({"elements": hidden}))
+    assert [n.text for n in graph.nodes] == ["Block table", "GPU"]
+    assert not graph.edges
+
+
 def test_loose_arrows_snap_to_the_nearest_box_and_loose_texts_find_their_owner() -> None:
     b = Board()
     b.box("Router", 0, 0, bound=False)
