@@ -343,8 +343,8 @@ def other_prefix(found: pint.Quantity[float], expected: pint.Quantity[float], to
 
 
 def is_count(unit: PlainUnit | None) -> bool:
-    """Whether a number with this unit only counts things: "2.8", "2.8 tokens", "1.35 passes"."""
-    return unit is None or set(unit.dimensionality) <= _COUNTED
+    """Whether a number with this unit only counts things: "2.8", "2.8 tokens", "1.35 passes", and not "2.8 tokens per layer"."""
+    return unit is None or (set(unit.dimensionality) <= _COUNTED and all(power > 0 for power in _dimensions(unit).values()))
 
 
 @lru_cache(maxsize=4096)
@@ -360,16 +360,13 @@ def _dimensions(unit: PlainUnit) -> dict[str, float]:
 def stands_for(found: PlainUnit, expected: PlainUnit) -> bool:
     """Whether a figure in one unit may be one in the other.
 
-    Where the expected unit is itself per something, the two have the same dimensions. Where it is not, the figure may say per how many things it is
-    ("320 KiB per token", where the question says of what); a number of things may be bare; and a bare one may say what it counts. A time or a size is
-    never passed over: GB are no GB/s.
+    The two have the same dimensions, but a number of things may be bare, and a bare one may say what it counts. What a figure is per is never passed over:
+    80 GiB per sequence are not the 80 GiB of a batch. Where "320 KiB per token" says what 320 KiB says, the rubric names both.
     """
     mine, wanted = _dimensions(found), _dimensions(expected)
-    if mine == wanted or any(power < 0 for power in wanted.values()):
-        return mine == wanted
-    if set(wanted) <= _COUNTED and (not mine or (not wanted and is_count(found))):
+    if mine == wanted:
         return True
-    return wanted == {name: power for name, power in mine.items() if power > 0 or name not in _COUNTED}
+    return set(wanted) <= _COUNTED and all(power > 0 for power in wanted.values()) and (not mine or (not wanted and is_count(found)))
 
 
 def compare(found: pint.Quantity[float], expected: pint.Quantity[float], tolerance: float) -> str:

@@ -89,11 +89,12 @@ def test_everyday_notation_is_read(value: float, unit: str, forms: tuple[str, ..
 
 
 @pytest.mark.parametrize(("value", "unit", "forms"), [
-    (320, "KiB", ("320 KiB per token", "320 KiB/token", "327,680 B/token")),
-    (10.45, "ms", ("10.45 ms per token", "10.45 ms/step", "≥ 10.45 ms", ">= 10.45 ms", "at least 10.45 ms", "no less than ~10.45 ms per forward pass")),
-    (55, "sequence", ("55", "55 requests", "55 users", "55 concurrent sequences", "55 seqs per GPU", "up to 55 parallel requests")),
+    (320, "KiB/token", ("320 KiB per token", "320 KiB/token", "327,680 B/token")),
+    (10.45, "ms", ("≥ 10.45 ms", ">= 10.45 ms", "at least 10.45 ms", "no less than ~10.45 ms")),
+    (10.45, "ms/step", ("10.45 ms/step", "no less than ~10.45 ms per forward pass")),
+    (55, "sequence", ("55", "55 requests", "55 users", "55 concurrent sequences", "up to 55 parallel requests")),
     (2.5, "token/pass", ("2.5 tokens per step", "2.5 output tokens per forward pass")),
-    (2.5, "", ("2.5 tokens/pass", "2.5 tokens", "2.5x faster", "2.5 times as fast", "2.5× speed-up")),
+    (2.5, "", ("2.5 tokens", "2.5x faster", "2.5 times as fast", "2.5× speed-up")),
     (2344, "token/s", ("2,344 tps", "2,344 output tokens/s")),
     (4.42e6, "GPU hour", ("4.42M H100-hours", "4.42 million A100 hours", "4,420,000 H200 GPU-hours", "4.42M GPU-hours")),
     (2.31, "$ per million tokens", ("$2.31 per million output tokens", "USD 2.31 per million tokens", "US$2.31/Mtok", "2.31 USD per million generated tokens")),
@@ -106,6 +107,9 @@ def test_a_field_is_read_as_people_fill_it_in(value: float, unit: str, forms: tu
     ("320 KiB", 320, "KiB/token"), ("320 KiB per request", 320, "KiB/token"), ("320", 320, "KiB"), ("320 KiB tokens", 320, "KiB"), ("3 GB", 3, "GB/s"),
     ("3 GB/s", 3, "GB"), ("2344", 2344, "token/s"), ("2344 tokens", 2344, "token/s"), ("2344 tokens/s per GPU", 2344, "token/s"), ("2.5", 2.5, "token/pass"),
     ("2.5 tokens", 2.5, "token/pass"), ("$2.31", 2.31, "$/token"), ("55 GPUs", 55, "sequence"), ("55 tokens", 55, "sequence"), ("55 GB", 55, "sequence"),
+    ("80 GiB/sequence", 80, "GiB"), ("80 GiB per token", 80, "GiB"), ("80 GiB/GPU", 80, "GiB"), ("80 GiB per layer", 80, "GiB"), ("80 GiB/user", 80, "GiB"),
+    ("1.12 TB/GPU", 1.12, "TB"), ("1.12 TB per layer", 1.12, "TB"), ("1.12 TB/parameter", 1.12, "TB"), ("13.6 ms/token", 13.6, "ms"),
+    ("13.6 ms per sequence", 13.6, "ms"), ("55 seqs per GPU", 55, "sequence"), ("2.5 tokens/layer", 2.5, ""), ("2.5 tokens/pass", 2.5, ""),
     ("4.42M hours", 4.42e6, "GPU hour"), ("4420000", 4.42e6, "GPU hour"), ("2.5 s", 2.5, ""),
 ])
 def test_a_count_never_hides_another_unit_nor_what_a_figure_is_per(typed: str, value: float, unit: str) -> None:
@@ -114,8 +118,10 @@ def test_a_count_never_hides_another_unit_nor_what_a_figure_is_per(typed: str, v
 
 def test_a_figure_per_thing_fills_a_field_and_is_a_step_in_the_text() -> None:
     rubric = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "quantities": [
-        {"field": name, "value": 320, "unit": "KiB", "points": 2} for name in ("f", "text")]}]})
+        {"field": name, "value": 320, "unit": "KiB", "points": 2, "alternatives": [{"value": 320, "unit": "KiB/token"}]} for name in ("f", "text")]}]})
     assert score(rubric, Answer("Each layer adds up to 320 KiB per token.", fields={"f": "320 KiB/token"})).total == 4
+    assert score(rubric, Answer("A token takes 320 KiB.", fields={"f": "327,680 bytes"})).total == 4
+    assert score(rubric, Answer("A layer takes 320 KiB per layer.", fields={"f": "320 KiB/request"})).total == 0
     assert score(rubric, Answer("It is 320 KiB/s.", fields={"f": "320 GiB/token"})).total == 0
 
 

@@ -185,3 +185,21 @@ def test_the_words_that_earn_a_step_are_quoted_as_they_were_typed() -> None:
     text = "Not 140 GB, ~~140 GB~~, but\u202f<b>140</b>\u00a0<i>GB</i>.\n```\nx = 13.4 TB/s\n```"
     assert [e.text for e in judge_quantities(STEPS, Answer(text)).evidence] == ["140</b>\u00a0<i>GB", "13.4 TB/s"]
     assert "only to say that it isn't so" in judge_quantities(STEPS, Answer("It is not 140 GB.")).missed[0]
+
+
+@pytest.mark.parametrize(("folder", "field", "right", "wrong"), [
+    ("kv-cache-of-a-70b-model", "per_token", ("320 KiB", "320 KiB per token", "327,680 B/token"), ("320 KiB/layer", "320 KiB per sequence")),
+    ("kv-cache-of-a-70b-model", "batch", ("80 GiB", "85.9 GB"), ("80 GiB/sequence", "80 GiB per token", "80 GiB/GPU", "80 GiB per layer", "80 GiB/user")),
+    ("training-compute", "state", ("1.12 TB",), ("1.12 TB/GPU", "1.12 TB per layer", "1.12 TB/parameter")),
+    ("decode-latency-floor", "floor", ("10.45 ms", "10.45 ms per token", "10.45 ms/step"), ("10.45 ms/GPU", "10.45 ms per layer")),
+    ("decode-latency-floor", "step", ("13.65 ms", "13.65 ms per step", "13.65 ms/forward pass"), ("13.65 ms/token", "13.65 ms per sequence")),
+])
+def test_a_field_forgives_the_per_that_its_rubric_names_and_no_other(folder: str, field: str, right: tuple[str, ...], wrong: tuple[str, ...]) -> None:
+    criterion = next(c for c in read_folder(PACK / folder).rubric.criteria if c.quantities and c.quantities[0].field == field)
+    earned = {typed: judge_quantities(criterion, Answer("", fields={field: typed})).points for typed in right + wrong}
+    assert earned == dict.fromkeys(right, 4) | dict.fromkeys(wrong, 0)
+
+
+def test_a_step_is_per_what_its_rubric_names() -> None:
+    assert steps("140 GB per step at 13.4 TB/s; 320 KiB per token, 42.9 GB a step.") == 4
+    assert steps("140 GB per GPU at 13.4 TB; 320 KiB a layer, 42.9 GB per sequence.") == 0
