@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.e2e.conftest import Site, Visitor
 from tests.e2e.test_interview import open_question, saved, start
@@ -77,6 +77,45 @@ def test_an_alert_about_the_line_goes_when_the_line_is_back(visit: Visit) -> Non
     cut = False
     page.unroute("**/api/interviews/**")
     page.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize("first", ["the doorbell", "the failure"])
+def test_a_start_whose_answer_got_lost_leaves_no_alert(visit: Visit, first: str) -> None:
+    candidate = visit("candidate")
+    page = candidate.page
+    held: list[Callable[[], None]] = []
+    holding = first == "the failure"
+
+    def hold(line: WebSocketRoute) -> None:
+        server = line.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            if holding and '"type": "seq"' in str(message):
+                held.append(lambda: line.send(message))
+            else:
+                line.send(message)
+
+        server.on_message(pass_on)
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        if not holding:
+            expect(page.get_by_role("timer")).to_be_visible()
+        route.abort()
+
+    candidate.context.route_web_socket(re.compile("/ws/interviews/"), hold)
+    page.route("**/api/interviews/*/start/", lose)
+    start(candidate, "Advanced inference, L5, 30 minutes")
+    with page.expect_event("requestfailed"):
+        page.get_by_role("button", name="Start the clock").click()
+    if holding:
+        expect(page.get_by_role("alert")).to_have_count(1)
+        holding = False
+        for ring in held:
+            ring()
+    expect(page.get_by_role("timer")).to_be_visible()
+    page.wait_for_timeout(500)
     expect(page.get_by_role("alert")).to_have_count(0)
 
 

@@ -116,8 +116,11 @@ function Unstored({ titles, report, onDelete }: { titles: string[]; report: stri
 
 export function Room({ id }: { id: string }) {
   const [state, setState] = useState<Interview | null>(null);
-  /** Why what the person asked for was not done. It stays until they ask for the next thing. */
-  const [problem, setProblem] = useState<string | null>(null);
+  /**
+   * Why what the person asked for was not done, and of an interview in which status they asked it. It stays until they ask for the next thing, or the
+   * interview is elsewhere: an answer that got lost says nothing about what was done.
+   */
+  const [problem, setProblem] = useState<{ text: string; status: Interview["status"] | undefined } | null>(null);
   /** Why the state can't be fetched. It goes when it can be again. */
   const [trouble, setTrouble] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -253,8 +256,8 @@ export function Room({ id }: { id: string }) {
   }, [answers, over]);
   const settled = answers.state?.kind === "saved";
   useEffect(() => {
-    if (settled || over) setProblem((old) => (over || old === UNSAVED ? null : old));
-  }, [over, settled]);
+    if (settled) setProblem((old) => (old?.text === UNSAVED ? null : old));
+  }, [settled]);
   useEffect(() => {
     if (state?.status !== "grading") return;
     // The doorbell rings when the scores are there; this asks in case it could not.
@@ -286,11 +289,12 @@ export function Room({ id }: { id: string }) {
   const act = async (action: () => Promise<Interview>): Promise<void> => {
     setBusy(true);
     setProblem(null);
+    const status = current.current?.status;
     const sentAt = performance.now();
     try {
       take(await action(), sentAt);
     } catch (error) {
-      setProblem(error instanceof Error ? error.message : String(error));
+      setProblem({ text: error instanceof Error ? error.message : String(error), status });
     } finally {
       setBusy(false);
     }
@@ -320,7 +324,7 @@ export function Room({ id }: { id: string }) {
         )}
       </div>
     );
-  const problems = [...new Set([problem, trouble])].filter((text) => text !== null);
+  const problems = [...new Set([problem?.status === state.status ? problem.text : null, trouble])].filter((text) => text !== null);
   if (state.status === "ready")
     return (
       <>
