@@ -115,6 +115,13 @@ describe("the end", () => {
     expect([over, locks.map(([, locked]) => locked)]).toEqual([true, [false]]);
   });
 
+  it.each([100, 1_000, 4_000])("asks no oftener where this page's clock is %i ms early", async (early) => {
+    deadline += early;
+    begin();
+    await vi.advanceTimersByTimeAsync(early + 2_000);
+    expect([over, asked.length, deadline - locks.find(([, locked]) => locked)![0]]).toEqual([true, 3, 230]);
+  });
+
   it("opens them again when more was granted at the last moment", async () => {
     begin();
     await vi.advanceTimersByTimeAsync(600);

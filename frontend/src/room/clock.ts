@@ -48,7 +48,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 /**
  * Goes with the room through its last moment: `ask` says what the server grants, or null when it can't be reached; `lock` shuts the editors, or opens them
  * again when the server grants more. Only the server's word locks, never this page's clock alone. Resolves once the server takes nothing more, or grants
- * more than a moment; `stopped` ends it early.
+ * so much that the countdown shows it; `stopped` ends it early.
  */
 export async function end(
   ask: () => Promise<{ can_write: boolean; remaining_ms: number } | null>,
@@ -59,11 +59,15 @@ export async function end(
     const sentAt = performance.now();
     const granted = await ask();
     if (stopped()) return;
-    if (granted && (!granted.can_write || granted.remaining_ms > END_MS)) return lock(false);
+    if (granted && (!granted.can_write || granted.remaining_ms > GRANT_MS)) return lock(false);
+    const endsAt = sentAt + (granted?.remaining_ms ?? 0);
     if (!granted) {
       await pause(RETRY_MS);
+    } else if (granted.remaining_ms > END_MS) {
+      // More than a moment, but what is shown isn't raised by so little: it would say at once that the end is here.
+      lock(false);
+      await pause(endsAt - END_MS - performance.now());
     } else {
-      const endsAt = sentAt + granted.remaining_ms;
       await pause(endsAt - LOCK_MS - performance.now());
       if (stopped()) return;
       lock(true);
