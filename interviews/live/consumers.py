@@ -65,8 +65,11 @@ class _Socket(AsyncWebsocketConsumer):
         """Like the base class, which lets nobody in while the channel layer is away. Here such a socket joins as soon as the layer is back."""
         self.scope, self.base_send = scope, send
         self.channel_layer, self.tried = get_channel_layer(), asyncio.Event()
-        with suppress(StopConsumer):
-            await await_many_dispatch([receive, self._hear], self.dispatch)
+        try:
+            with suppress(StopConsumer):
+                await await_many_dispatch([receive, self._hear], self.dispatch)
+        finally:
+            await self._leave()  # not before `_hear` has ended, which may join until then
 
     async def _hear(self) -> dict[str, Any]:
         """What the channel layer brings next. After a time without it, that is first of all the word that something may have been missed."""
@@ -125,7 +128,7 @@ class _Socket(AsyncWebsocketConsumer):
         return self.joined
 
     async def _leave(self) -> None:
-        if self.joined:
+        if self.channel_name:  # whether or not it heard that it had joined
             try:
                 await self.channel_layer.group_discard(self.group, self.channel_name)
             except Exception as error:
@@ -159,9 +162,6 @@ class InterviewConsumer(_Socket):
             return
         self._enter()
         await self._send({"type": "hello", **self._now(interview)})
-
-    async def disconnect(self, code: int) -> None:
-        await self._leave()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if text_data is None:
@@ -231,7 +231,6 @@ class AnswerConsumer(_Socket):
         await self.send(bytes_data=create_sync_message(self.document))
 
     async def disconnect(self, code: int) -> None:
-        await self._leave()
         if self.opened:
             await self._snapshot()
 

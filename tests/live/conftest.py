@@ -81,8 +81,8 @@ def make(bank: Path, people: People) -> Callable[..., Interview]:
 
 
 @pytest.fixture
-def no_redis(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
-    """A channel layer whose Redis is not there, until what this gives is called."""
+def no_redis(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """A channel layer whose Redis is not there, until what this gives is called, which returns its URL."""
     folder = Path(tempfile.mkdtemp(prefix="roofline-"))
     layer = settings.CHANNEL_LAYERS["default"]
     settings.CHANNEL_LAYERS = {"default": {**layer, "CONFIG": {**layer["CONFIG"], "hosts": [f"unix://{folder}/redis.sock"]}}}

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from pycrdt import Decoder, Doc, Text, create_sync_message, create_update_message, write_message
+from redis import Redis
 
 from interviews.asgi import application
 from interviews.live import access, actions, consumers, documents, events
@@ -427,6 +429,34 @@ async def test_a_socket_that_opened_while_redis_was_away_stores_what_is_typed_an
         assert await tab.receive() == 2
         assert await watching.receive() == 0
         assert watching.text == (await content(interview)).text == "Afterwards. While it was away. "
+
+
+async def test_a_socket_that_closes_while_it_joins_stays_in_no_group(
+    people: People, make: Make, no_redis: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot, groups = actions.snapshot, []
+
+    def joined(redis: Redis) -> list[bytes]:
+        return redis.pubsub_channels("*__group__*")
+
+    def held(**of: Any) -> Any:
+        redis = Redis.from_url(no_redis())
+        until = time.monotonic() + 10
+        while not joined(redis) and time.monotonic() < until:
+            time.sleep(0.01)
+        groups.append((redis, joined(redis)))
+        return snapshot(**of)
+
+    monkeypatch.setattr(actions, "snapshot", held)
+    interview = await sync_to_async(make)()
+    async with opened(interview, people.candidate) as tab:
+        await tab.sync()
+        await tab.socket.disconnect(timeout=20)
+    ((redis, before),) = groups
+    assert len(before) == 1
+    async with asyncio.timeout(5):
+        while joined(redis):
+            await asyncio.sleep(0.01)
 
 
 async def test_what_was_deleted_takes_no_room(people: People, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
