@@ -536,8 +536,9 @@ async def test_whoever_sends_costly_changes_holds_up_nobody_else(people: People,
             await tab.sync()
         for tab in tabs:
             await tab.socket.send_to(bytes_data=costly)
-        while not trials:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while not trials:
+                await asyncio.sleep(0.01)
         await asyncio.sleep(1)
         bystander = await stack.enter_async_context(opened(elsewhere, people.other))
         await bystander.sync()
