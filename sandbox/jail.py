@@ -9,9 +9,9 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sandbox.guest import wire
 from sandbox.limits import Group
@@ -52,21 +52,39 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total / _CLOCK
 
 
-def queued_seconds(pids: Iterable[int]) -> float:
-    """Time so far in which threads of these processes could have computed and had to wait for a processor; 0 where the kernel does not tell."""
-    return sum(_queued(path) for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-
-
 def own_queued_seconds() -> float:
-    """The same for this thread."""
-    return _queued(Path("/proc/thread-self/schedstat"))
+    """Time so far in which this thread could have computed and had to wait for a processor; 0 where the kernel does not tell."""
+    return _schedule(Path("/proc/thread-self/schedstat"))[1]
 
 
-def _queued(schedstat: Path) -> float:
+def _schedule(schedstat: Path) -> tuple[float, float]:
+    """(seconds on a processor, seconds queued for one) of a thread."""
     try:
-        return int(schedstat.read_text().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
+        computed, queued, *_ = schedstat.read_text().split()
+        return int(computed) / 1e9, int(queued) / 1e9
+    except (OSError, ValueError):
+        return 0.0, 0.0
+
+
+class Usage(NamedTuple):
+    """What processes had of the machine so far, in seconds.
+
+    Args:
+        computed: on a processor, threads and children that have ended included.
+        queued: for a processor, all threads together.
+        delayed: for a processor that others had: of one thread, what it queued beyond the computing of all the rest, which it may have waited for.
+    """
+
+    computed: float
+    queued: float
+    delayed: float
+
+
+def usage(pids: Sequence[int]) -> Usage:
+    """What these processes had of the machine."""
+    threads = [_schedule(path) for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    total = cpu_seconds(pids)
+    return Usage(total, sum(queued for _, queued in threads), max((queued - (total - computed) for computed, queued in threads), default=0.0))
 
 
 class Slots:
@@ -187,10 +205,9 @@ class Jail:
         if self.healthy:
             self._prepare()
 
-    def used_seconds(self) -> tuple[float, float]:
-        """(processor seconds of the running test, seconds in which it could have computed and had to wait for a processor)."""
-        running = self.tests()
-        return cpu_seconds(running), queued_seconds(running)
+    def usage(self) -> Usage:
+        """What the running test had of the machine."""
+        return usage(self.tests())
 
     def interrupt(self) -> None:
         """Ends the running test's processes; the zygote stays."""

@@ -73,6 +73,7 @@ class _Run:
     entered: bool = False  # whether a test has begun
     fatal: bool = False  # whether the submission's load ended a jail that was started for it alone
     tested: float = 0.0  # seconds that its tests took, less those lent
+    lent: float = 0.0  # `run_s` at most, so that no run holds a judge for more than twice that
     began: float = field(default_factory=time.monotonic)
     detail: list[str] = field(default_factory=list)
 
@@ -189,8 +190,12 @@ class _Run:
             if self.tested > self.lab.limits.run_s:
                 return _Execution(Verdict.TLE, feedback.OUT_OF_TURN, seconds, text, record)
             inputs = derive(seed, test.name, repeat)
-            went = self._once(test, inputs, self.request.source)
-            self.tested += went.seconds - went.lent
+            went = self._counted(test, inputs)
+            if went.starved and self._control(test, inputs):
+                # The machine has time for the reference: either it has time again, or the submission kept itself waiting.
+                went = self._counted(test, inputs)
+                if went.starved:
+                    went.verdict, went.message = Verdict.TLE, feedback.FIXED[Verdict.TLE]
             if went.verdict is Verdict.JE and not went.starved and self._control(test, inputs):
                 # The test itself is sound: what it choked on is the form of the submission's answer.
                 went.verdict = Verdict.WA
@@ -201,6 +206,14 @@ class _Run:
             if went.verdict is not Verdict.AC:
                 return went
         return _Execution(Verdict.AC, "", seconds, text, record)
+
+    def _counted(self, test: Test, inputs: int) -> _Execution:
+        """Runs the test with the submission, on the run's time."""
+        went = self._once(test, inputs, self.request.source)
+        lent = min(went.lent, self.lab.limits.run_s - self.lent)
+        self.lent += lent
+        self.tested += went.seconds - lent
+        return went
 
     def _control(self, test: Test, inputs: int) -> bool:
         """Whether the reference passes the very same test, so that a failure of the test's code is the submission's doing."""

@@ -33,7 +33,7 @@ from sandbox.spec import Limits
 MAX_NESTING = 16
 END_S = 3.0
 IDLE_SHARE = 0.05
-PATIENCE = 4  # times a test's seconds that it may wait for a processor besides: a machine that is busier judges nothing
+PATIENCE = 4  # times a test's seconds that it may wait for a processor besides
 LEAST_S = 0.05  # waiting that is not worth asking for again
 SIGXCPU, SIGSYS, SIGKILL = -24, -31, -9
 
@@ -332,26 +332,27 @@ class Session:
         return PATIENCE * self._limits.test_s
 
     def _lend(self) -> float:
-        """Seconds by which the wait that goes on is put off: those that both sides have queued for a processor by now, as far as they did not count before.
+        """Seconds by which the wait that goes on is put off: those that both sides have by now queued for a processor that neither had.
 
-        Never more than those in which the submission did not compute, so that it gains nothing by keeping its own threads waiting.
+        What either may have waited for the submission's own computing is left out, so that it gains little by threads that keep each other waiting.
         """
         spent = self._spent + time.monotonic() - self._began
-        computed, queued = self._jail.used_seconds()
-        more = min(queued + own_queued_seconds() - self._queued, spent - computed, self._most_lent) - self._lent
+        used = self._jail.usage()
+        delayed = max(0.0, used.delayed) + max(0.0, own_queued_seconds() - self._queued - used.computed)
+        more = min(delayed, spent - used.computed, self._most_lent) - self._lent
         if more < LEAST_S:
             return 0.0
         self._lent += more
         return more
 
     def _too_slow(self) -> Stop:
-        computed, queued = self._jail.used_seconds()
+        used = self._jail.usage()
         self.abandon()
         if memory := self._memory():
             return memory
         if self._lent >= self._most_lent:
             return Starved("the machine was too busy with other things to run this test in time")
-        if computed + queued < IDLE_SHARE * self._spent:
+        if used.computed + used.queued < IDLE_SHARE * self._spent:
             return Idle("the submission waited without computing until its time was up")
         return TooSlow("the submission ran out of time")
 

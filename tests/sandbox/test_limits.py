@@ -119,13 +119,18 @@ def test_a_pool_that_can_not_start_jails_means_cold_starts_and_no_errors(monkeyp
     assert outcome.verdict == "AC"
 
 
-def test_a_test_that_the_machine_had_no_time_for_is_the_judges_error_and_no_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("reference", "verdict"), [(False, "JE"), (True, "TLE")], ids=["nor for the reference", "and for the reference it has"])
+def test_what_the_machine_had_no_time_for_is_the_judges_error_unless_it_has_time_for_the_reference(
+    reference: bool, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab = dataclasses.replace(labs.read(TOYS / "counter"), limits=Limits(test_s=1, call_s=1, load_s=5))
     monkeypatch.setattr(labs, "load", lambda slug: lab)
     monkeypatch.setattr("sandbox.session.PATIENCE", 0)  # as though all that a machine may be late were used up
+    if not reference:
+        monkeypatch.setattr("sandbox.judging._Run._control", lambda *_: False)
     outcome = judge(JudgeRequest(lab="counter", source="class Counter:\n    def __init__(self, *args):\n        while True: pass", hidden=True))
-    assert outcome.verdict == "JE"
-    assert {test.verdict for test in outcome.tests if test.verdict != "SK"} == {"JE"}
+    assert outcome.verdict == verdict
+    assert {test.verdict for test in outcome.tests if test.verdict != "SK"} == {verdict}
     assert outcome.score == 0
 
 

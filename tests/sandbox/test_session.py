@@ -14,7 +14,7 @@ from sandbox import feedback, processor
 from sandbox.checks import raises
 from sandbox.drivers import default, start
 from sandbox.failures import Idle, LoadFailed, Starved, Stop, TooManyCalls, TooSlow
-from sandbox.jail import Jail
+from sandbox.jail import Jail, Usage
 from sandbox.session import Session
 from sandbox.spec import JailSpec, Limits
 
@@ -30,6 +30,8 @@ class Looks:
 """
 REFUSES_TO_LOAD = "raise PermissionError(1, 'no')"
 CALLS = """
+import hashlib
+import threading
 import time
 class Calls:
     def work(self, engine):
@@ -40,6 +42,14 @@ class Calls:
     def spin(self):
         while True:
             pass
+    def crowd(self):
+        def turn(end):
+            while time.monotonic() < end:
+                hashlib.sha256(bytes(1 << 20))
+            time.sleep(99)
+        for _ in range(16):
+            threading.Thread(target=turn, args=(time.monotonic() + 0.6,), daemon=True).start()
+        time.sleep(99)
     def compute(self, seconds):
         end = time.process_time() + seconds
         while time.process_time() < end:
@@ -232,14 +242,22 @@ def test_a_machine_that_is_too_busy_to_tell_says_so(monkeypatch: pytest.MonkeyPa
         assert feedback.message(ended.value, CALLS, hidden=True) == feedback.FIXED[ended.value.verdict]
 
 
-def test_a_submission_gains_no_time_by_keeping_its_own_threads_waiting(jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_time_is_lent_than_the_submission_did_not_compute(jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session(jail, Limits())
     session._began = time.monotonic() - 8
-    monkeypatch.setattr(jail, "used_seconds", lambda: (8.5, 60.0))
+    monkeypatch.setattr(jail, "usage", lambda: Usage(8.5, 60.0, 60.0))
     assert session._lend() == 0
-    monkeypatch.setattr(jail, "used_seconds", lambda: (5.0, 60.0))
+    monkeypatch.setattr(jail, "usage", lambda: Usage(5.0, 60.0, 60.0))
     assert session._lend() == pytest.approx(3, abs=0.2)
     assert session._lend() == 0, "lent twice"
+
+
+def test_threads_that_keep_each_other_waiting_are_no_busy_machine() -> None:
+    with start(JailSpec(), default()) as jail, crowded(0):
+        session, calls = computing(jail, 1.0, processor.here())
+        with pytest.raises((TooSlow, Idle)):
+            calls.crowd()
+        assert session.lent < 2, "16 threads queue for more than 8 s"
 
 
 def test_too_many_calls_of_the_engine_are_too_slow_and_say_so(jail: Jail) -> None:
