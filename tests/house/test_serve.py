@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from interviews.accounts.management.commands.serve import check_port, greeting, processes
@@ -133,6 +133,7 @@ def test_a_site_with_a_name_of_its_own_says_where_it_is_and_before_that_the_pass
     ("127.0.0.1", ["localhost", "127.0.0.1", "[::1]"], "http://127.0.0.1:8000", False),
     ("0.0.0.0", ["localhost", "127.0.0.1", "[::1]"], "http://127.0.0.1:8000", True),
     ("::", ["localhost", "127.0.0.1", "[::1]"], "http://[::1]:8000", True),
+    ("", ["localhost", "127.0.0.1", "[::1]"], "http://127.0.0.1:8000", True),
     ("192.0.2.7", ["localhost", "192.0.2.7"], "http://192.0.2.7:8000", False),
     ("0.0.0.0", ["interviews.example.org", "localhost"], "http://interviews.example.org:8000", False),
     ("0.0.0.0", ["*"], "http://127.0.0.1:8000", False),
@@ -141,6 +142,24 @@ def test_the_address_said_is_one_that_is_let_in(host: str, allowed: list[str], u
     said = greeting(host, 8000, allowed)
     assert f"Roofline is at {url}\n" in said
     assert ("ALLOWED_HOSTS" in said) == refuses
+
+
+@pytest.mark.parametrize(("host", "allowed", "refused"), [
+    ("192.0.2.7", ["localhost", "127.0.0.1", "[::1]"], True),
+    ("2001:db8::7", ["localhost"], True),
+    ("192.0.2.7", ["localhost", "192.0.2.7"], False),
+    ("192.0.2.7", ["interviews.example.org"], False),
+    ("127.0.0.1", ["localhost"], False),
+    ("::1", ["localhost"], False),
+    ("0.0.0.0", ["localhost"], False),
+    ("", ["localhost"], False),
+])  # fmt: skip
+def test_where_only_names_of_this_machine_alone_are_let_in_nothing_else_is_listened_on(
+    settings: Any, tmp_path: Path, host: str, allowed: list[str], refused: bool
+) -> None:
+    settings.ALLOWED_HOSTS, settings.STATE_DIR = allowed, tmp_path / "none"
+    with pytest.raises(CommandError if refused else FileNotFoundError, match="ALLOWED_HOSTS=" if refused else "serve.lock"):
+        call_command("serve", host=host)
 
 
 def test_nobody_else_reads_the_database_of_a_site_that_runs(site: Site) -> None:

@@ -21,7 +21,7 @@ from interviews.accounts.demo import Demo, ensure_demo_people, reset_command
 from interviews.supervisor import Child, Supervisor, redis_binary
 
 READY_SECONDS = 90.0
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # and where this machine then finds it
+EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # and where this machine then finds it
 
 
 def worker(name: str, queues: str, threads: int) -> Child:
@@ -82,7 +82,7 @@ def greeting(host: str, port: int, allowed: list[str]) -> str:
     """Where a browser finds the site that listens there and answers to these names, and whom it would refuse."""
     name = reached(host) if validate_host(reached(host), allowed) else probe.name(allowed)
     lines = ["", f"  Roofline is at http://{name}:{port}"]
-    if (host in EVERYWHERE or reached(host) not in settings.LOOPBACK) and set(allowed) <= set(settings.LOOPBACK):
+    if host in EVERYWHERE and set(allowed) <= set(settings.LOOPBACK):
         lines += [f"  Other machines are refused until ALLOWED_HOSTS has the name that they use, as in ALLOWED_HOSTS=localhost,{socket.gethostname()}"]
     return "\n".join([*lines, "", "  Ctrl-C stops everything.", ""])
 
@@ -100,6 +100,12 @@ def welcome(host: str, port: int, out: Any) -> None:
             time.sleep(0.3)
     out.write(f"The site does not answer on port {port} yet; what went wrong stands above.")
     out.flush()
+
+
+def check_name(host: str, allowed: list[str]) -> None:
+    """Raises CommandError when a site that listens on `host` answers to names alone that lead elsewhere: it would refuse everybody who finds it."""
+    if host not in EVERYWHERE and reached(host) not in settings.LOOPBACK and set(allowed) <= set(settings.LOOPBACK):
+        raise CommandError(f"Whoever comes to {host} would be refused. Set ALLOWED_HOSTS to the names that they use, as in ALLOWED_HOSTS={reached(host)}")
 
 
 def check_port(host: str, port: int) -> None:
@@ -120,6 +126,7 @@ class Command(BaseCommand):
         parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
 
     def handle(self, *args: Any, **options: Any) -> None:
+        check_name(options["host"], settings.ALLOWED_HOSTS)
         lock = (settings.STATE_DIR / "serve.lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
