@@ -17,7 +17,7 @@ from grading.lexicon import IS_UNTRUE, NEGATORS, UNTRUE
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence
 from grading.rubric import Criterion, Quantity
 from grading.short import normal, same_form, same_quantity, same_short
-from grading.text import MAX_CHARS, read, visible
+from grading.text import MAX_CHARS, Document, read, visible
 from grading.units import Found, UnitError, compare, find_quantities, is_count, other_prefix, quantity, read_quantity, registry, stands_for
 
 
@@ -95,6 +95,7 @@ _PARTLY = re.compile(r"\s?(?:alone|only)\b", re.I)
 _ANEW = r";|\b(?:but|because|whereas|while|instead|rather|actually|right|correct)\b"  # where a sentence goes on with what is so
 _ANEW_BELOW = re.compile(_ANEW, re.I)  # behind "false:" stands a list
 _ANEW_THEN = re.compile(_ANEW + r"|,(?!\s+(?:(?:and|or|nor)\s+)?that\b)", re.I)
+_NAMED = re.compile(r"[A-Za-z][\w-]*(?: [\w-]+){0,4} ?[:=]")  # a line that begins with the name of what it holds
 NEAR = 80  # characters in which a negation stands before the figure that it denies
 
 
@@ -111,17 +112,35 @@ def _steps(text: str) -> tuple[_Step, ...]:
     """Every figure that a reader sees: those of the sentences, and those of code. What is struck out or hidden isn't there."""
     document = read(text)
     code, out = list(visible(text[:MAX_CHARS])), list[_Step]()
-    for sentence, unsaid in zip(document.sentences, taken_back(document)[0], strict=True):
+    flow, sentences, unsaid = _flow(document), document.sentences, taken_back(document)[0]
+    false = [_false(sentence.text) for sentence in sentences]
+    for sentence in sentences:
         code[sentence.start : sentence.end] = " " * (sentence.end - sentence.start)
-        false = _false(sentence.text)
-        for found in find_quantities(sentence.text):
-            start, end = document.span(sentence, found.start, found.end)
-            nearest = bisect_right(false, (found.start, len(sentence.text))) - 1
-            denied = (nearest >= 0 and found.start < false[nearest][1]) or _denied(sentence.text, found)
-            out.append(_Step(replace(found, start=start, end=end), not unsaid and not denied))
+    begins = [sentence.at for sentence in sentences]
+    line = flow.replace("\n", " ")
+    for found in find_quantities(flow):
+        first, last = bisect_right(begins, found.start) - 1, bisect_right(begins, found.end - 1) - 1
+        at = found.start - begins[first]
+        nearest = bisect_right(false[first], (at, len(line))) - 1
+        denied = (nearest >= 0 and at < false[first][nearest][1]) or _denied(line, found)
+        start, end = document.span(sentences[first], at, found.end - begins[first])
+        out.append(_Step(replace(found, start=start, end=end), not (unsaid[first] or unsaid[last] or denied)))
     for a, b in document.blocks:
         out += [_Step(replace(found, start=a + found.start, end=a + found.end), True) for found in find_quantities("".join(code[a:b]))]
     return tuple(out)
+
+
+def _flow(document: Document) -> str:
+    """The sentences in their places, and between them what no figure reaches across. A line end stays where one line may go on in the next:
+    "140" and "GB" are a figure, while "Bytes of a number: 2" below "Heads: 8" begins with a name."""
+    out, last = ["\0"] * len(document.text), 0
+    for sentence in document.sentences:
+        gap, end = document.text[last : sentence.at], sentence.at + len(sentence.text)
+        if gap.strip(" ") == "\n" and not _NAMED.match(sentence.text):
+            out[last : sentence.at] = gap
+        out[sentence.at : end] = document.text[sentence.at : end]
+        last = end
+    return "".join(out)
 
 
 def _false(sentence: str) -> list[tuple[int, int]]:
@@ -135,11 +154,11 @@ def _false(sentence: str) -> list[tuple[int, int]]:
     return out
 
 
-def _denied(sentence: str, found: Found) -> bool:
+def _denied(text: str, found: Found) -> bool:
     """Whether the words around a figure say that it isn't this one. "Not 70 GB but 140 GB" denies 70 GB."""
-    if _FALSE_FIGURE.match(sentence, found.end):
+    if _FALSE_FIGURE.match(text, found.end):
         return True
-    return _DENIES.search(sentence[max(0, found.start - NEAR) : found.start]) is not None and not _PARTLY.match(sentence, found.end)
+    return _DENIES.search(text[max(0, found.start - NEAR) : found.start]) is not None and not _PARTLY.match(text, found.end)
 
 
 def _counted(found: Found) -> Unit | str:

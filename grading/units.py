@@ -274,8 +274,9 @@ def read_quantity(text: str, bounds: bool = True) -> pint.Quantity[float]:
 
 _TIME = r"s|secs?|seconds?|min|minutes?|hours?|hrs?|h|days?|weeks?|months?|years?"
 _THING = rf"(?:{_TIME}|tok(?:en)?|GPU|request|layer|step|param(?:eter)?|seq(?:uence)?|user|(?:forward\s)?pass|block|bytes?|bit|B)s?"
+_WRAP = r"(?: ?\n ?|\s?)"  # a blank, or the end of a line that goes on below, there indented as an item of a list is
 _UNIT_TAIL = re.compile(
-    rf"(?:\s?(?:{_BESIDE})?|-(?=[A-Za-z]{{2}}))"
+    rf"(?:{_WRAP}(?:{_BESIDE})?|-(?=[A-Za-z]{{2}}))"
     r"(?P<unit>[kKMGTPmgt]i?[Bb](?:ps)?|[kMGTPEZ]\s(?:bytes?|bits?|FLOPs?)|[kMGTPEZ]?FLOPs?|[kMGTPEZ]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|bytes?|"
     r"bits?|seconds?|minutes?|hours?|days?|B|[A-Za-z]{3,12})"
     rf"(?:(?:\s?/\s?|\s(?:per|an?)\s)(?P<per>{_THING})|\s?[*·⋅]?\s?(?P<inverse>s)\s?(?:\^\s?\{{?\s?[-−]\s?1\s?\}}?|⁻¹))?(?![A-Za-z])")
@@ -283,7 +284,7 @@ _MILLION = r"(?:(?:1\s?)?(?:million\s|M\s?)|(?:1e6|10\^6|10⁶)\s)(?:(?:output|g
 _PRICE_TAIL = re.compile(rf"\s?(?:/|\b(?:per|an?)\b)\s?((?:GPU[- ])?(?:{_TIME})|token|{_MILLION})\b")
 _PRICED = re.compile(r"([$€]|\b(?:USD|EUR)(?=\s?$))\s?$")  # before an amount
 _SIGN = re.compile(r"\s?([$€])(?!\s?\d)")  # behind one
-_MANY = re.compile(r"[\s-]?(?P<word>thousand|million|billion|trillion)\b|(?P<letter>k|K|M|B|T|bn)(?![A-Za-z/])"
+_MANY = re.compile(rf"(?:{_WRAP}|-)(?P<word>thousand|million|billion|trillion)\b|(?P<letter>k|K|M|B|T|bn)(?![A-Za-z/])"
                    r"|\s(?P<apart>k|M|B|T)(?=\s(?:(?:output|generated|decoded)\s)?tok)")
 
 

@@ -181,6 +181,20 @@ def test_a_step_beside_what_is_denied_earns_its_point(text: str) -> None:
     assert steps(text) == 4
 
 
+@pytest.mark.parametrize(("text", "earned"), [
+    ("The weights of the model take 140\nGB in bf16. All the cards together read 13.4\nTB/s.\n\n- 320\n  KiB a token\n- In the batch 42.9\n  GB", 4),
+    ("The weights of the model are not\n140 GB. A token of it takes 320\nKiB is wrong.", 0),
+    ("Weights: 140\n\nGB: 13.4;\nTB/s\n\n- 320\n- KiB\n\nThe batch is 42.9. GB", 0),
+])
+def test_a_figure_goes_on_behind_the_end_of_its_line(text: str, earned: int) -> None:
+    assert steps(text) == earned
+
+
+def test_a_line_that_names_what_it_holds_gives_the_figure_above_it_no_unit() -> None:
+    heads = Rubric.from_dict({"criteria": [{"id": "q", "title": "Q", "points": 4, "quantities": [{"field": "text", "value": 8, "points": 4}]}]}).criteria[0]
+    assert judge_quantities(heads, Answer("Heads: 8\nBytes per value: 2")).points == 4
+
+
 def test_the_words_that_earn_a_step_are_quoted_as_they_were_typed() -> None:
     text = "Not 140 GB, ~~140 GB~~, but\u202f<b>140</b>\u00a0<i>GB</i>.\n```\nx = 13.4 TB/s\n```"
     assert [e.text for e in judge_quantities(STEPS, Answer(text)).evidence] == ["140</b>\u00a0<i>GB", "13.4 TB/s"]
