@@ -18,7 +18,8 @@ import environ
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
-STATE_DIR = Path(env.str("ROOFLINE_STATE", default=str(BASE_DIR / "var"))).resolve()
+DEFAULT_STATE_DIR = (BASE_DIR / "var").resolve()
+STATE_DIR = Path(env.str("ROOFLINE_STATE", default=str(DEFAULT_STATE_DIR))).resolve()
 STATE_DIR.mkdir(parents=True, exist_ok=True)
 
 DEBUG = env.bool("DEBUG", default=False)

@@ -1,6 +1,7 @@
 """Demo people for the embedded default: one for each role, each with a random password that is shown once and kept nowhere."""
 
 import secrets
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,11 @@ class NotEmbedded(RuntimeError):
 
 
 def reset_command() -> str:
-    """What gives all of them new passwords, as it is typed in the project's folder."""
+    """What gives all of them new passwords, as it is typed in the project's folder, for this site and no other."""
     python = Path(sys.executable)
-    return f"{python.relative_to(settings.BASE_DIR) if python.is_relative_to(settings.BASE_DIR) else python} manage.py demo --reset"
+    python = python.relative_to(settings.BASE_DIR) if python.is_relative_to(settings.BASE_DIR) else python
+    own = [] if settings.STATE_DIR == settings.DEFAULT_STATE_DIR else [f"ROOFLINE_STATE={shlex.quote(str(settings.STATE_DIR))}"]
+    return " ".join([*own, shlex.quote(str(python)), "manage.py demo --reset"])
 
 
 @transaction.atomic

@@ -1,10 +1,14 @@
 """What the settings make of an environment, each in a process of its own."""
 
 import os
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+from interviews.accounts.demo import reset_command
 
 ROOT = Path(__file__).resolve().parents[2]
 # What the test plugin set up must not leak into it.
@@ -25,10 +29,14 @@ def test_where_the_site_is_told_to_listen_is_a_name_of_it(tmp_path: Path) -> Non
     assert python(tmp_path, "print(*settings.ALLOWED_HOSTS)", HOST="192.0.2.7", ALLOWED_HOSTS="interviews.example.org").stdout == "interviews.example.org\n"
 
 
-def test_the_demo_people_s_new_passwords_are_had_with_the_python_that_runs_the_site(tmp_path: Path) -> None:
-    hint = python(tmp_path, "from interviews.accounts.demo import reset_command; print(reset_command())").stdout.split()
-    assert (ROOT / hint[0]).samefile(sys.executable)
-    assert hint[1:] == ["manage.py", "demo", "--reset"]
+def test_the_demo_people_s_new_passwords_are_had_with_the_python_that_runs_the_site_and_for_it_alone(tmp_path: Path, settings: Any) -> None:
+    state = tmp_path / "it's here"
+    hint = shlex.split(python(state, "from interviews.accounts.demo import reset_command; print(reset_command())").stdout)
+    assert hint[0] == f"ROOFLINE_STATE={state}"
+    assert (ROOT / hint[1]).samefile(sys.executable)
+    assert hint[2:] == ["manage.py", "demo", "--reset"]
+    settings.STATE_DIR = settings.DEFAULT_STATE_DIR
+    assert shlex.split(reset_command()) == hint[1:]
 
 
 ODD = "$a/b%40c@d#e:f?g h'i"
