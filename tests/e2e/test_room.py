@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -23,13 +24,24 @@ def begun(visitor: Visitor, title: str = "Advanced inference, L5, 30 minutes") -
     return open_question(visitor.page, 0)
 
 
-def set_deadline(site: Site, page: Page, seconds: float) -> None:
-    """The time of the interview on this page ends so many seconds from now, and the page asks for it."""
+def set_deadline(site: Site, page: Page, seconds: float) -> datetime:
+    """The time of the interview on this page ends so many seconds from now, and the page asks for it. Returns when that is."""
     interview = page.url.split("/interviews/")[1].split("/")[0].replace("-", "")
-    deadline = (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    deadline = datetime.now(UTC) + timedelta(seconds=seconds)
     with closing(sqlite3.connect(site.state / "roofline.sqlite3", timeout=20)) as database, database:
-        database.execute("update live_interview set deadline = ? where id = ?", (deadline, interview))
+        database.execute("update live_interview set deadline = ? where id = ?", (deadline.strftime("%Y-%m-%d %H:%M:%S.%f"), interview))
     page.evaluate("window.dispatchEvent(new Event('focus'))")
+    return deadline
+
+
+# The page itself notes what it shows, for nobody can look at it in the moment in which it gives way to the report.
+NOTE = """label => setInterval(() => {
+    const text = document.querySelector(`[aria-label="${label}"]`)?.innerText.trim();
+    if (text && text !== sessionStorage.getItem("shown")) {
+        sessionStorage.setItem("shown", text);
+        sessionStorage.setItem("changed", Date.now());
+    }
+}, 20)"""
 
 
 def test_who_types_until_the_last_moment_loses_nothing_that_is_shown(visit: Visit, site: Site) -> None:
@@ -38,18 +50,21 @@ def test_who_types_until_the_last_moment_loses_nothing_that_is_shown(visit: Visi
     title = begun(candidate)
     editor = page.get_by_role("textbox", name=f"Answer to {title}")
     editor.click()
-    set_deadline(site, page, 6)
+    deadline = set_deadline(site, page, 6)
     expect(page.get_by_role("timer")).to_have_text(re.compile(r"^00:0\d$"))
-    words, shown = 0, ""
-    while "/report/" not in page.url and words < 600:
-        if editor.count() and (text := editor.first.evaluate("element => element.isConnected ? element.innerText : ''").strip()):
-            shown = text
+    page.evaluate(NOTE, f"Answer to {title}")
+    words, until = 0, time.monotonic() + 10
+    while "/report/" not in page.url and time.monotonic() < until:
         page.keyboard.insert_text(f"w{words} ")
         words += 1
         page.wait_for_timeout(40)
-    page.wait_for_url("**/report/", timeout=30_000)
-    assert words > 60
-    expect(page.locator(".answer").first).to_contain_text(shown)
+    # On a busy machine the last word may arrive too late. Then the room stays, says so, and still shows it; but none is taken after the end.
+    report, late = page.locator(".answer").first, page.get_by_role("alert").filter(has_text="does not count")
+    expect(report.or_(late)).to_be_visible(timeout=30_000)
+    shown, changed = page.evaluate("[sessionStorage.getItem('shown'), Number(sessionStorage.getItem('changed')) / 1000]")
+    assert len(shown.split()) > 60
+    assert changed < deadline.timestamp() + 0.5
+    expect(editor if late.is_visible() else report).to_contain_text(shown)
 
 
 def test_an_alert_about_the_line_goes_when_the_line_is_back(visit: Visit) -> None:
