@@ -17,7 +17,7 @@ from grading.lexicon import IS_UNTRUE, NEGATORS, UNTRUE
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence
 from grading.rubric import Criterion, Quantity
 from grading.short import normal, same_form, same_quantity, same_short
-from grading.text import MAX_CHARS, Document, read, visible
+from grading.text import MAX_CHARS, Document, read, unfenced
 from grading.units import Found, UnitError, compare, find_quantities, is_count, other_prefix, quantity, read_quantity, registry, stands_for
 
 
@@ -90,7 +90,9 @@ _DENIES = re.compile(rf"(?:{_NOT}|\b(?:do|does|did)(?:\s+not|n['’]t)\s+{_EQUAT
 _FALSE_THAT = re.compile(rf"\b(?:it(?:['’]s| is| was| would be) (?:{UNTRUE}|(?:not|never) so)|it (?:isn|wasn)['’]t (?:true|correct|right|the case|so)"
                          r"|I (?:doubt|deny|disagree)|nobody (?:should|would) (?:think|believe|say))\b(?:\s+that\b)?"
                          rf"|\b(?:is|are) {UNTRUE}\s*[:,]|^\W*{UNTRUE}\s*[:,.–—-]", re.I)
-_FALSE_FIGURE = re.compile(rf"\W{{0,3}}(?:\s?(?:per|an?|of|in|for)\s\w+){{0,2}}(?:{IS_UNTRUE})", re.I)
+_NOT_THE = (r"(?: (?:is|are|was|were) (?:not|never)| (?:is|are|was|were)n['’]t) (?:the|our|my|an?) (?:(?:right|correct|true|final) )?"
+            r"(?:answer|figure|number|value|result|size)\b")
+_FALSE_FIGURE = re.compile(rf"\W{{0,3}}(?:\s?(?:per|an?|of|in|for)\s\w+){{0,2}}(?:{IS_UNTRUE}|{_NOT_THE})|\s*(?:#+|//+)\s*{UNTRUE}", re.I)
 _PARTLY = re.compile(r"\s?(?:alone|only)\b", re.I)
 _ANEW = r";|\b(?:but|because|whereas|while|instead|rather|actually|right|correct)\b"  # where a sentence goes on with what is so
 _ANEW_BELOW = re.compile(_ANEW, re.I)  # behind "false:" stands a list
@@ -109,13 +111,10 @@ class _Step:
 
 @lru_cache(maxsize=8)
 def _steps(text: str) -> tuple[_Step, ...]:
-    """Every figure that a reader sees: those of the sentences, and those of code. What is struck out or hidden isn't there."""
-    document = read(text)
-    code, out = list(visible(text[:MAX_CHARS])), list[_Step]()
+    """Every figure that a reader sees, in prose or in code. What is struck out or hidden isn't there."""
+    document, out = read(unfenced(text[:MAX_CHARS])), list[_Step]()
     flow, sentences, unsaid = _flow(document), document.sentences, taken_back(document)[0]
     false = [_false(sentence.text) for sentence in sentences]
-    for sentence in sentences:
-        code[sentence.start : sentence.end] = " " * (sentence.end - sentence.start)
     begins = [sentence.at for sentence in sentences]
     line = flow.replace("\n", " ")
     for found in find_quantities(flow):
@@ -125,8 +124,6 @@ def _steps(text: str) -> tuple[_Step, ...]:
         denied = (nearest >= 0 and at < false[first][nearest][1]) or _denied(line, found)
         start, end = document.span(sentences[first], at, found.end - begins[first])
         out.append(_Step(replace(found, start=start, end=end), not (unsaid[first] or unsaid[last] or denied)))
-    for a, b in document.blocks:
-        out += [_Step(replace(found, start=a + found.start, end=a + found.end), True) for found in find_quantities("".join(code[a:b]))]
     return tuple(out)
 
 

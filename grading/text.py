@@ -87,8 +87,8 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One channel of an answer. `code` holds the fenced blocks that were taken out of it, `blocks` says where they stand, `comments` holds those of HTML and
-    what was struck out. `places` says where in `raw` each character of `text` stands.
+    """One channel of an answer. `code` holds the fenced blocks that were taken out of it, `comments` those of HTML and what was struck out.
+    `places` says where in `raw` each character of `text` stands.
 
     Whole-line comments of fenced code are prose where they read as such, and so are the paragraphs behind a fence that nobody closed."""
 
@@ -100,7 +100,6 @@ class Document:
     hidden: int = 0  # invisible characters removed
     folded: int = 0  # look-alike letters folded
     cut: bool = False
-    blocks: tuple[tuple[int, int], ...] = ()
     places: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -141,17 +140,32 @@ def visible(text: str) -> str:
     return _STRUCK.sub(lambda m: _CHARACTER.sub(" ", m[0]), "".join(out) + text[at:])
 
 
+def unfenced(raw: str) -> str:
+    """The text with its fenced code as prose, every line for itself, but for the comments in it that go on from line to line. All offsets stay."""
+    out = list(raw)
+    for m in _FENCE.finditer(raw):
+        out[m.start() : m.start(2)] = _BREAK * (m.start(2) - m.start())
+        out[m.start(2) : m.end(2)] = m[2].replace("\n", _BREAK)
+        out[m.end(2) : m.end()] = _BREAK * (m.end() - m.end(2))
+        last = m.start()
+        for start, end in _spoken(m[2], m.start(2), _is_open(m)):
+            line = raw.rfind("\n", 0, start)
+            out[line + 1 : start] = " " * (start - line - 1)
+            if line > m.start(2) and raw.find("\n", last) == line:
+                out[line] = "\n"
+            last = end
+    return "".join(out)
+
+
 def read(raw: str) -> Document:
     """Normalise and split one text."""
     whole, raw = raw, raw[:MAX_CHARS]
     code: list[str] = []
-    blocks: list[tuple[int, int]] = []
     holes: list[tuple[int, int, str]] = []  # (start, end, what stands there instead)
     for m in _FENCE.finditer(raw):
         code.append(m[2])
-        blocks.append(m.span(2))
         at = m.start()
-        for start, end in _spoken(m[2], m.start(2), m[3] is None or bool(_OPENS.search(m[2]))):
+        for start, end in _spoken(m[2], m.start(2), _is_open(m)):
             holes.append((at, start, "\n" if at > m.start() and raw.count("\n", at, start) == 1 else _BREAK))
             at = end
         holes.append((at, m.end(), _BREAK))
@@ -198,8 +212,12 @@ def read(raw: str) -> Document:
     text = "".join(buffer.chars)
     said = [(start, end) for start, end, _ in holes if raw.startswith("<!--", start)] + struck
     comments = "\n".join(raw[start:end] for start, end in said)
-    return Document(whole, text, _split(text, buffer.spans), "\n".join(code), comments, hidden, folded, len(whole) > MAX_CHARS, tuple(blocks),
-                    tuple(buffer.spans))
+    return Document(whole, text, _split(text, buffer.spans), "\n".join(code), comments, hidden, folded, len(whole) > MAX_CHARS, tuple(buffer.spans))
+
+
+def _is_open(fence: re.Match[str]) -> bool:
+    """Whether nobody closed a fence, or what closes it may be the end of another."""
+    return fence[3] is None or bool(_OPENS.search(fence[2]))
 
 
 def _spoken(block: str, offset: int, unclosed: bool) -> list[tuple[int, int]]:

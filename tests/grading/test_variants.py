@@ -161,6 +161,12 @@ def steps(text: str) -> float:
     "140 GB is wrong. 13.4 TB/s isn’t right. A token doesn't take 320 KiB. The batch is neither 42.9 GB nor ≠ 42.9 GB.",
     "Many people wrongly think that the weights are 140 GB, the bandwidth 13.4 TB/s, the token 320 KiB and the batch 42.9 GB.",
     "Are the weights 140 GB? No. The cards read 13.4 TB/s. That is wrong. # 320 KiB is false. It is never about 42.9 GB.",
+    "```\nweights are not 140 GB\n13.4 TB/s is not the answer\n# not 320 KiB\nbatch = 42.9 GB  # wrong\n```",
+    "```\nIt is wrong that the weights are 140 GB.\nIt is false that the cards read 13.4 TB/s.\nIt is not true that a token is 320 KiB. 42.9 GB is wrong.\n```",
+    "All of the following is wrong.\n```\nweights = 140 GB\nbandwidth = 13.4 TB/s\ntoken = 320 KiB\nbatch = 42.9 GB\n```",
+    "```\nweights = 140 GB\nbandwidth = 13.4 TB/s\n```\n~~~\ntoken = 320 KiB\nbatch = 42.9 GB\n~~~\nAll of the above is wrong.",
+    "```\nweights 140 GB, bandwidth 13.4 TB/s, token 320 KiB, batch 42.9 GB\n```\nThat is wrong.",
+    "```\n# It is wrong that the weights of the model are really\n# 140 GB and that the cards read 13.4 TB/s and that a token is\n# 320 KiB\n```",
 ])
 def test_a_step_that_is_struck_out_hidden_or_denied_earns_nothing(text: str) -> None:
     assert steps(text) == 0
@@ -174,6 +180,9 @@ def test_a_step_that_is_struck_out_hidden_or_denied_earns_nothing(text: str) -> 
     "One card cannot hold 140 GB. In practice nobody reaches 13.4 TB/s. We do not store 64 heads, so 320 KiB. Without sharing it is 42.9 GB.",
     "The weights are not 140 GB alone, they come with the cache. No: 13.4 TB/s. The cache isn't shared, 320 KiB a token. Wrong: 343 GB, right: 42.9 GB.",
     "```\nweights = 140 GB  # bf16\nbandwidth = 13.4 TB/s\n```\nA token is 320 KiB.\n\n~~~\nbatch: 42.9 GB\n~~~",
+    "```py\r\n# 70 GB is wrong\r\nweights = 140e9  # 140 GB, not 70 GB\r\nnot_this = 3.35 TB/s\r\nbandwidth = 4 * 3.35 TB/s == 13.4 TB/s\r\n"
+    "print(f\"{320} KiB\")\r\n# false: 343 GB\r\nbatch = 42.9 GB\r\n```",
+    "It is wrong that the weights are 70 GB:\n```\n140 GB\n13.4 TB/s\n```\nAll of the above is right.\n\n```\n320 KiB\n42.9 GB\n",
     "I first had 70 GB. That is wrong. 140 GB it is, and 13.4 TB/s.\n\n- 320 KiB\n- 42.9 GB",
     "**140 GB**, `13.4 TB/s`, <b>320 KiB</b>, [42.9 GB](https://x.y/70)",
 ])
