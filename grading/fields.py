@@ -86,13 +86,14 @@ _LIGHT = (r"(?:\s*(?:\b(?:be|been|being|really|actually|exactly|quite|at|to|an?|
           r"|US\$|[~≈=$€(\-−–]))*\s*$")
 _NOT = r"(?:\b(?:not|never|neither|nor)\b|n['’]t\b|≠|!=)"
 _EQUATES = r"(?:amount|come|weigh|total|cost|take|need|require|occupy|make(?:\s+up)?)"
-_DENIES = re.compile(rf"(?:{_NOT}|\b(?:do|does|did)(?:\s+not|n['’]t)\s+{_EQUATES}\b){_LIGHT}", re.I)
+_DENIES = re.compile(rf"(?:(?<!whether or ){_NOT}|\b(?:do|does|did)(?:\s+not|n['’]t)\s+{_EQUATES}\b){_LIGHT}", re.I)
 _FALSE_THAT = re.compile(rf"\b(?:it(?:['’]s| is| was| would be) (?:{UNTRUE}|(?:not|never) so)|it (?:isn|wasn)['’]t (?:true|correct|right|the case|so)"
                          r"|I (?:doubt|deny|disagree)|nobody (?:should|would) (?:think|believe|say))\b(?:\s+that\b)?"
-                         rf"|\b(?:is|are) {UNTRUE}\s*[:,]|^\W*{UNTRUE}\s*[:,.–—-]", re.I)
+                         rf"|\b(?:is|are) {UNTRUE}\s*:|^\W*{UNTRUE}\s*[:.–—-]", re.I)  # "Wrong, 140 GB" speaks of what was said before
 _NOT_THE = (r"(?: (?:is|are|was|were) (?:not|never)| (?:is|are|was|were)n['’]t) (?:the|our|my|an?) (?:(?:right|correct|true|final) )?"
             r"(?:answer|figure|number|value|result|size)\b")
-_FALSE_FIGURE = re.compile(rf"\W{{0,3}}(?:\s?(?:per|an?|of|in|for)\s\w+){{0,2}}(?:{IS_UNTRUE}|{_NOT_THE})|\s*(?:#+|//+)\s*{UNTRUE}", re.I)
+_AT_ALL = r"(?!,?\s+(?:if|when|unless|for)\b)"  # where something else would hold, it may be so here
+_FALSE_FIGURE = re.compile(rf"\W{{0,3}}(?:\s?(?:per|an?|of|in|for)\s\w+){{0,2}}(?:{IS_UNTRUE}|{_NOT_THE}){_AT_ALL}|\s*(?:#+|//+)\s*{UNTRUE}{_AT_ALL}", re.I)
 _PARTLY = re.compile(r"\s?(?:alone|only)\b", re.I)
 _ANEW = r";|\b(?:but|because|whereas|while|instead|rather|actually|right|correct)\b"  # where a sentence goes on with what is so
 _ANEW_BELOW = re.compile(_ANEW, re.I)  # behind "false:" stands a list
@@ -146,7 +147,7 @@ def _false(sentence: str) -> list[tuple[int, int]]:
     for m in _FALSE_THAT.finditer(sentence):
         if out and m.start() < out[-1][1]:
             continue
-        anew = (_ANEW_BELOW if m[0].rstrip()[-1] in ":,.–—-" else _ANEW_THEN).search(sentence, m.end())
+        anew = (_ANEW_BELOW if m[0].rstrip()[-1] in ":.–—-" else _ANEW_THEN).search(sentence, m.end())
         out.append((m.end(), anew.start() if anew else len(sentence)))
     return out
 

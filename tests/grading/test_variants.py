@@ -183,6 +183,8 @@ def test_a_step_that_is_struck_out_hidden_or_denied_earns_nothing(text: str) -> 
     "```py\r\n# 70 GB is wrong\r\nweights = 140e9  # 140 GB, not 70 GB\r\nnot_this = 3.35 TB/s\r\nbandwidth = 4 * 3.35 TB/s == 13.4 TB/s\r\n"
     "print(f\"{320} KiB\")\r\n# false: 343 GB\r\nbatch = 42.9 GB\r\n```",
     "It is wrong that the weights are 70 GB:\n```\n140 GB\n13.4 TB/s\n```\nAll of the above is right.\n\n```\n320 KiB\n42.9 GB\n",
+    "Whether or not 140 GB fits does not matter here. Wrong, 13.4 TB/s is what counts. 320 KiB is wrong if FP8 is used. That is wrong, 42.9 GB it is.",
+    "140 GB isn't right, when FP8 is used. 13.4 TB/s is not the answer for one card. Untrue, 320 KiB a token. It is the same whether or not 42.9 GB is much.",
     "I first had 70 GB. That is wrong. 140 GB it is, and 13.4 TB/s.\n\n- 320 KiB\n- 42.9 GB",
     "**140 GB**, `13.4 TB/s`, <b>320 KiB</b>, [42.9 GB](https://x.y/70)",
 ])
