@@ -213,10 +213,12 @@ def test_the_words_that_earn_a_step_are_quoted_as_they_were_typed() -> None:
 
 
 @pytest.mark.parametrize(("folder", "field", "right", "wrong"), [
-    ("kv-cache-of-a-70b-model", "per_token", ("320 KiB", "320 KiB per token", "327,680 B/token"), ("320 KiB/layer", "320 KiB per sequence")),
+    ("kv-cache-of-a-70b-model", "per_token", ("320 KiB", "320 KiB per token", "327,680 B/token", "320 KiB per token per sequence"),
+     ("320 KiB/layer", "320 KiB per sequence")),
     ("kv-cache-of-a-70b-model", "batch", ("80 GiB", "85.9 GB"), ("80 GiB/sequence", "80 GiB per token", "80 GiB/GPU", "80 GiB per layer", "80 GiB/user")),
     ("training-compute", "state", ("1.12 TB",), ("1.12 TB/GPU", "1.12 TB per layer", "1.12 TB/parameter")),
     ("decode-latency-floor", "floor", ("10.45 ms", "10.45 ms per token", "10.45 ms/step"), ("10.45 ms/GPU", "10.45 ms per layer")),
+    ("cost-per-million-tokens", "tokens", ("2.77", "2.77 tokens", "2.77 per pass", "2.77 tokens per step"), ("2.77 per GPU", "2.77 per second")),
     ("decode-latency-floor", "step", ("13.65 ms", "13.65 ms per step", "13.65 ms/forward pass"), ("13.65 ms/token", "13.65 ms per sequence")),
 ])
 def test_a_field_forgives_the_per_that_its_rubric_names_and_no_other(folder: str, field: str, right: tuple[str, ...], wrong: tuple[str, ...]) -> None:
@@ -226,5 +228,9 @@ def test_a_field_forgives_the_per_that_its_rubric_names_and_no_other(folder: str
 
 
 def test_a_step_is_per_what_its_rubric_names() -> None:
+    card = next(c for c in read_folder(PACK / "training-compute").rubric.criteria if any(q.label == "What one card really computes" for q in c.quantities))
+    rate = next(q.value for q in card.quantities if q.label == "What one card really computes")
+    for text, points in (("TFLOPS per GPU", 1), ("TFLOPS/GPU", 1), ("TFLOP/s", 1), ("TFLOPS per layer", 0)):
+        assert judge_quantities(card, Answer(f"That is {rate:g} {text}.")).points == points, text
     assert steps("140 GB per step at 13.4 TB/s; 320 KiB per token, 42.9 GB a step.") == 4
     assert steps("140 GB per GPU at 13.4 TB; 320 KiB a layer, 42.9 GB per sequence.") == 0
