@@ -45,7 +45,7 @@ _TEX = (
     (re.compile(r"\\(?:[,;:! ()\[\]]|q?quad(?![A-Za-z]))|(?<=\d)~(?=[A-Za-z\\])"), " "),
 )
 # Dollar signs around a formula. Beside the amounts of "$15.60 and $3.90" or "15.60 $/h or 374 $" stands a blank or a digit that no formula has there.
-_FORMULA = re.compile(r"\$\$|(?<![\w\\$])\$(?=\.?[^\s$/.,;:)])([^$\n]{1,300})(?<=[^\s\\])\$(?![\d$])")
+_FORMULA = re.compile(r"\$\$|(?<![\w\\$])\$(?=\.?[^\s$/.,;:)])((?:[^$\n]|(?<=\\)\$){1,300})(?<=[^\s\\])\$(?![\d$])")
 _AMOUNTS = re.compile(r"\d[^\\^_{}=]*\d")  # "$15 an hour against 3$"
 _RAISED = re.compile(r"<sup>(?=\s*[-−–+]?\d)", re.I)  # 10<sup>11</sup>
 _CHARACTER = re.compile(r"\S")

@@ -75,7 +75,7 @@ _CARD_HOUR = re.compile(r"\b(?:GB|GH|MI|[ABHLTV])\d{1,3}[A-Z]?(?:[- ]GPU)?(?=[- 
 _BESIDE = r"(?:output|generated|decoded|concurrent|simultaneous|parallel)\s+(?=(?:[kM]?tok(?:en)?|seq(?:uence)?|req(?:uest)?|user)s?\b)"
 _WHICH = re.compile(rf"\b{_BESIDE}", re.I)
 _TYPESET = re.compile(r"\\|\$[^$]+\$|^\s*\*\*\S|`|\{,\}|<sup>|(?<=\d)~")  # LaTeX or markup around what is a number when it is read as prose is
-_FASTER = re.compile(r"^(?:(?:x|×|times)\s*(?:faster|quicker|as\s+fast)|(?:(?:x|×|times)\s*)?speed-?up)$", re.I)
+_FASTER = re.compile(r"^(?:(?:x|×|\*|times)\s*(?:faster|quicker|as\s+fast)|(?:(?:x|×|\*|times)\s*)?speed-?up)$", re.I)
 
 @cache
 def registry() -> pint.UnitRegistry[Any]:
@@ -255,7 +255,7 @@ def read_quantity(text: str, bounds: bool = True) -> pint.Quantity[float]:
     value = _value(match)
     if math.isnan(value):
         raise UnitError("a decimal is written with a point, not with a comma")
-    rest = re.sub(r"^-(?=[A-Za-z]{2})", "", _FASTER.sub("", rest[match.end():].strip()).removeprefix("×"))
+    rest = re.sub(r"^(?:-(?=[A-Za-z]{2})|×|\*$)", "", _FASTER.sub("", rest[match.end():].strip()))  # 2.1\times is read as 2.1 *
     magnitude = re.match(r"(thousand|million|billion|trillion|[kKMBT]|bn|mn)(?![A-Za-z/])\s*", rest)
     if magnitude and (len(magnitude[1]) > 1 or rest[magnitude.end():] or magnitude[1] != "B"):
         value *= _MAGNITUDE[magnitude[1].lower()]
