@@ -22,7 +22,7 @@ _LOOKALIKE = str.maketrans(
     "aeopcyxijshdqwr3kmhtbbABEKMHOPCTYXIJSGQWoavikptuxynwABEZHIKMNOPTYX",
 )
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_FENCE = re.compile(r"^[ \t]*(`{3,}(?=[^`\n]*\n)|~{3,})[^\n]*\n(.*?)(?:(^[ \t]*\1[`~]*[ \t]*\r?$)|\Z)", re.M | re.S)
+_FENCE = re.compile(r"^[ \t]*(`{3,}+(?=[^`\n]*\n)|~{3,}+)[^\n]*+\n(.*?)(?:(^[ \t]*\1[`~]*[ \t]*\r?$)|\Z)", re.M | re.S)
 _OPENS = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[A-Za-z]", re.M)
 _COMMENT = re.compile(r"[ \t]*(?:#+|//+|--|/?\*+)(?=[ \t])[ \t]*")
 _SPOKEN = re.compile(r"(?<![\w.(\[])[A-Za-z][a-z]*(?:['’-][a-z]+)*(?=[\s,.;:!?)”\"]|$)")
