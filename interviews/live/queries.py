@@ -20,7 +20,7 @@ SET_UP = timedelta(days=1)  # how long an interview that was set up and not star
 
 def interviews_of(user: User) -> QuerySet[Interview]:
     """A candidate's interviews, newest first."""
-    return Interview.objects.filter(candidate=user)
+    return Interview.objects.filter(candidate=user).order_by("-created_at", "pk")
 
 
 def blueprint_json(blueprint: Blueprint) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
@@ -14,13 +15,15 @@ from interviews.errors import Problem
 from interviews.live import access, actions, queries
 from interviews.live.models import Blueprint
 
+PER_PAGE = 10  # of one's own interviews: what starts a new one stands below them
+
 
 def home(request: HttpRequest) -> HttpResponse:
     """What the site is, for a visitor; one's interviews and the way to a new one, for who is signed in."""
     if not request.user.is_authenticated:
         return render(request, "landing.html")
     context = {
-        "interviews": queries.interviews_of(request.user),
+        "interviews": Paginator(queries.interviews_of(request.user), PER_PAGE).get_page(request.GET.get("page")),
         "blueprints": Blueprint.objects.all(),
         "topics": topics(),
         "levels": actions.LEVELS,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 import grading
@@ -29,10 +29,30 @@ LONG = 20_000  # characters of prose; some 3 s on a core
 LOOKED = "An interviewer has looked at this answer. The scorer had left it to a person:"
 
 
-def review_queue() -> QuerySet[Interview]:
-    """Interviews that are over, those to review first."""
-    done = (Interview.Status.SCORED, Interview.Status.PUBLISHED, Interview.Status.GRADING)
-    return Interview.objects.filter(status__in=done).select_related("candidate").order_by("-status", "-finished_at")
+# The parts of the review list, in the order in which they are offered: a name for the address, words, the interviews in it and the field that orders them.
+# Who has waited longest for a review comes first, and of what is done, the newest.
+QUEUES = {
+    "scored": ("To review", Interview.Status.SCORED, "finished_at"),
+    "grading": ("Being graded", Interview.Status.GRADING, "-finished_at"),
+    "published": ("Reviewed", Interview.Status.PUBLISHED, "-published_at"),
+}
+
+
+def review_queue(part: str, name: str = "") -> QuerySet[Interview]:
+    """The interviews of one of `QUEUES`, or of the candidates whose name or address holds `name`."""
+    _, status, order = QUEUES[part]
+    return _over(name).filter(status=status).select_related("candidate").order_by(order, "pk")
+
+
+def queued(name: str = "") -> dict[str, int]:
+    """How many interviews each part of the review list holds."""
+    found = dict(_over(name).values_list("status").annotate(n=Count("pk")).order_by())
+    return {part: found.get(status, 0) for part, (_, status, _) in QUEUES.items()}
+
+
+def _over(name: str) -> QuerySet[Interview]:
+    over = Interview.objects.filter(status__in=[status for _, status, _ in QUEUES.values()])
+    return over.filter(Q(candidate__name__icontains=name) | Q(candidate__email__icontains=name)) if name else over
 
 
 def _hidden_runs(question: InterviewQuestion) -> QuerySet[Run]:

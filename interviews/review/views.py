@@ -5,6 +5,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
@@ -16,6 +17,8 @@ from interviews.live import access
 from interviews.live.models import Interview
 from interviews.review import comparing, queries, rejudging
 from interviews.review.models import Rejudge
+
+PER_PAGE = 25  # interviews of the review list
 
 
 def _interview(user: User, pk: UUID) -> Interview:
@@ -39,7 +42,16 @@ def queue(request: HttpRequest) -> HttpResponse:
     """Interviews to review."""
     if not request.user.reviews:
         raise PermissionDenied("The review desk is open to interviewers and admins.")
-    return render(request, "review/queue.html", {"interviews": queries.review_queue()})
+    asked, name = request.GET.get("show", ""), request.GET.get("name", "").strip()
+    part = asked if asked in queries.QUEUES else next(iter(queries.QUEUES))
+    counts = queries.queued(name)
+    context = {
+        "part": part,
+        "name": name,
+        "parts": [(key, title, counts[key]) for key, (title, _, _) in queries.QUEUES.items()],
+        "interviews": Paginator(queries.review_queue(part, name), PER_PAGE).get_page(request.GET.get("page")),
+    }
+    return render(request, "review/queue.html", context)
 
 
 @login_required

@@ -388,3 +388,33 @@ def test_lists_lead_on_by_the_title_and_say_which_time_they_write(people: People
         html = person.client.get(page).content.decode()
         assert re.search(f'<a href="{target}">{re.escape(interview.title)}', html)
         assert re.search(r'<time datetime="[^"]+\+00:00">[^<]+ UTC</time>', html)
+
+
+def test_the_review_list_has_parts_and_finds_a_candidate(people: People, make: Make) -> None:
+    waiting, done, going = scored(make()), scored(make()), finish(make())
+    assert post(people.interviewer, done, "publish").status_code == 200
+    client = people.interviewer.client
+
+    def listed(query: str) -> set[str]:
+        return set(re.findall(r'href="/review/([0-9a-f-]{36})/"', client.get(f"/review/{query}").content.decode()))
+
+    assert listed("") == listed("?show=scored") == listed("?show=nonsense") == {str(waiting.pk)}
+    assert listed("?show=published") == {str(done.pk)}
+    assert listed("?show=grading") == {str(going.pk)}
+    address = people.candidate.user.email
+    assert listed(f"?name={address.partition('@')[0].upper()}") == {str(waiting.pk)}
+    assert listed("?name=nobody%25") == set()
+    assert "Nothing here of a candidate" in client.get("/review/?name=nobody").content.decode()
+
+
+def test_the_longest_wait_comes_first_and_long_lists_have_pages(people: People, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interviews.review.views.PER_PAGE", 2)
+    monkeypatch.setattr("interviews.live.views.PER_PAGE", 2)
+    all_ = [str(scored(make()).pk) for _ in range(3)]
+    pages = {page: people.interviewer.client.get(f"/review/?page={page}").content.decode() for page in ("1", "2", "99", "x")}
+    shown = {page: re.findall(r'href="/review/([0-9a-f-]{36})/"', html) for page, html in pages.items()}
+    assert shown == {"1": all_[:2], "2": all_[2:], "99": all_[2:], "x": all_[:2]}
+    assert 'rel="next"' in pages["1"] and 'rel="prev"' in pages["2"]
+    assert "Page 2 of 2, 3 interviews" in pages["2"]
+    own = people.candidate.client.get("/?page=2").content.decode()
+    assert re.findall(r'href="/interviews/([0-9a-f-]{36})/report/"', own) == all_[:1]
