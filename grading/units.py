@@ -100,6 +100,8 @@ def _word_unit(word: str) -> str:
     """One unit word as pint knows it. Raises UnitError."""
     if word in _ALIAS:
         return _ALIAS[word]
+    if word in ("t", "kt"):  # 1,875 t/s: nothing here weighs tonnes
+        return "token" if word == "t" else "kilotoken"
     counted = re.fullmatch(r"([kMGTPEZ])(tok(?:en)?s?|flops?)", word, re.I)  # TFLOPS, GFlop, MTok; nobody counts thousandths of a token
     if counted:
         return _SI[counted[1].upper()] + ("token" if counted[2][0] in "tT" else _ALIAS.get(counted[2], "flop"))
@@ -277,7 +279,7 @@ _THING = rf"(?:{_TIME}|tok(?:en)?|GPU|request|layer|step|param(?:eter)?|seq(?:ue
 _WRAP = r"(?: ?\n ?|\s?)"  # a blank, or the end of a line that goes on below, there indented as an item of a list is
 _UNIT_TAIL = re.compile(
     rf"(?:{_WRAP}(?:{_BESIDE})?|-(?=[A-Za-z]{{2}}))"
-    r"(?P<unit>[kKMGTPmgt]i?[Bb](?:ps)?|[kMGTPEZ]\s(?:bytes?|bits?|FLOPs?)|[kMGTPEZ]?FLOPs?|[kMGTPEZ]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|bytes?|"
+    r"(?P<unit>[kKMGTPmgt]i?[Bb](?:ps)?|[kMGTPEZ]\s(?:bytes?|bits?|FLOPs?)|[kMGTPEZ]?FLOPs?|[kMGTPEZ]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|k?t(?=\s?/\s?s)|bytes?|"
     r"bits?|seconds?|minutes?|hours?|days?|B|[A-Za-z]{3,12})"
     rf"(?:(?:\s?/\s?|\s(?:per|an?)\s)(?P<per>{_THING})|\s?[*·⋅]?\s?(?P<inverse>s)\s?(?:\^\s?\{{?\s?[-−]\s?1\s?\}}?|⁻¹))?(?![A-Za-z])")
 _MILLION = r"(?:(?:1\s?)?(?:million\s|M\s?)|(?:1e6|10\^6|10⁶)\s)(?:(?:output|generated|decoded)\s)?[tT]ok(?:en)?s?"

@@ -100,7 +100,7 @@ def test_everyday_notation_is_read(value: float, unit: str, forms: tuple[str, ..
     (55, "sequence", ("55", "55 requests", "55 users", "55 concurrent sequences", "up to 55 parallel requests")),
     (2.5, "token/pass", ("2.5 tokens per step", "2.5 output tokens per forward pass")),
     (2.5, "", ("2.5 tokens", "2.5x faster", "2.5 times as fast", "2.5× speed-up")),
-    (2344, "token/s", ("2,344 tps", "2,344 output tokens/s")),
+    (2344, "token/s", ("2,344 tps", "2,344 output tokens/s", "2,344 t/s", "2.344 kt/s", "2344 t / s")),
     (4.42e6, "GPU hour", ("4.42M H100-hours", "4.42 million A100 hours", "4,420,000 H200 GPU-hours", "4.42M GPU-hours")),
     (2.31, "$ per million tokens", ("$2.31 per million output tokens", "USD 2.31 per million tokens", "US$2.31/Mtok", "2.31 USD per million generated tokens")),
 ])
@@ -154,6 +154,7 @@ def test_a_mega_never_becomes_a_milli() -> None:
     ("- 320 KiB", [(320, "KiB")]), ("a cache – 320 KiB", [(320, "KiB")]), ("5-10 ms", [(5, ""), (10, "ms")]), ("it is -5 ms", [(-5, "ms")]),
     ("990 TFlop/s", [(990, "TFLOP / s")]), ("about $2.31/MTok", [(2.31, "USD / Mtok")]),
     ("$2.31 per million output tokens", [(2.31e-6, "USD / tok")]), ("it does 2,344 tps", [(2344, "tok / s")]),
+    ("it does 2,344 t/s, 2.3 kt/s at most, 3 t", [(2344, "tok / s"), (2.3, "ktok / s"), (3, "")]),
     ("80-GB cards", [(80, "GB")]), ("a 70-billion-parameter model", [(70e9, "param")]), ("GPT-4-s", [(4, "")]), ("80 % of it", [(80, "%")]),
     ("2 turns", [(2, "")]), ("Llama 3 405B, 8 128 GB", [(3, ""), (405e9, ""), (8, ""), (128, "GB")]), ("a price of 5 $, 10 $ more", [(5, "USD"), (10, "USD")]),
 ])
