@@ -126,7 +126,10 @@ class LLM:
         usable = bounds.max_running * -(-most // page_size)
         n_pages = n_pages if n_pages is not None else max(1, min(kv_memory // per_page, usable))
         # The last page, which no request ever holds, is for the padding rows of graphs.
-        self.kv = PagedKV(self.config, n_pages + (capture is not None), page_size, model.dtype, model.device, kv_codec)
+        try:
+            self.kv = PagedKV(self.config, n_pages + (capture is not None), page_size, model.dtype, model.device, kv_codec)
+        except (RuntimeError, OverflowError, TypeError) as error:  # more than the memory, than 2**63 bytes, than a size can be
+            raise RequestError(f"n_pages = {n_pages}, page_size = {page_size}: a pool of {n_pages * per_page // 2**30:,} GiB can't be had") from error
         self.width = -(-most // page_size)
         allocator = PageAllocator(n_pages)
         self.pool = Pool(allocator, page_size, self._cache(prefix_cache, allocator, page_size))

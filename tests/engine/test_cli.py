@@ -43,6 +43,12 @@ def test_a_pool_without_pages_is_refused() -> None:
             LLM(checkpoint_path("target"), **sizes)
 
 
+@pytest.mark.parametrize("n_pages", [2**48, 2**70, 10**400])
+def test_a_pool_that_no_memory_holds_is_refused(n_pages: int) -> None:
+    with pytest.raises(RequestError, match="GiB can't be had"):
+        LLM(checkpoint_path("target"), n_pages=n_pages)
+
+
 @pytest.mark.parametrize(("flags", "verifier"), [([], RejectionVerifier), (["--acceptance", "coupled"], CoupledVerifier)])
 @pytest.mark.parametrize("command", ["generate", "serve"])
 def test_how_drafts_are_accepted_can_be_chosen(command: str, flags: list[str], verifier: type) -> None:
