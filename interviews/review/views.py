@@ -39,7 +39,7 @@ def report(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @login_required
 def queue(request: HttpRequest) -> HttpResponse:
-    """Interviews to review."""
+    """One page of one part of the review list."""
     if not request.user.reviews:
         raise PermissionDenied("The review desk is open to interviewers and admins.")
     asked, name = request.GET.get("show", ""), request.GET.get("name", "").strip()
