@@ -72,22 +72,26 @@ def add(one: Mapping[float, float], other: Mapping[float, float]) -> dict[float,
 def total_law(rubric: Rubric, criteria: Sequence[CriterionScore], calibration: Calibration | None = None, common: float = 0.0) -> dict[float, float]:
     """Points of the whole answer -> probability, by rising points. `common`: as COMMON. With enough marks from people: evenly over the conformal spread."""
     out = dict[float, float]()
-    if calibration is not None and calibration.spread is not None:
+    if calibration is not None and calibration.spread is not None and _any_weighed(rubric, criteria):
         total, reach = sum(c.points for c in criteria), calibration.spread * rubric.max / SCALE
         near = [n / 2 for n in range(int(2 * rubric.max) + 1) if abs(n / 2 - total) <= reach] or [total]
         return dict.fromkeys(near, 1 / len(near))
     for shift, weight in _shifts(common):
         law = {0.0: weight}
         for criterion, scored in zip(rubric.criteria, criteria, strict=True):
-            law = add(law, points_law(criterion, scored.marks, calibration, shift) if scored.marks and _weighed(criterion) else {scored.points: 1.0})
+            law = add(law, points_law(criterion, scored.marks, calibration, shift) if _weighed(criterion, scored) else {scored.points: 1.0})
         for points, p in law.items():
             out[points] = out.get(points, 0.0) + p
     return {points: p for points, p in sorted(out.items()) if p >= SLIGHT}
 
 
-def _weighed(criterion: Criterion) -> bool:
-    """Whether its marks are judgements of words or of a drawing, and not results."""
-    return bool(criterion.claims or criterion.diagram)
+def _weighed(criterion: Criterion, scored: CriterionScore) -> bool:
+    """Whether its marks are judgements of words or of a drawing: not results, and not made of nothing, as those of a blank answer are."""
+    return bool(criterion.claims or criterion.diagram) and bool(scored.marks) and scored.confidence < 1.0
+
+
+def _any_weighed(rubric: Rubric, criteria: Sequence[CriterionScore]) -> bool:
+    return any(_weighed(criterion, scored) for criterion, scored in zip(rubric.criteria, criteria, strict=True))
 
 
 def doubtful(levels: Sequence[str]) -> str:
@@ -113,7 +117,7 @@ def run_of_levels(law: Mapping[float, float], bands: Sequence[tuple[str, float]]
 
 def _open_bands(rubric: Rubric, criteria: Sequence[CriterionScore]) -> list[tuple[str, float]]:
     """The bands that the answer can reach: not those that lack a must-have criterion of which nothing is in doubt, such as judged tests."""
-    lacking = {c.id for c, scored in zip(rubric.criteria, criteria, strict=True) if not _weighed(c) and 2 * scored.points < c.points}
+    lacking = {c.id for c, scored in zip(rubric.criteria, criteria, strict=True) if not _weighed(c, scored) and 2 * scored.points < c.points}
     return [(name, least) for name, least in rubric.bands if not lacking.intersection(rubric.must_have.get(name, ()))]
 
 
@@ -125,7 +129,7 @@ def level_set(rubric: Rubric, criteria: Sequence[CriterionScore], law: Mapping[f
     if not rubric.bands:
         return ()
     given, bands = rubric.level({c.id: c.points for c in criteria}), _open_bands(rubric, criteria)
-    if calibration is None or calibration.spread is None:
+    if calibration is None or calibration.spread is None or not _any_weighed(rubric, criteria):
         return run_of_levels(law, bands, given)
     total, reach = sum(c.points for c in criteria), calibration.spread * rubric.max / SCALE
     edges = [(BELOW, -1.0), *bands, ("", float("inf"))]

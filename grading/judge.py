@@ -204,20 +204,21 @@ def judge_batch(rubric: Rubric, question: Question, answers: Sequence[tuple[Answ
     """Scores by the model for answers to one question, each given with its score by the default scorer.
 
     Criteria that judge no prose keep the default scorer's points. An answer that the default scorer could not score, for want of a judged run,
-    stays so. A failure leaves what it concerns not scored: one answer, or for a canary all.
+    stays so, and so does one without a word: there is nothing to read. A failure leaves what it concerns not scored: one answer, or for a canary all.
     """
     if runs < 3 or runs % 2 == 0:
         raise ValueError(f"the median needs an odd number of runs, at least 3, and not {runs}")
     asked = statements(rubric)
-    if not asked:
+    kept = [default.state == "not_scored" or not answer.text.strip() for answer, default in answers]
+    if not asked or all(kept):
         return [default for _, default in answers]
     try:
         check_canaries(model, asked, question.prompt)
     except JudgeFailure as why:
-        return [_not_scored(rubric, model, runs, why) for _ in answers]
+        return [default if keep else _not_scored(rubric, model, runs, why) for (_, default), keep in zip(answers, kept, strict=True)]
     out = []
-    for answer, default in answers:
-        if default.state == "not_scored":
+    for (answer, default), keep in zip(answers, kept, strict=True):
+        if keep:
             out.append(default)
             continue
         try:

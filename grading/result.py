@@ -19,6 +19,11 @@ class Answer:
     fields: Mapping[str, str] = field(default_factory=dict)
     scene: str = ""
 
+    @property
+    def blank(self) -> bool:
+        """Whether nothing was written, filled in or drawn."""
+        return not any(part.strip() for part in (self.text, self.code, self.scene, *(str(value) for value in self.fields.values())))
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -166,7 +166,7 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
         elif criterion.accepted:
             criteria.append(judge_short(criterion, answer))
         else:
-            criteria.append(_criterion(criterion, found, reading, whole, calibration))
+            criteria.append(_criterion(criterion, found, reading, whole, calibration, answer.blank))
     return _total(rubric, criteria, reading, whole, calibration)
 
 
@@ -308,7 +308,7 @@ def _why(claim: Claim | Misconception, m: Match, met: bool, reading: _Reading, w
 
 
 def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], reading: _Reading, whole: Coherence,
-               calibration: Calibration | None) -> CriterionScore:
+               calibration: Calibration | None, blank: bool) -> CriterionScore:
     marks, evidence, missed, met = list[ClaimMark](), list[Evidence](), list[str](), set[str]()
     for claim in criterion.claims:
         m = found[criterion.id, claim.id]
@@ -341,7 +341,14 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
     if deduct:
         reason += f"; {deduct:g} off for a wrong statement"
     return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason + ".",
-                          (*missed, *wrong), 0.0 if "language" in reading.flags else confidence(criterion, points, marks, calibration, COMMON), tuple(marks))
+                          (*missed, *wrong), _sure(criterion, points, marks, reading, calibration, blank), tuple(marks))
+
+
+def _sure(criterion: Criterion, points: float, marks: Sequence[ClaimMark], reading: _Reading, calibration: Calibration | None, blank: bool) -> float:
+    """P(a careful reader would give these points). Where nothing stands there is nothing to doubt, and where nothing could be read, everything."""
+    if blank:
+        return 1.0
+    return 0.0 if "language" in reading.flags else confidence(criterion, points, marks, calibration, COMMON)
 
 
 def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading, whole: Coherence, calibration: Calibration | None) -> Score:

@@ -12,6 +12,7 @@ from grading.calibration import Calibration, Marked, best_cut, claim_key, fit, h
 from grading.certainty import COMMON, chance, confidence, doubtful, level_set, total_law
 from grading.result import ClaimMark, CriterionScore, Score
 from grading.rubric import Claim, Criterion, Misconception, Rubric
+from grading.scorer import score
 from tests.grading.test_scorer import RUBRIC, TRUE
 
 CLAIMS = tuple(Claim(f"c{n}", f"Statement number {n} about pages.") for n in range(4))
@@ -24,7 +25,7 @@ def scored(rubric: Rubric, values: list[list[float]]) -> Score:
     criteria = []
     for criterion, own in zip(rubric.criteria, values, strict=True):
         marks = tuple(ClaimMark(c.id, "claim", v >= 0.5, v, 0.5, "") for c, v in zip(criterion.claims, own, strict=True))
-        criteria.append(CriterionScore(criterion.id, criterion.title, criterion.points_for(sum(m.met for m in marks)), criterion.points, marks=marks))
+        criteria.append(CriterionScore(criterion.id, criterion.title, criterion.points_for(sum(m.met for m in marks)), criterion.points, marks=marks, confidence=0.5))
     return Score(sum(c.points for c in criteria), rubric.max, "", (), "scored", tuple(criteria))
 
 
@@ -113,6 +114,16 @@ def test_a_spread_makes_the_level_set() -> None:
     assert levels(one, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=0.5)) == ("L6",)
     assert levels(one, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=2.0)) == ("L5", "L6")
     assert levels(one, Calibration(curve=((0.0, 0.0), (1.0, 1.0)), spread=9.0)) == ("below", "L5", "L6", "L7")
+
+
+@pytest.mark.parametrize("calibration", [None, Calibration(curve=((0.0, 0.2), (1.0, 1.0)), spread=28.0)])
+def test_where_nothing_is_written_there_is_nothing_to_doubt(calibration: Calibration | None) -> None:
+    for text in ("", " \n\t"):
+        blank = score(ONE, text, calibration=calibration)
+        assert (blank.total, blank.state, blank.level_set, blank.law) == (0, "scored", ("below",), {0.0: 1.0})
+        assert [c.confidence for c in blank.criteria] == [1.0] * 7
+    word = score(ONE, "Decode.", calibration=calibration)
+    assert word.total == 0 and all(c.confidence < 1.0 for c in word.criteria) and len(word.law) > 1
 
 
 def test_what_people_took_for_met_decides_how_sure_it_is() -> None:

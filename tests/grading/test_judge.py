@@ -347,3 +347,14 @@ def test_the_levels_of_a_drawing_are_weighed_with_the_models_too() -> None:
     assert board == default.criteria[1]
     assert board.points < board.max
     assert max(score.law) > prose.max + board.points
+
+
+def test_a_blank_answer_is_not_put_to_the_model() -> None:
+    answers = [(Answer(text), grading.score(RUBRIC, text, QUESTION)) for text in (" \n", GOOD)]
+    with serve(lambda s, text, n: honest(s, text)) as endpoint:
+        model = models.Endpoint(endpoint.url, "m")
+        assert judge_batch(RUBRIC, QUESTION, answers[:1], model) == [answers[0][1]]
+        assert endpoint.requests == []
+        blank, good = judge_batch(RUBRIC, QUESTION, answers, model)
+    assert (blank, good.total) == (answers[0][1], 8)
+    assert {c.confidence for c in blank.criteria} == {1.0}

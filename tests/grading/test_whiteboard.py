@@ -478,6 +478,8 @@ def test_a_name_is_met_by_its_words_or_its_meaning_and_not_by_a_neighbours() -> 
 
 def test_nothing_drawn_and_nothing_written_earns_nothing() -> None:
     assert mark().total == mark('{"elements": []}').total == mark(text="fine").total == 0
+    assert {c.confidence for c in mark().criteria} == {1.0}
+    assert all(c.confidence < 1.0 for c in mark("not JSON").criteria)  # a person may see what can't be read here
 
 
 def test_a_diagram_in_a_rubric_is_checked_and_comes_back_the_same() -> None:
