@@ -25,7 +25,8 @@ def scored(rubric: Rubric, values: list[list[float]]) -> Score:
     criteria = []
     for criterion, own in zip(rubric.criteria, values, strict=True):
         marks = tuple(ClaimMark(c.id, "claim", v >= 0.5, v, 0.5, "") for c, v in zip(criterion.claims, own, strict=True))
-        criteria.append(CriterionScore(criterion.id, criterion.title, criterion.points_for(sum(m.met for m in marks)), criterion.points, marks=marks, confidence=0.5))
+        points = criterion.points_for(sum(m.met for m in marks))
+        criteria.append(CriterionScore(criterion.id, criterion.title, points, criterion.points, marks=marks, confidence=0.5))
     return Score(sum(c.points for c in criteria), rubric.max, "", (), "scored", tuple(criteria))
 
 
