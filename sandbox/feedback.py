@@ -1,7 +1,8 @@
 """What the candidate is told about a test.
 
-Public tests show everything. Hidden tests show the verdict, a reason code, a coarse time, and the lines of the candidate's own file that the exception
-passed; no text that the submission chose, because it could carry the hidden inputs out, and nothing that the test's author wrote for public eyes.
+Public tests show everything. Hidden tests show the verdict, a reason code or the kind of a known exception, and a coarse time: no text and no number that
+the submission chose, because it could carry the hidden inputs out, and nothing that the test's author wrote for public eyes. The lines that an exception
+passed are such numbers: the jail says them, and in a long file one of them is 17 bits.
 """
 
 import builtins
@@ -17,7 +18,6 @@ from sandbox.verdict import Verdict
 
 MAX_MESSAGE = 4000
 MAX_VALUE = 600
-HIDDEN_LINES = 3
 MAX_SOURCE_LINE = 160
 
 REASONS = {
@@ -42,6 +42,7 @@ FIXED = {
     Verdict.JE: "the judge failed; this does not count against you",
 }
 LINE_END = re.compile(r"\r\n|\r|\n")  # where Python's numbers count on; `splitlines` knows more ends
+NOT_HERE = "its words and lines are shown for public tests only"
 OUT_OF_TURN = "not run: the tests before it used up the time of the run"
 TOO_OFTEN = "called the engine more often than a test allows"
 BROKEN, ENDED = "the answer breaks the protocol", "the process ended before the submission answered"
@@ -85,13 +86,14 @@ def message(stop: Stop, source: str, hidden: bool, first: bool = False) -> str:
 
 def _raised(error: Raised, source: str, hidden: bool) -> str:
     kind = error.kind if error.kind in _BUILTIN | _OURS else "Exception"
+    if hidden:
+        return f"{kind}: {NOT_HERE}"
     lines = LINE_END.split(source)
     shown = []
-    for number, _ in error.lines[-HIDDEN_LINES:] if hidden else error.lines:
+    for number, _ in error.lines:
         if 0 < number <= len(lines):  # the text is from our copy: the jail says only which line
             shown.append(f"  line {number}: {lines[number - 1].strip()[:MAX_SOURCE_LINE]}")
-    head = kind if hidden or not error.text else f"{kind}: {error.text}"
-    return "\n".join([head, *shown])
+    return "\n".join([f"{kind}: {error.text}" if error.text else kind, *shown])
 
 
 def _wrong(stop: Wrong) -> str:

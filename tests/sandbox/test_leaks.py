@@ -94,6 +94,35 @@ def test_a_hidden_message_holds_nothing_that_the_submission_chose(stop: Exceptio
     assert "42" not in feedback.message(stop, "x = 1", hidden=True)
 
 
+# Says that an exception passed lines whose numbers spell its input.
+LINES = """
+import sys
+from guest import wire
+
+class Counter:
+    def __init__(self, start):
+        frame, server = sys._getframe(), None
+        while not {"stream", "start"} <= set(frame.f_locals) or server is None:
+            server = server or getattr(frame.f_locals.get("self"), "_nonce", None)
+            frame = frame.f_back
+        lines = [(100 + start // 100 ** place % 100, "") for place in range(3)]
+        frame.f_locals["stream"].send(wire.Raise(nonce=server, kind="ValueError", message="", lines=lines))
+        while True:
+            pass
+"""
+
+
+def test_line_numbers_carry_nothing_out_of_a_hidden_test(toy: labs.Lab, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def given(start: int) -> Test:
+        return Test(f"of_{start}", "basics", 2, "", 1, False, lambda sut, bench: sut.new("Counter", start))
+
+    tests = (given(123456), given(987654))
+    monkeypatch.setattr(labs.Lab, "tests", lambda self, *, hidden: tests)
+    public, kept = (judge(JudgeRequest("counter", LINES + "\n" * 200, shown), pool=pool).tests for shown in (False, True))
+    assert ["line 156", "line 134", "line 112"] == [line.strip(" :") for line in public[0].message.splitlines()[1:]]
+    assert {test.message for test in kept} == {f"ValueError: {feedback.NOT_HERE}"}
+
+
 def test_the_reference_runs_as_control_in_a_jail_that_the_submission_never_entered(
     toy: labs.Lab, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
