@@ -217,7 +217,11 @@ def test_the_words_that_earn_a_step_are_quoted_as_they_were_typed() -> None:
      ("320 KiB/layer", "320 KiB per sequence")),
     ("kv-cache-of-a-70b-model", "batch", ("80 GiB", "85.9 GB"), ("80 GiB/sequence", "80 GiB per token", "80 GiB/GPU", "80 GiB per layer", "80 GiB/user")),
     ("training-compute", "state", ("1.12 TB",), ("1.12 TB/GPU", "1.12 TB per layer", "1.12 TB/parameter")),
-    ("decode-latency-floor", "floor", ("10.45 ms", "10.45 ms per token", "10.45 ms/step"), ("10.45 ms/GPU", "10.45 ms per layer")),
+    ("decode-latency-floor", "floor", ("10.45 ms", "10.45 ms per token", "10.45 ms/step", "10.45 ms per token per sequence"),
+     ("10.45 ms/GPU", "10.45 ms per layer")),
+    ("cost-per-million-tokens", "cost", ("$2.31", "231 cents", "$2.31 per million", "$2.31/M", "$2.31/Mtok", "$2.31e-6 per token"),
+     ("$2.31 per token", "$2.31/hour", "$2.31 per thousand", "$2.31M", "2.31", "€2.31")),
+    ("cost-per-million-tokens", "spec_cost", ("$1.13", "$1.13 per million", "$1.13/M", "$1.13/Mtok"), ("$1.13 per token", "$1.13/hour", "$1.13/GPU")),
     ("cost-per-million-tokens", "tokens", ("2.77", "2.77 tokens", "2.77 per pass", "2.77 tokens per step"), ("2.77 per GPU", "2.77 per second")),
     ("decode-latency-floor", "step", ("13.65 ms", "13.65 ms per step", "13.65 ms/forward pass"), ("13.65 ms/token", "13.65 ms per sequence")),
 ])
