@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from grading.calibration import Calibration
-from grading.certainty import add, doubtful, run_of_levels
+from grading.certainty import doubtful, run_of_levels
 from grading.draft import draft_rubric
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score
 from grading.rubric import BELOW, Rubric, RubricError
 
-__all__ = ["BELOW", "Answer", "Calibration", "ClaimMark", "CriterionScore", "Evidence", "Question", "Rubric", "RubricError", "Score", "add", "doubtful",
+__all__ = ["BELOW", "Answer", "Calibration", "ClaimMark", "CriterionScore", "Evidence", "Question", "Rubric", "RubricError", "Score", "doubtful",
            "draft_rubric", "run_of_levels", "score"]
 
 

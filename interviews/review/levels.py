@@ -5,15 +5,18 @@ count neither way. The level set holds the levels that they could still lead to,
 of its marks: how sure it is of each answer adds up as the laws of independent sums do.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 
-from grading import BELOW, add, doubtful, run_of_levels
+import numpy as np
+import numpy.typing as npt
+
+from grading import BELOW, doubtful, run_of_levels
 
 SCALE = 28
 BANDS = {"L5": 14, "L6": 20, "L7": 25}
-SLIGHT = 1e-6  # a probability that makes no difference to a level
+GRAIN = 12  # steps of a point on which laws are added: on it lie halves, thirds and quarters
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,31 @@ def _scaled(points: float, maximum: float) -> float:
     return round(points / maximum * SCALE, 6) if maximum else 0.0
 
 
-def _sum(one: Mapping[float, float], other: Mapping[float, float]) -> dict[float, float]:
-    return {points: p for points, p in add(one, other).items() if p >= SLIGHT}
+def _steps(mark: Mark) -> tuple[int, npt.NDArray[np.float64]]:
+    """A mark's law on steps of 1 / GRAIN from its points: where it begins, in steps, and the probability of each. What lies between two steps is parted
+    between them so that the mean stays."""
+    given = mark.points or 0.0
+    at = [(math.floor(steps), steps % 1, p) for points, p in mark.likely.items() for steps in [round((points - given) * GRAIN, 6)]]
+    first = min(step for step, _, _ in at)
+    law = np.zeros(max(step for step, _, _ in at) - first + 2)
+    for step, part, p in at:
+        law[step - first] += p * (1.0 - part)
+        law[step - first + 1] += p * part
+    return first, law
+
+
+def law_of_all(marks: Sequence[Mark]) -> dict[float, float]:
+    """Points of all these answers together -> probability, as of independent sums. `marks` have points.
+
+    Laws lie anywhere between points, each in its own way, where people decided some of an answer. Sums of such would hardly ever meet, and there would be
+    more of them with each answer, none likely; so they are added on one grid, that of the points given, of which none is dropped.
+    """
+    first, law = 0, np.ones(1)
+    for mark in marks:
+        begins, steps = _steps(mark)
+        first, law = first + begins, np.convolve(law, steps)
+    total = sum(mark.points or 0.0 for mark in marks)
+    return {total + (first + n) / GRAIN: float(p) for n, p in enumerate(law) if p > 0}
 
 
 def _likely(law: Mapping[float, float], total: float, more: float, maximum: float) -> tuple[str, ...]:
@@ -104,7 +130,7 @@ def standing(marks: Sequence[Mark]) -> Standing:
     scaled = _scaled(total, maximum)
     level = level_of(scaled)
     everything = sum(mark.max for mark in marks)
-    law = reduce(_sum, (mark.likely for mark in scored), {0.0: 1.0})
+    law = law_of_all(scored)
     level_set = _between(_likely(law, total, 0.0, everything)[0], _likely(law, total, everything - maximum, everything)[-1])
     review = sum(mark.review for mark in scored)
     sentences = [f"{_number(total)} of {_number(maximum)} points are {_number(scaled)} of {SCALE}: {label(level)}."]
