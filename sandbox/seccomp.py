@@ -38,6 +38,10 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     # What could be left on the stream or on the zygote, for a later test of the same run to find.
     "setsockopt": (54, 208), "setpriority": (141, 140), "ioprio_set": (251, 30),
     "sched_setparam": (142, 118), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
+    # The libraries are bound from the host: what is told about such a file (a lock, a watch, which pages are in memory) is told to other jails.
+    "flock": (73, 32), "inotify_init": (253, None), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27), "inotify_rm_watch": (255, 28),
+    "fanotify_mark": (301, 263), "fadvise64": (221, 223), "readahead": (187, 213), "mincore": (27, 232), "cachestat": (451, 451),
+    "io_setup": (206, 0), "io_submit": (209, 2),
 }  # fmt: skip
 
 SOCKET, CLONE, CLONE3, IOCTL, FCNTL = (41, 198), (56, 220), (435, 435), (16, 29), (72, 25)
@@ -47,7 +51,17 @@ TIOCSTI, TIOCLINUX = 0x5412, 0x541C  # push characters into a terminal's input
 # What these set stays with a descriptor that the next test inherits.
 FIOSETOWN, SIOCSPGRP = 0x8901, 0x8902
 F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETPIPE_SZ = 8, 10, 15, 1031
-REFUSED = ((IOCTL, (TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP)), (FCNTL, (F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETPIPE_SZ)))  # by the second argument
+# What these set or ask belongs to a file, and a library is the same file in all jails: locks, leases, watches, hints.
+F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 5, 6, 7, 36, 37, 38
+F_SETLEASE, F_NOTIFY, F_SET_RW_HINT, F_SET_FILE_RW_HINT = 1024, 1026, 1036, 1038
+LOCKS = (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY, F_SET_RW_HINT, F_SET_FILE_RW_HINT)
+REFUSED = ((IOCTL, (TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP)), (FCNTL, (F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETPIPE_SZ, *LOCKS)))  # by the second argument
+
+# Bits of one argument: (numbers, index of the argument, bits).
+FLAGS: dict[str, tuple[tuple[int, int], int, int]] = {
+    # RWF_NOWAIT says whether a page is in memory; glibc calls these without a flag where `preadv` is meant.
+    "preadv2": ((327, 286), 5, 0xFFFFFFFF), "pwritev2": ((328, 287), 5, 0xFFFFFFFF),
+}  # fmt: skip
 
 
 def _instruction(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
@@ -101,5 +115,7 @@ def program(machine: str | None = None) -> bytes:
         for command in commands:
             parts += [_instruction(JEQ, command, no=1), refuse]
         parts.append(load_number)
+    for call, index, bits in FLAGS.values():
+        parts += [_instruction(JEQ, call[column], no=4), _instruction(LD_ABS, _argument(index)), _instruction(JSET, bits, no=1), refuse, load_number]
     parts.append(_instruction(RET, ALLOW))
     return b"".join(parts)

@@ -1,11 +1,29 @@
 """The system call filter, run by an interpreter of classic BPF: what the kernel would decide for each call."""
 
 import errno
+import fcntl
+import os
 import struct
 
 import pytest
 
-from sandbox.seccomp import ALLOW, AUDIT_ARCH, CLONE, CLONE3, CLONE_NAMESPACES, DENIED, ERRNO, KILL, OWN_ONLY, REFUSED, SOCKET, X32_BIT, program
+from sandbox.seccomp import (
+    ALLOW,
+    AUDIT_ARCH,
+    CLONE,
+    CLONE3,
+    CLONE_NAMESPACES,
+    DENIED,
+    ERRNO,
+    FCNTL,
+    FLAGS,
+    KILL,
+    OWN_ONLY,
+    REFUSED,
+    SOCKET,
+    X32_BIT,
+    program,
+)
 
 # read, write, openat, mmap, futex, clock_gettime, socketpair, exit_group: what Python and torch live on.
 NEEDED = {"x86_64": (0, 1, 257, 9, 202, 228, 53, 231), "aarch64": (63, 64, 56, 222, 98, 113, 199, 94)}
@@ -57,6 +75,25 @@ def test_of_ioctl_and_fcntl_only_the_tricks_are_refused(machine: str) -> None:
             assert decide(machine, call[column], (0, command)) == REFUSE
             assert decide(machine, call[column], (0, command | 1 << 40)) == REFUSE  # the kernel reads the low word alone
         assert decide(machine, call[column], (0, 0x5401)) == ALLOW
+
+
+@pytest.mark.parametrize("machine", AUDIT_ARCH)
+def test_no_file_that_jails_share_takes_a_mark(machine: str) -> None:
+    column = list(AUDIT_ARCH).index(machine)
+    for name in ("flock", "fadvise64", "readahead", "cachestat", "mincore", "inotify_init", "inotify_init1", "inotify_add_watch", "fanotify_init", "io_setup"):
+        number = DENIED[name][column]
+        assert number is None or decide(machine, number) == REFUSE, name
+    locks = [fcntl.F_GETLK, fcntl.F_SETLK, fcntl.F_SETLKW, 36, 37, 38, fcntl.F_SETLEASE, fcntl.F_NOTIFY]  # 36 to 38: those of an open file
+    assert {decide(machine, FCNTL[column], (5, command)) for command in locks} == {REFUSE}
+    keep = [fcntl.F_DUPFD, fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_SETFL, fcntl.F_DUPFD_CLOEXEC]
+    assert {decide(machine, FCNTL[column], (5, command)) for command in keep} == {ALLOW}
+
+
+@pytest.mark.parametrize("machine", AUDIT_ARCH)
+def test_a_read_has_no_flags(machine: str) -> None:
+    column = list(AUDIT_ARCH).index(machine)
+    for name, (call, index, _) in FLAGS.items():
+        assert [decide(machine, call[column], (3,) * index + (flags,)) for flags in (0, os.RWF_NOWAIT)] == [ALLOW, REFUSE], name
 
 
 @pytest.mark.parametrize("machine", AUDIT_ARCH)
