@@ -57,7 +57,8 @@ def points_law(criterion: Criterion, marks: Sequence[ClaimMark], calibration: Ca
 
 def confidence(criterion: Criterion, points: float, marks: Sequence[ClaimMark], calibration: Calibration | None = None, common: float = 0.0) -> float:
     """P(a careful reader would give the criterion these points). `common`: as COMMON."""
-    return sum(weight * points_law(criterion, marks, calibration, shift).get(points, 0.0) for shift, weight in _shifts(common))
+    sure = sum(weight * points_law(criterion, marks, calibration, shift).get(points, 0.0) for shift, weight in _shifts(common))
+    return min(1.0, sure)  # a hair of float error would make it more where the points can be no others
 
 
 def add(one: Mapping[float, float], other: Mapping[float, float]) -> dict[float, float]:

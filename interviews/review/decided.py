@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from grading import Rubric, run_of_levels
 
+SURE = 1.0 - 1e-9  # of scores that are stored, some say a hair more than 1
+
 
 @dataclass(frozen=True)
 class Row:
@@ -29,11 +31,11 @@ class Row:
     @property
     def doubt(self) -> float:
         """What it adds to the variance of the scorer's law, as far as its confidence says."""
-        return self.max**2 * (1.0 - (self.confidence or 0.0))
+        return self.max**2 * max(0.0, 1.0 - (self.confidence or 0.0))
 
     @property
     def certain(self) -> bool:
-        return self.decided is not None or self.confidence == 1.0
+        return self.decided is not None or (self.confidence or 0.0) >= SURE
 
 
 def law_of(rows: Sequence[Row], law: Mapping[float, float], known: bool) -> dict[float, float]:
@@ -47,7 +49,8 @@ def law_of(rows: Sequence[Row], law: Mapping[float, float], known: bool) -> dict
     if not law:
         even = [low + n for n in range(int(high - low) + 1)]
         return dict.fromkeys(even, 1 / len(even))
-    share = math.sqrt(sum(row.doubt for row in left) / sum(row.doubt for row in rows))
+    doubt = sum(row.doubt for row in rows)
+    share = math.sqrt(sum(row.doubt for row in left) / doubt) if doubt else 0.0
     out: dict[float, float] = {}
     for points, p in law.items():
         at = min(high, max(low, total + share * (points - own)))

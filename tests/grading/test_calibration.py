@@ -53,6 +53,16 @@ def test_a_deduction_is_not_taken_for_an_unmet_claim() -> None:
     assert all(met for _, _, met in labels(criterion, CriterionScore("k0", "", 2.0, 4.0, marks=marks), 2.0))
 
 
+@given(values=st.lists(st.floats(0, 1), min_size=1, max_size=6), deduct=st.sampled_from([0.0, 4.0]), common=st.sampled_from([0.0, COMMON]))
+def test_nobody_is_surer_than_sure(values: list[float], deduct: float, common: float) -> None:
+    criterion = replace(ONE.criteria[0], rule=((1, 1.0), (2, 2.0), (3, 4.0)), misconceptions=(Misconception("m", "Wrong.", deduct),))
+    marks = (*(ClaimMark(str(n), "claim", v >= 0.5, v, 0.5, "") for n, v in enumerate(values)), ClaimMark("m", "misconception", True, 0.9, 0.65, ""))
+    found = confidence(criterion, criterion.points_for(sum(v >= 0.5 for v in values), deduct), marks, common=common)
+    assert 0 < found <= 1
+    if deduct:  # all that there is: the points can be no others
+        assert found == pytest.approx(1, abs=1e-12)
+
+
 @given(pairs=st.lists(st.tuples(st.floats(0, 1), st.sampled_from([0.0, 1.0])), min_size=1, max_size=30))
 def test_the_curve_rises_and_keeps_the_mean(pairs: list[tuple[float, float]]) -> None:
     knots = isotonic(pairs)

@@ -50,6 +50,18 @@ def test_judged_tests_are_not_in_doubt_either() -> None:
     assert law_of(asked, about(14), True) == {14: 1.0}
 
 
+@pytest.mark.parametrize("confidence", [1.0000000000000002, 1.0, 1 - 1e-16, 0.9999999999999998])
+def test_a_hair_more_or_less_than_sure_is_sure(confidence: float) -> None:
+    asked = [Row("c0", 0, 4, confidence), *rows([2] * 7, **{f"c{n}": 2 for n in range(1, 7)})[1:]]
+    law = law_of(asked, about(12), False)
+    assert law == {12: 1.0}
+    assert levels_of(rubric(L5=["c0"]), asked, law) == ("below",)
+
+
+def test_what_can_earn_nothing_is_in_no_doubt_to_be_shared() -> None:
+    assert law_of([Row("c0", 0, 0, 0.5)], {0.0: 0.5, 1.0: 0.5}, True) == {0: 1.0}
+
+
 def test_of_what_was_not_read_anything_is_possible_that_is_not_decided() -> None:
     asked = rows([0] * 7, confidence=0.0, c0=4, c1=4, c2=4, c3=4)
     law = law_of(asked, {}, False)
