@@ -42,6 +42,8 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "flock": (73, 32), "inotify_init": (253, None), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27), "inotify_rm_watch": (255, 28),
     "fanotify_mark": (301, 263), "fadvise64": (221, 223), "readahead": (187, 213), "mincore": (27, 232), "cachestat": (451, 451),
     "io_setup": (206, 0), "io_submit": (209, 2),
+    # A flag of one message that a filter can't read, as it lies in memory.
+    "sendmmsg": (307, 269), "recvmmsg": (299, 243),
 }  # fmt: skip
 
 SOCKET, CLONE, CLONE3, IOCTL, FCNTL = (41, 198), (56, 220), (435, 435), (16, 29), (72, 25)
@@ -58,7 +60,10 @@ LOCKS = (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_S
 REFUSED = ((IOCTL, (TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP)), (FCNTL, (F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETPIPE_SZ, *LOCKS)))  # by the second argument
 
 # Bits of one argument: (numbers, index of the argument, bits).
+MSG_OOB = 1
 FLAGS: dict[str, tuple[tuple[int, int], int, int]] = {
+    # Bytes out of band: nothing needs them on a socket pair, and the kernel's code for them is young and has been broken into (CVE-2025-38236).
+    "sendto": ((44, 206), 3, MSG_OOB), "recvfrom": ((45, 207), 3, MSG_OOB), "sendmsg": ((46, 211), 2, MSG_OOB), "recvmsg": ((47, 212), 2, MSG_OOB),
     # RWF_NOWAIT says whether a page is in memory; glibc calls these without a flag where `preadv` is meant.
     "preadv2": ((327, 286), 5, 0xFFFFFFFF), "pwritev2": ((328, 287), 5, 0xFFFFFFFF),
 }  # fmt: skip

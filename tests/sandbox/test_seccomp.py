@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import socket
 import struct
 
 import pytest
@@ -90,10 +91,18 @@ def test_no_file_that_jails_share_takes_a_mark(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", AUDIT_ARCH)
-def test_a_read_has_no_flags(machine: str) -> None:
+def test_messages_and_reads_have_no_flags_but_harmless_ones(machine: str) -> None:
     column = list(AUDIT_ARCH).index(machine)
     for name, (call, index, _) in FLAGS.items():
-        assert [decide(machine, call[column], (3,) * index + (flags,)) for flags in (0, os.RWF_NOWAIT)] == [ALLOW, REFUSE], name
+        flag = socket.MSG_OOB if name[:4] in ("send", "recv") else os.RWF_NOWAIT
+        plain = (3,) * index + (0, 3)  # the other arguments don't matter
+        flagged = (0,) * index + (flag,)
+        assert [decide(machine, call[column], args) for args in (plain, flagged)] == [ALLOW, REFUSE], name
+        if flag == socket.MSG_OOB:
+            harmless = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+            assert [decide(machine, call[column], (0,) * index + (bits,)) for bits in (harmless, harmless | flag)] == [ALLOW, REFUSE], name
+    for name in ("sendmmsg", "recvmmsg"):
+        assert decide(machine, DENIED[name][column] or 0) == REFUSE, name
 
 
 @pytest.mark.parametrize("machine", AUDIT_ARCH)

@@ -1,15 +1,18 @@
 # row: 67
-# title: Marks a library that all jails read, or asks what was done with it: locks, leases, watches, pages in memory
+# title: Marks a library that all jails read, or asks what was done with it: locks, leases, watches, pages in memory; bytes out of band
 # base: right
 # verdict: AC
 import contextlib
 import ctypes
 import fcntl
 import os
+import socket
 
 libc = ctypes.CDLL(None, use_errno=True)
 shared = os.__file__  # a file of the standard library, which every jail is bound to
 library = os.open(shared, os.O_RDONLY)
+ours, theirs = socket.socketpair()
+ours.setblocking(False)
 
 
 def checked(result):
@@ -26,6 +29,8 @@ for name, attempt in {
     "a watch": lambda: checked(libc.inotify_init1(0)),
     "out of memory with it": lambda: os.posix_fadvise(library, 0, 0, os.POSIX_FADV_DONTNEED),
     "is it in memory": lambda: os.preadv(library, [bytearray(1)], 0, os.RWF_NOWAIT),
+    "bytes out of band": lambda: ours.send(b"x", socket.MSG_OOB),
+    "bytes out of band to come": lambda: ours.recv(1, socket.MSG_OOB),
 }.items():
     with contextlib.suppress(PermissionError):
         attempt()
