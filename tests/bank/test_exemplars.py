@@ -59,6 +59,34 @@ def test_the_best_answer_turned_round_stays_below_every_band_and_says_why(questi
     assert (score.level, score.state, "contradictory" in score.flags) == ("below", "review", True)
 
 
+def met(slug: str, level: str, old: str, new: str) -> dict[str, bool]:
+    """Which claims an exemplar of a question makes when `new` stands for `old` in it."""
+    question = next(question for question in QUESTIONS if question.slug == slug)
+    text = next(exemplar.answer.text for exemplar in question.exemplars if exemplar.level == level)
+    assert old in text
+    return {mark.id: mark.met for c in marked(question, grading.Answer(text=text.replace(old, new))).criteria for mark in c.marks if mark.kind == "claim"}
+
+
+@pytest.mark.parametrize("level", ["L6", "L7"])
+@pytest.mark.parametrize("minus", [("p - q", "q - p"), ("p-q", "q-p")])
+def test_the_residual_is_target_minus_draft_and_not_the_other_way_round(level: str, minus: tuple[str, str]) -> None:
+    old = {"L6": "norm(max(0, p - q))", "L7": "norm(max(0, p-q))"}[level]
+    right, wrong = (met("speculative-decoding-in-production", level, old, f"norm(max(0, {part}))")["residual"] for part in minus)
+    assert (right, wrong) == (True, False)
+
+
+@pytest.mark.parametrize(("said", "counts"), [
+    ("At peak it depends on the context: with the long prompts of extraction the reading of the KV cache keeps the step bandwidth-bound even at 90 sequences, "
+     "so rejected tokens stay cheap there and speculation can still pay at the peak.", True),
+    ("At peak our long documents make decoding even more bandwidth-bound, because KV reads grow with the batch while the FLOPs stay below the ridge, so "
+     "verification stays cheap for extraction at the peak too.", True),
+    ("At large batch decoding gets even more bandwidth-bound, so rejected tokens are cheaper at the peak than at night.", False),
+])
+def test_long_contexts_may_keep_a_large_batch_memory_bound(said: str, counts: bool) -> None:
+    compute = "At peak, 90 sequences x 5 = 450 tokens\nper pass: that is compute-bound, and rejected tokens steal time from other users."
+    assert met("speculative-decoding-in-production", "L6", compute, said)["compute-bound"] == counts
+
+
 def test_the_pack_covers_its_module() -> None:
     pack = next(pack for pack in SHIPPED if pack.slug == "advanced-inference")
     assert sorted(item for question in pack.questions for item in question.meta["syllabus"]) == [f"M5-{n:02}" for n in range(1, 16)]
