@@ -11,7 +11,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 import grading
-from grading.models import Score
+from grading.models import RubricVersion, Score
 from interviews.accounts.models import User
 from interviews.bank.actions import rubric_of
 from interviews.errors import Problem
@@ -88,6 +88,17 @@ def _carry_over(before: Score, score: Score) -> None:
     )
 
 
+def _rubric_for_people(question: InterviewQuestion) -> RubricVersion:
+    """The rubric with the numbers that were asked, by which a person may give the points. To make or to read that may be what failed: then the version's, as
+    it stands there."""
+    try:
+        with transaction.atomic():
+            return rubric_of(question.version, question.seed)
+    except Exception:
+        log.exception("the rubric of question %s can't be made", question.pk)
+        return question.version.rubric
+
+
 @transaction.atomic
 def store_no_grade(*, job: GradeJob, reason: str, row: QuerySet[GradeJob] | None = None) -> Score:
     """Ends a job without a score, saying why; with `row`, as long as it still is as that says.
@@ -97,8 +108,7 @@ def store_no_grade(*, job: GradeJob, reason: str, row: QuerySet[GradeJob] | None
     """
     question = job.question
     interview = events.lock(question.interview_id)
-    # As the version has it and as it stands there: to make a variant's numbers, or to read it, may be what failed.
-    rubric = question.version.rubric
+    rubric = _rubric_for_people(question)
     maximum = sum(criterion["points"] for criterion in rubric.body["criteria"])
     score = marking.store_not_scored(question.answer.pk, rubric, maximum, reason)
     _end_job(job, interview, score, row)

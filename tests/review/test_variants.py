@@ -12,9 +12,11 @@ from interviews.bank.models import Question
 from interviews.live import actions as live
 from interviews.live.models import Interview
 from interviews.review import actions, queries
+from sandbox.leases import MAX_ATTEMPTS
 from tests.conftest import People
 from tests.live.helpers import write
 from tests.review.helpers import grade_all
+from tests.review.test_review import post, scorer_fails
 
 pytestmark = pytest.mark.django_db
 GENERATOR = """def generate(pick):
@@ -107,6 +109,38 @@ def test_a_rescore_marks_by_the_same_numbers_and_the_same_rubric(sit: Callable[[
     assert before is not None and after is not None and before.pk != after.pk
     assert (after.total, after.rubric_id) == (before.total, before.rubric_id) == (4, before.rubric_id)
     assert before.rubric_id != interview.questions.get().version.rubric_id
+
+
+def test_points_by_hand_are_given_by_the_numbers_that_were_asked_and_hold_for_a_rescore(sit: Callable[[int], Interview], people: People) -> None:
+    interview = sit(3)
+    asked = interview.questions.select_related("version", "answer").get()
+    write(asked, fields={"size": f"{2.5 * batch_of(interview)} GiB"})
+    live.finish(interview=interview, actor=interview.candidate)
+    scorer_fails(interview)
+    failed = queries.latest_score(asked)
+    assert failed is not None and failed.state == "not_scored"
+    assert failed.rubric.body["criteria"][0]["quantities"][0]["value"] == 2.5 * batch_of(interview) != 25
+    body = {"score_id": str(failed.pk), "points": {"size": 1}, "reason": "Copied from a neighbour."}
+    assert post(people.interviewer, interview, "marks", body).status_code == 200
+    actions.rescore(interview=interview, actor=people.interviewer.user)
+    grade_all(interview)
+    score = queries.report(interview, people.interviewer.user)["questions"][0]["score"]
+    assert (score["total"], score["auto_total"], score["criteria"][0]["override"]["reason"]) == (1, 4, "Copied from a neighbour.")
+
+
+def test_where_the_numbers_can_not_be_made_points_by_hand_are_given_all_the_same(
+    sit: Callable[[int], Interview], people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interview = sit(3)
+    with monkeypatch.context() as broken:
+        broken.setattr("interviews.bank.actions.read_variant", lambda *a: 1 / 0)
+        live.finish(interview=interview, actor=interview.candidate)
+        for _ in range(MAX_ATTEMPTS):
+            grade_all(interview)
+    failed = queries.latest_score(interview.questions.get())
+    assert failed is not None and (failed.state, failed.rubric) == ("not_scored", interview.questions.get().version.rubric)
+    body = {"score_id": str(failed.pk), "points": {"size": 1}, "reason": "Read."}
+    assert post(people.interviewer, interview, "marks", body).json()["total"] == 1
 
 
 def test_the_command_line_marks_the_variant_that_is_named(sit: Callable[[int], Interview], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
