@@ -42,10 +42,10 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """Processor time used so far by these processes and the children that they have waited for."""
+def cpu_seconds(pids: Sequence[int]) -> float:
+    """Processor time used so far by these processes, parents before children, and the children that they have waited for."""
     total = 0
-    for pid in pids:
+    for pid in reversed(pids):  # a child that ends meanwhile is then counted twice rather than not at all: its parent, read later, has its time
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             total += sum(int(field) for field in fields[11:15])

@@ -67,6 +67,8 @@ FLAGS: dict[str, tuple[tuple[int, int], int, int]] = {
     # RWF_NOWAIT says whether a page is in memory; glibc calls these without a flag where `preadv` is meant.
     "preadv2": ((327, 286), 5, 0xFFFFFFFF), "pwritev2": ((328, 287), 5, 0xFFFFFFFF),
 }  # fmt: skip
+# Who ignores SIGCHLD has the kernel forget its children, and what they computed. Python asks for each signal's action when it starts.
+SIGACTION, SIGCHLD = (13, 134), 17
 
 
 def _instruction(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
@@ -122,5 +124,15 @@ def program(machine: str | None = None) -> bytes:
         parts.append(load_number)
     for call, index, bits in FLAGS.values():
         parts += [_instruction(JEQ, call[column], no=4), _instruction(LD_ABS, _argument(index)), _instruction(JSET, bits, no=1), refuse, load_number]
+    parts += [
+        _instruction(JEQ, SIGACTION[column], no=7),
+        _instruction(LD_ABS, _argument(0)),
+        _instruction(JEQ, SIGCHLD, no=5),
+        _instruction(LD_ABS, _argument(1)),
+        _instruction(JEQ, 0, no=2),
+        _instruction(LD_ABS, _argument(1) + 4),
+        _instruction(JEQ, 0, yes=1),  # no new action: it only asks
+        refuse,
+    ]
     parts.append(_instruction(RET, ALLOW))
     return b"".join(parts)

@@ -324,8 +324,8 @@ class Session:
         return Proxy(self, body)
 
     def _own_wait(self) -> float:
-        """Seconds in which this thread could have worked during the test and had to wait for a processor."""
-        return min(own_queued_seconds() - self._queued, self._most_lent)
+        """Seconds in which this thread could have worked during the test and had to wait for a processor that the submission's processes had not."""
+        return min(max(0.0, own_queued_seconds() - self._queued - self._jail.usage().computed), self._most_lent)
 
     @property
     def _most_lent(self) -> float:

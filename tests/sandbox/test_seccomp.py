@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import signal
 import socket
 import struct
 
@@ -21,6 +22,7 @@ from sandbox.seccomp import (
     KILL,
     OWN_ONLY,
     REFUSED,
+    SIGACTION,
     SOCKET,
     X32_BIT,
     program,
@@ -103,6 +105,14 @@ def test_messages_and_reads_have_no_flags_but_harmless_ones(machine: str) -> Non
             assert [decide(machine, call[column], (0,) * index + (bits,)) for bits in (harmless, harmless | flag)] == [ALLOW, REFUSE], name
     for name in ("sendmmsg", "recvmmsg"):
         assert decide(machine, DENIED[name][column] or 0) == REFUSE, name
+
+
+@pytest.mark.parametrize("machine", AUDIT_ARCH)
+def test_children_are_waited_for_or_stay(machine: str) -> None:
+    number = SIGACTION[list(AUDIT_ARCH).index(machine)]
+    assert decide(machine, number, (signal.SIGCHLD, 0)) == ALLOW, "what is done about it now"
+    assert {decide(machine, number, (signal.SIGCHLD, act)) for act in (0x7FFD_1234_5678, 0x1_0000_0000, 8)} == {REFUSE}
+    assert {decide(machine, number, (other, 0x7FFD_1234_5678)) for other in (signal.SIGINT, signal.SIGALRM, signal.SIGSEGV)} == {ALLOW}
 
 
 @pytest.mark.parametrize("machine", AUDIT_ARCH)

@@ -63,6 +63,43 @@ LEAVES = {
     "the size of a pipe": "import fcntl; fcntl.fcntl(1, 1031, 8192)",
     "the owner of a descriptor": "import fcntl, os; fcntl.fcntl(3, fcntl.F_SETOWN, os.getpid())",
 }
+# How a child's computing could be added to nobody's, and would pass for that of others.
+FORGETS = """
+import ctypes
+import os
+import signal
+import time
+
+def compute(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    os._exit(0)
+
+class Forgets:
+    def ignores(self):
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    def heeds(self):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    def asks(self):
+        return signal.getsignal(signal.SIGCHLD) is not None
+    def orphans(self, number, seconds):
+        for _ in range(number):
+            child = os.fork()
+            if child == 0:
+                if os.fork() == 0:
+                    compute(seconds)
+                os._exit(0)
+            os.waitpid(child, 0)
+        while any(line.split()[2] == "R" for line in self.others()):
+            time.sleep(0.01)
+    def others(self):
+        own = {1, 2, os.getppid(), os.getpid()}
+        for name in os.listdir("/proc"):
+            if name.isdigit() and int(name) not in own:
+                with open(f"/proc/{name}/stat") as file:
+                    yield file.read()
+"""
 UNBLOCKS = """
 import os
 assert os.get_blocking(3) and os.get_blocking(1)
@@ -258,6 +295,35 @@ def test_threads_that_keep_each_other_waiting_are_no_busy_machine() -> None:
         with pytest.raises((TooSlow, Idle)):
             calls.crowd()
         assert session.lent < 2, "16 threads queue for more than 8 s"
+
+
+@pytest.mark.parametrize("method", ["ignores", "heeds"])
+def test_what_becomes_of_children_is_not_for_the_submission_to_say(jail: Jail, method: str) -> None:
+    session = Session(jail, Limits())
+    session.load(FORGETS, "Forgets", 0)
+    forgets = session.new("Forgets")
+    assert forgets.asks()
+    with raises("PermissionError", "the children"):
+        getattr(forgets, method)()
+    session.finish()
+
+
+def test_what_orphans_computed_is_not_forgotten(jail: Jail) -> None:
+    session = Session(jail, Limits(test_s=60, call_s=60))
+    session.load(FORGETS, "Forgets", 0)
+    before = jail.usage().computed
+    session.new("Forgets").orphans(5, 0.2)
+    assert jail.usage().computed - before > 0.9
+    session.finish()
+    assert jail.healthy
+
+
+def test_the_submissions_own_computing_is_no_wait_of_the_engines(jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(jail, Limits())
+    monkeypatch.setattr("sandbox.session.own_queued_seconds", lambda: session._queued + 5)
+    for computed, waited in ((0.0, 5.0), (3.0, 2.0), (7.0, 0.0)):
+        monkeypatch.setattr(jail, "usage", lambda computed=computed: Usage(computed, 0.0, 0.0))
+        assert session._own_wait() == pytest.approx(waited)
 
 
 def test_too_many_calls_of_the_engine_are_too_slow_and_say_so(jail: Jail) -> None:
