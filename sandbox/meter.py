@@ -16,7 +16,9 @@ from engine.batch import Row
 from sandbox.flight import Clock, CostModel, Recorder
 from sandbox.session import Refused
 
-MAX_SEQUENCES = 4096
+# Pools that the open sequences may hold together, each counted with all its blocks, shared or not, and with one at least. Sharing costs no block: without a
+# bound a submission could make the judge hold, and the tests copy, as many tokens as it likes.
+MAX_POOLS = 16
 
 
 @functools.lru_cache(maxsize=4)
@@ -123,15 +125,17 @@ class MeteredEngine:
         """A new empty sequence for request `name`; with `share`, its first `length` tokens (a multiple of the block size) are those of that sequence."""
         if type(name) is not str or not 0 < len(name) <= 200:
             raise self._refuse("BadRequest", "open needs the request's name, a short string")
-        if len(self._sequences) >= MAX_SEQUENCES:
-            raise self._refuse("BudgetExceeded", f"more than {MAX_SEQUENCES} sequences are open")
         if name in self._names.values():
             raise self._refuse("BadRequest", f"request {name!r} already has an open sequence")
+        donor = None if share is None else self._sequence(share)
+        if donor is None:
+            length = 0
+        elif type(length) is not int or length % self.block_size or not 0 <= length <= len(donor.tokens):
+            raise self._refuse("BadRequest", "a shared length is a multiple of block_size and within the other sequence")
+        if self._counted() + max(1, length // self.block_size) > MAX_POOLS * self.blocks:
+            raise self._refuse("BudgetExceeded", f"too many sequences are open for a pool of {self.blocks} blocks")
         sequence = _Sequence(self._numbers.setdefault(name, len(self._numbers) + 1))
-        if share is not None:
-            donor = self._sequence(share)
-            if type(length) is not int or length % self.block_size or not 0 <= length <= len(donor.tokens):
-                raise self._refuse("BadRequest", "a shared length is a multiple of block_size and within the other sequence")
+        if donor is not None:
             sequence.tokens = donor.tokens[:length]
             sequence.blocks = donor.blocks[: length // self.block_size]
             for block in sequence.blocks:
@@ -256,6 +260,10 @@ class MeteredEngine:
                 raise self._refuse("BadRequest", f"a token is an int from 0 to {self.vocab_size - 1}")
             rows.append((sequence, list(tokens)))
         return rows
+
+    def _counted(self) -> int:
+        """Blocks of the open sequences, as if each had its own, and one at least."""
+        return sum(max(1, len(sequence.blocks)) for sequence in self._sequences.values())
 
     def _reserve(self, rows: Sequence[tuple[_Sequence, list[int]]]) -> None:
         """Gives every row the blocks that it will write, or none of them any."""

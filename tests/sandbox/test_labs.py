@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox import JudgeRequest, judge, labs
+from sandbox import JudgeRequest, feedback, judge, labs
 from sandbox.drivers import default
 from sandbox.pool import Pool
 from sandbox.probe import probe
@@ -48,6 +48,13 @@ def test_the_starter_loads_and_earns_nothing(slug: str, pool: Pool) -> None:
     outcome = judge(JudgeRequest(lab=slug, source=labs.load(slug).starter, hidden=True, seed=SEED), pool=pool)
     assert {test.verdict for test in outcome.tests} == {"RTE"}
     assert outcome.score == 0
+
+
+def test_a_batcher_that_reports_far_more_than_its_requests_is_stopped_at_its_first_step(pool: Pool) -> None:
+    reports = "    def step(self):\n        return [('r0', 1, None)] * 1000\n"
+    source = f"{labs.load('continuous-batcher').reference}\n\nclass ContinuousBatcher(ContinuousBatcher):\n{reports}"
+    outcome = judge(JudgeRequest(lab="continuous-batcher", source=source, hidden=True, seed=SEED), pool=pool)
+    assert next(test.message for test in outcome.tests if test.name == "matches_solo_runs") == feedback.REASONS["form"]
 
 
 @pytest.mark.parametrize("slug", [lab.slug for lab in LABS])

@@ -1,10 +1,11 @@
 """The metered engine under any calls: blocks are conserved, keys and values are each sequence's own, and the counters count."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox.flight import MAX_PREEMPTED
-from sandbox.meter import MeteredEngine
+from sandbox.meter import MAX_POOLS, MeteredEngine
 from sandbox.oracle import Solo
 from sandbox.session import Refused
 
@@ -111,3 +112,17 @@ def test_a_step_names_each_preempted_request_once_and_not_without_end() -> None:
         engine.close(engine.open(name))
     assert engine.record.steps[0]["preempted"] == list(range(1, MAX_PREEMPTED + 1))
     assert engine.count.preemptions == 4 * len(names)
+
+
+@pytest.mark.parametrize("length", [0, 4, 20])
+def test_what_open_sequences_hold_together_is_bounded_however_much_they_share(length: int) -> None:
+    engine = MeteredEngine.on("target", blocks=6, block_size=4)
+    long = engine.open("long")
+    engine.forward([(long, [5] * 20)])
+    with pytest.raises(Refused, match="too many sequences"):
+        for number in range(1000):
+            engine.open(str(number), share=long, length=length)
+    assert 6 < engine.sequences <= MAX_POOLS * 6
+    assert sum(len(held) for held in engine.contents()) <= MAX_POOLS * 6 * 4
+    engine.close(long)
+    engine.open("another")  # there is room again

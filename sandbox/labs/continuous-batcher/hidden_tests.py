@@ -62,6 +62,7 @@ class Run:
     def step(self):
         events = self.batcher.step()
         checks.that(isinstance(events, list), "form", "step returns a list")
+        checks.that(len(events) <= len(self.jobs), "form", "a step has one event for a request at most")
         for event in events:
             well = isinstance(event, (tuple, list)) and len(event) == 3 and type(event[0]) is str and type(event[1]) is int
             checks.that(well and event[2] in (None, "stop", "length"), "form", "an event is (id, token, reason)")

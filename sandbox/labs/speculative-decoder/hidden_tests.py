@@ -10,6 +10,7 @@ from sandbox.testing import test
 BINS = 4  # of a token's place in its law: few, so that a lasting shift shows in few answers
 TAIL = 0.05  # of a law, where its least likely tokens are: who cuts them off never gives one
 UNLIKELY = 0.5  # p / q of a draft that is more often rejected than not
+MOST_PASSES = 1000  # of both engines for one answer; the longest that is logged needs some 150
 
 
 class Pair:
@@ -107,11 +108,15 @@ def places(rng, answers, p, order):
 
 
 def logged(pair):
-    """A list that gets, for each pass of either engine: whether it is the target's, what the engine held before it, and the tokens that it computed."""
+    """A list that gets, for each pass of either engine: whether it is the target's, what the engine held before it, and the tokens that it computed.
+
+    It says no when an answer goes on and on: what a submission makes us keep must have an end.
+    """
     log = []
     for engine in (pair.target, pair.draft):
 
         def forward(work, engine=engine, compute=engine.forward):
+            checks.that(len(log) < MOST_PASSES, "budget", "far more passes than an answer needs")
             held = engine.contents()
             result = compute(work)
             log.append((engine is pair.target, held, [token for _, tokens in work for token in tokens]))
