@@ -175,9 +175,9 @@ def _queue_next(question: InterviewQuestion) -> bool:
 
 @transaction.atomic
 def regrade_judged(*, question: InterviewQuestion) -> None:
-    """Grades code that was given up and is judged after all."""
+    """Grades code that was given up, and perhaps marked by a person then, and is judged after all."""
     score = queries.gradings(question).first()
-    if score is not None and score.state == Score.State.NOT_SCORED:
+    if score is not None and (score.state == Score.State.NOT_SCORED or score.scorer == marking.BY_HAND):
         _queue_next(question)
 
 

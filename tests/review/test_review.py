@@ -258,6 +258,20 @@ def by_hand(interview: Interview) -> dict[str, Any]:
     return {"score_id": str(score.pk), "points": {row["id"]: 3 for row in score.rubric.body["criteria"]}, "reason": "Read."}
 
 
+def test_code_with_points_by_hand_is_graded_when_it_is_judged_after_all(people: People, make: Make) -> None:
+    interview = unjudged(make)
+    assert post(people.interviewer, interview, "marks", by_hand(interview)).status_code == 200
+    post(people.interviewer, interview, "rescore")
+    judged(interview, points={"admission": (4, 4), "budget": (2, 4)})
+    grade_all(interview)
+    report = people.interviewer.client.get(f"/api/interviews/{interview.pk}/report/").json()
+    score = next(asked for asked in report["questions"] if asked["kind"] == "code")["score"]
+    tests = [row for row in score["criteria"] if row["id"].startswith("t")]
+    assert score["scorer"] != "a person"
+    assert [(row["auto_points"], row["points"]) for row in tests] == [(4, 3), (2, 3)]
+    assert (score["total"], score["before"]["total"], score["settled"]) == (21, 21, False)
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
