@@ -47,6 +47,9 @@ _TEX = (
 # Dollar signs around a formula. Beside the amounts of "$15.60 and $3.90" or "15.60 $/h or 374 $" stands a blank or a digit that no formula has there.
 _FORMULA = re.compile(r"\$\$|(?<![\w\\$])\$(?=\.?[^\s$/.,;:)])((?:[^$\n]|(?<=\\)\$){1,300})(?<=[^\s\\])\$(?![\d$])")
 _AMOUNTS = re.compile(r"\d[^\\^_{}=]*\d")  # "$15 an hour against 3$"
+_SPACED = re.compile(r"(?<![\w\\$])(?<!\d )\$ ((?=[^$\n]*[\\^_{}]|[\d.,]+ \$)[^$\n]{1,300}) \$(?! ?\.?\d)")  # $ 2^{10} $, with blanks inside
+_AMOUNT = re.compile(r"[ \u00a0\u202f]?\.?\d")
+_AMOUNT_ENDS = re.compile(r"\d\s?(?:(?:k|M|B|bn|mn|thousand|million|billion)\s?)?(?:US)?$")
 _RAISED = re.compile(r"<sup>(?=\s*[-−–+]?\d)", re.I)  # 10<sup>11</sup>
 _CHARACTER = re.compile(r"\S")
 _BREAK = "\u2029"  # stands for a block boundary: bullet, heading, table cell, blank line
@@ -171,7 +174,7 @@ def read(raw: str) -> Document:
         holes.append((at, m.end(), _BREAK))
     struck = [m.span() for m in _STRUCK.finditer(raw)]
     holes += [(start, end, " ") for start, end in struck]
-    for m in _FORMULA.finditer(raw):
+    for m in (m for pattern in (_FORMULA, _SPACED) for m in pattern.finditer(raw)):
         if not (m[1] and _AMOUNTS.fullmatch(m[1]) and any(map(str.isalpha, m[1]))):
             holes += [(m.start(), m.start() + 1, " "), (m.end() - 1, m.end(), " ")]
     for pattern, stands in ((_RAISED, "^"), (_DROP, ""), (_BLOCK, _BREAK), (_LINE, "\n")):
@@ -245,8 +248,8 @@ def _reads(text: str) -> bool:
 
 
 def _money(raw: str, at: int) -> bool:
-    """Whether the dollar sign there stands beside an amount: $15.60, 15.60 $."""
-    return raw[at + 1 : at + 2].isdigit() or raw[max(0, at - 2) : at].rstrip()[-1:].isdigit()
+    """Whether the dollar sign there stands beside an amount: $15.60, US$ .40, 15.60 $, 5 M$."""
+    return _AMOUNT.match(raw, at + 1) is not None or _AMOUNT_ENDS.search(raw, max(0, at - 16), at) is not None
 
 
 def _character(entity: str) -> str:

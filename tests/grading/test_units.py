@@ -187,6 +187,15 @@ def test_a_quantity_is_the_same_in_a_field_and_in_prose(value: float, unit: str,
     assert {form: marks for form, marks in earned.items() if marks != (True, True)} == {}
 
 
+@pytest.mark.parametrize(("text", "seen"), [
+    ("$ 15.60 = 4 × $ 3.90", [(15.6, "USD"), (4, ""), (3.9, "USD")]), ("15 $ per hour or 3 $ per card.", [(15, "USD / h"), (3, "USD")]),
+    (r"$ 2 \times 10^{9} $ FLOPs and $ 140 $ GB", [(2e9, "FLOP"), (140, "GB")]), ("$ n d $ of $ 4 d^2 $", [(4, "")]),
+    ("$x = 5$ at $ 7 an hour", [(5, ""), (7, "USD / h")]),
+])
+def test_a_dollar_sign_with_a_blank_is_money_beside_an_amount_and_else_a_formula(text: str, seen: list[tuple[float, str]]) -> None:
+    assert figures(read(text).text) == seen
+
+
 @pytest.mark.parametrize("text", ["$15.60/h ($3.90 a card)", "4×$3.90=$15.60 an hour", "15.60 $/h and 374.40 $/day.", "15.60$/h and 374.40$/day.",
                                   "$15 an hour against 3$ a day", "costs 15.60 $, not 3$."])
 def test_money_is_no_formula(text: str) -> None:
