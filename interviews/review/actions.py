@@ -144,18 +144,23 @@ def give_up(*, job: GradeJob) -> None:
 
 @transaction.atomic
 def rescore(*, interview: Interview, actor: User) -> int:
-    """Grades every answer again with the scorer as it is now. Old scores stay. Returns how many answers are graded again.
+    """Grades every answer again with the scorer as it is now. Old scores stay. Returns how many answers are graded again: none while one is already.
 
-    Code that was never judged, because the judge failed, is judged first; its grading follows when that run is over.
+    Code that was never judged, because the judge failed, is judged first; its grading follows when that run is over. While it waits in vain for a judge
+    that is not there, the other answers can be graded again, it is not.
 
     Raises:
         Problem: the interview is not scored yet.
     """
     interview = events.lock(interview.pk)
     _check_scored(interview)
+    if queries.being_graded(interview):
+        return 0
     count = 0
     for question in interview.questions.select_related("version", "answer", "interview__candidate"):
         if question.version.kind == "code":
+            if queries.pending_run(question):
+                continue
             live.judge_final_code(question)
         count += _queue_next(question)
     if count:

@@ -12,6 +12,7 @@ from django.utils import timezone
 import grading
 from grading.models import CriterionScore, Score
 from interviews.live.models import Event, Interview
+from interviews.review import actions
 from interviews.review.models import Note, Override
 from sandbox.leases import MAX_ATTEMPTS
 from sandbox.models import Run
@@ -198,6 +199,22 @@ def test_code_that_is_judged_after_all_is_being_scored_again(people: People, mak
     Run.objects.filter(pk=run.pk).update(tell_at=None)
     assert not code()["rescoring"] and code()["score"]["total"] is not None
     assert post(people.interviewer, interview, "publish").status_code == 200
+
+
+def test_while_code_is_judged_for_a_rescore_nothing_else_is_graded_once_more(people: People, make: Make) -> None:
+    interview = unjudged(make)
+
+    def rescored() -> tuple[int, int]:
+        post(people.interviewer, interview, "rescore")
+        grade_all(interview)
+        return Score.objects.count(), interview.events.filter(kind=Event.Kind.RESCORED).count()
+
+    before, each = Score.objects.count(), interview.questions.count() - 1  # all but the code
+    assert rescored() == rescored() == (before + each, 1)
+    # While it waits in vain, the others can be graded again. What is told of that is no more than what is done.
+    Run.objects.filter(state="QU").update(queued_at=timezone.now() - timedelta(minutes=11))
+    assert rescored() == (before + 2 * each, 2)
+    assert actions.rescore(interview=interview, actor=people.interviewer.user) == each
 
 
 def test_code_that_waits_for_a_judge_that_is_not_there_keeps_no_review_from_being_published(people: People, make: Make) -> None:
