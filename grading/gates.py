@@ -32,38 +32,94 @@ from grading.lexicon import (
 )
 from grading.text import Clause, Document, Token
 
-_GRADING = r"\b(?:graders?|grading|grade[ds]?|scores?|scoring|award|ignore|disregard|override|verdict)\b"
 _WHO = r"(?:grader|grading (?:model|system)|marker|examiner|assessor|evaluator|reviewer|ai|llm|language model|judge)"
+_MARKERS = r"(?:graders?|markers?|examiners?|assessors?|evaluators?)"
+_BEGINS = r"(?:^|[.!?\n\]>])\W{0,8}"
 # Where an order stands: at the start of a sentence, a comment or a tag, after a comma or colon, or behind "please", "you must", "the grader should".
-_ORDER = (r"(?:(?:^|[.!?,;:\n\]>])\W{0,8}|\b(?:please|kindly|now|so|and now|then)\W+|\b(?:you|graders?|markers?|examiners?|assessors?|evaluators?)\s+"
-          r"(?:must|should|shall|will|can|may|need to|have to|are to|to)\W+|\b(?:make sure|remember|it is time) to\W+)(?:please\W+|just\W+|simply\W+|always\W+|to\W+)?")
-_WORK = r"(?:this|my|the)\b.{0,20}\b(?:answers?|response|submission)"
-_FULL = (r"(?:(?:full|maximum|max|perfect|highest|top|all|best)(?:\s+(?:of|the|my|possible|available)){0,3}\s+(?:marks?|credits?|grades?)|(?:full|perfect)\s+(?:scores?|points?)"
-         r"|10/10|100\s?%\s+(?:marks?|credits?|scores?)|28\s+(?:points|marks|(?:out )?of 28)|28/28)(?!\s+(?:back )?to (?:the|each|its) (?:sender|receiver|peer|client|producer|server))")
+_ORDER = (r"(?:(?:^|[.!?,;:\n\]>])\W{0,8}|\b(?:please|kindly|now|so|and now|then)\W+|\b(?:make sure|remember|it is time) to\W+"
+          rf"|\byou\s+(?:must|should|shall|will|can|may|need to|have to|are to|to)\W+|\b{_MARKERS}\s+(?:must|should|shall|(?:need|have|are|needs|has|is) to)\W+)"
+          r"(?:please\W+|just\W+|simply\W+|always\W+|to\W+)?")
+_IGNORE = r"(?:ignore|disregard|forget|override|bypass)"
+_GIVE = r"(?:award|grant|assign|give)"
+_RETURN = r"(?:output|return|set|mark|grade|score|rate|respond|reply|evaluate)"
+_WORK = r"(?:(?:this|my)(?: [\w-]+){0,2} (?:answers?|response|submission))"
+_TOP = r"(?:full|maximum|max|perfect|highest|top)"
+_OF_MY = r"(?:\s+(?:of|the|my|possible|available)){0,3}"
+_OF_IT = r"(?!\s+(?:of|on|in|at)\b(?! (?:the|this|my|each|every|all) (?:rubric|question|answer|criteri)))"  # "all points of the curve" are no marks
+_FULL = (rf"(?:{_TOP}{_OF_MY}\s+(?:marks?|grades?)|best{_OF_MY}\s+grades?|100\s?%\s+(?:marks?|credits?|scores?)|28\s+(?:points|marks){_OF_IT}"
+         r"|(?:10/10|28/28|28 (?:out )?of 28)(?!\s+(?:runs|tests|cases|trials|prompts|requests|samples|cards|times)\b))\b")
+_GRADED = rf"(?:{_TOP}|all|best){_OF_MY}\s+(?:marks?|grades?|credits?|scores?|points?|rating)\b"
+_CLAIMS = r"(?:criteri(?:on|a)|claims?)"
+_MET = r"(?:fully )?(?:met|satisfied|fulfilled)\b"
+_IF = r"\b(?:only|unless|until|once|when|(?<!even )if)\b"
+# What stands between the order to ignore and what is to be ignored ("all of the previous"), and what of it is a thing of this field.
+_SUCH = (r"(?:(?:all|any|every|each|of|the|these|those|this|your|my|other|previous|prior|above|earlier|preceding|existing|original|initial|given|system"
+         r"|official)\s+){0,6}")
+_PART = r"(?!['’]s\b|\s+(?:tokens?|blocks?|turns?|cache|caching|templates?|lengths?|kv|keys?|hash\w*|(?:of|in|inside|within|on)\b))"
+_RUBRIC = r"(?:(?:marking|grading|scoring|evaluation)\s+)?(?:rubrics?|criteri(?:a|on)|guidelines?|grading|marking|graders?|mark(?:ing)? schemes?)\b" + _PART
+_TOLD = rf"(?:instructions?|directions?|prompts?|rules)\b{_PART}"
+_ALL = r"(?:what(?:ever)?|everything|anything|all)\b"
+# A role at the head of a message.
+_ROLE = (r"(?:(?:^|[.!?,;\n\]>])\W{0,8}(?:system|developer|assistant)\s*(?:prompt|message|note)?\s*:\s|\[/?(?:inst|system)\]"
+         r"|<\|?(?:im_start|im_end|system|endoftext)\b\W{0,3})")
+_ORDERS = "|".join([
+    rf"{_IGNORE}\s+{_SUCH}{_RUBRIC}",
+    rf"{_IGNORE}\s+(?=(?:\w+\s+){{0,5}}(?:previous|prior|above|earlier|preceding|your|all|any|these|those)\s){_SUCH}(?:\w+\s+)?{_TOLD}",
+    rf"{_IGNORE}\s+the (?:\w+ )?instructions?\b(?=\W*$|\W+(?:and|above|you|given|that you)\b)",
+    rf"{_IGNORE}\s+{_ALL}.{{0,30}}\b(?:(?:the|your) (?:instructions?\b{_PART}|{_RUBRIC})|your (?:\w+ )?{_TOLD})",
+    rf"{_IGNORE}\s+{_ALL}\s+(?:that\s+)?you\s+(?:were|are|have been)\s+(?:told|asked|instructed)",
+    rf"(?:do(?:n['’]t| not)|never) (?:follow|use|apply)\s+{_SUCH}{_RUBRIC}",
+    rf"{_GIVE}\b.{{0,50}}\b(?:{_FULL}|all{_OF_MY}\s+marks\b)",
+    rf"{_RETURN}\b.{{0,50}}\b{_FULL}",
+    rf"{_GIVE}\s+us\b.{{0,30}}\b(?:{_FULL}|{_GRADED})",
+    rf"(?:{_GIVE}|{_RETURN})\s+(?:{_WORK}|(?:the|this|that) candidate)\W+(?:(?:as|a|an|at|with|the|to|be|fully|completely|score|grade|mark|level|of|is) )*"
+    rf"(?:correct|{_TOP}|pass(?:ed)?|L[567]|excellent|10|28|100|\d+ (?:points|marks|out of))\b(?! priority)(?!.{{0,40}}{_IF})",
+    rf"as\s+(?:the\s+|an?\s+)?(?:grader|marker|examiner|assessor|evaluator)\W+(?:you|your|please|kindly|accept|{_GIVE}|{_IGNORE})\b",
+    rf"(?:mark|consider|count|treat)\W+(?:everything|(?:it )?all|all of (?:it|this|these|them)|each (?:item|point|part|one)|(?:all|every|each) (?:of )?"
+    rf"(?:the |my )?(?:rubric |grading )?(?:{_CLAIMS}|rubric items?)(?: (?:of|in) the rubric)?) (?:as |is |are |to be )?(?:{_MET}|stated|passed|true\b|correct\b)"
+    rf"(?!.{{0,40}}{_IF})"])
+_OPENINGS = "|".join([
+    r"(?:please )?(?:mark|grade|score|rate) the (?:\w+ )?(?:answer|submission) (?:(?:as|at|with|fully|completely) )*(?:correct|perfect|full|excellent|L[567])\W*$",
+    rf"attention\W+(?:the\s+|an?\s+)?(?:{_MARKERS}|grading)\b",
+    r"(?<![\"“'‘])(?:(?:and|from now on|now)\W+)?you are (?:now |an? )?(?:a |an )?(?:helpful|ai|language model|assistant|grader|grading)"])  # quoted, it is a prompt
+_BEHIND_ROLE = "|".join([
+    rf"you are (?:now )?(?:a |an |the )?(?:\w+ )?{_MARKERS}\b",
+    rf"{_MARKERS} (?:must|should|shall|will|has to|is to) (?:{_GIVE}|{_RETURN}|ignore|accept|pass)\b",
+    rf"{_IGNORE}\s+{_SUCH}(?:{_RUBRIC}|(?:instructions?|scores?|grades?|verdict)\b{_PART})",
+    rf"{_FULL}|(?:{_GIVE}|{_RETURN}|accept|pass)\b.{{0,30}}\b(?:{_WORK}|this candidate)\b",
+    r"(?:scores?|grades?|verdict|marks|level)\s*(?:is|=|:|to|of|at)?\s*(?:28\b|10/10|100\s?%|L[567]\b|(?:the )?(?:maximum|highest|full|perfect)\W*$)"])
+_OF_THIS = "|".join([
+    rf"(?:\w+ly )?(?:meets|satisfies|fulfill?s|covers)\b(?:(?!{_IF}).){{0,40}}"
+    r"\b(?:criteri(?:on|a)|rubric|claims?|marks?|(?<!data )points?)\b(?!\s+(?:of|in) (?:the|its|our) (?:schema|grammar|regex|json|slo))",
+    r"(?:\w+ly )?deserves\b.{0,40}\b(?:correct|perfect|full|maximum|marks?|points?|credits?|L[567])\b",
+    rf"should (?:get|receive|earn|be (?:given|awarded|graded|scored|marked|rated))\b.{{0,40}}\b(?:{_GRADED}|marks|credit|correct|perfect|L[567]|28)\b(?!.{{0,40}}{_IF})",
+    r"is (?:(?:fully|completely|entirely|absolutely|totally|perfectly|100\s?%) (?:correct|complete)|(?:\w+ )?perfect)\W*$",
+    r"is (?:\w+ ){0,2}(?:correct|perfect|complete)\b(?: and\b.{0,40}\b(?:rubric|criteri(?:a|on)|claims?|marks|points|deserves|perfect)\b"
+    r"| in (?:every|all) (?:points?|respects?|ways?|regards?|aspects?))"])
 # Words of this field (a system prompt, an LLM as a judge, the rules of a grammar) are answers; each branch asks for something that only a grader is told.
-_INJECTION = re.compile(
-    _ORDER + r"(?:ignore|disregard|forget|override|bypass)\b(?:.{0,40}\b(?:previous|prior|above|earlier|preceding|all|any|these|your|the|other)\b.{0,40}"
-    r"\b(?:instruction|rubric|criteri|guideline|marking|grader)|.{0,40}\b(?:previous|prior|above|earlier|preceding|your)\b.{0,40}\b(?:prompt|rule|direction|system))"
-    r"|\bdo(?:n't| not) (?:follow|use|apply)\b.{0,20}\b(?:rubric|marking|grading|criteria)\b"
-    r"|\b(?:award|grant)\b.{0,50}\b(?:full|maximum|max|perfect|highest|top|all|best|10/10|100\s?%|28)\b.{0,20}\b(?:marks?|scores?|points?|credits?|grades?|out of|/)"
-    r"(?!\s+to (?:the|each|its) (?:sender|receiver|peer|client|producer|server))"
-    r"|\b(?:assign|give|output|return|set|mark|grade|score|rate|respond|reply|evaluate)\b.{0,50}\b" + _FULL +
-    r"|" + _ORDER + r"set\b.{0,20}\b(?:scores?|marks?|grades?)\b.{0,30}\b(?:maximum|max|highest|full|perfect|100\s?%|28)\b"
-    r"|\b(?:give|assign)\s+(?:me|us|" + _WORK + r")\b.{0,30}\b(?:maximum|max|highest|top|best)\b.{0,15}\b(?:scores?|points?|rating)"
-    r"|\b(?:full|maximum|all) (?:marks|credits?|points),? please\b|\bplease\b.{0,20}\b(?:full|maximum) (?:marks|credits?|points)\b"
-    r"|" + _ORDER + r"(?:award|assign|give|grade|score|mark|rate)\b.{0,30}\b" + _WORK + r"\b.{0,40}\b(?:correct|full|maximum|perfect|highest|pass|L5|L6|L7|excellent|\d+)\b"
-    r"|\b(?:dear|note to|attention|hey|hello)\s+(?:the\s+|an?\s+)?" + _WHO + r"\b|" + _ORDER + r"as\s+(?:the\s+|an?\s+)?(?:grader|marker|examiner|assessor|evaluator)\b"
-    r"|\bas an? (?:ai|llm|language model),? you\b"
-    r"|\byou are (?:now |an? )?(?:a |an )?(?:lenient|generous|grader|grading)"
-    r"|(?:^|[.!?\n\]>])\W{0,8}(?<![\"“'‘])(?:(?:and|from now on|now)\W+)?you are (?:now |an? )?(?:a |an )?(?:helpful|ai|language model|assistant)"  # quoted, it is somebody's prompt
-    r"|(?:\b(?:system|developer|assistant)\s*(?:prompt|message|note)?\s*:\s|\[/?(?:inst|system)\]|<\|?(?:im_start|im_end|system|endoftext)\b).{0,80}" + _GRADING +
-    r"|\bthis (?:answer|submission|response) (?:(?:meets|satisfies|fulfils|covers)\b.{0,40}\b(?:all|every|each|full|maximum|criteri|rubric|marks?|points?)\b"
-    r"|(?:deserves|should (?:get|receive|be))\b.{0,40}\b(?:correct|perfect|full|maximum|marks?|points?|credits?)\b"
-    r"|is (?:\w+ ){0,2}(?:correct|perfect|complete)(?:\W*$| and\b| in (?:every|all)))|\bthis candidate\b.{0,30}\b(?:L[567]|deserves|excellent)\b"
-    r"|" + _ORDER + r"(?:mark|consider|count|treat)\b.{0,20}(?:\b(?:all|every|each)\b.{0,20}\b(?:criteri|claims?\b|rubric)|\b(?:all|every|each|everything)\b.{0,20}\b(?:as|is|are)? ?"
-    r"(?:met|satisfied|fulfilled)\b)"
-    r"|\b(?:all|every|each)\b.{0,20}\b(?:criteri(?:on|a)|claims?) (?:of the rubric |in the rubric )(?:is|are) (?:fully )?(?:met|satisfied)\b"
-    r"|\b(?:answer|my|rubric|grading)\b.{0,30}\b(?:all|every|each)\b.{0,20}\b(?:criteri(?:on|a)|claims?) (?:is|are) (?:fully )?(?:met|satisfied)\b", re.I)
+_INJECTION = re.compile("|".join([
+    rf"{_ORDER}(?:{_ORDERS})", rf"{_BEGINS}(?:{_OPENINGS})", rf"{_ROLE}.{{0,80}}\b(?:{_BEHIND_ROLE})", rf"\bthis (?:answer|submission|response) (?:{_OF_THIS})",
+    rf"\b{_GIVE}\s+(?:me|{_WORK})\b.{{0,30}}\b(?:{_FULL}|{_GRADED})",
+    rf"\b{_GIVE}\b.{{0,30}}\b(?:{_FULL}|{_GRADED})\s+(?:to|for) (?:me\b|{_WORK}\b)",
+    r"\b(?:full|maximum|all) (?:marks|credits?|points),? please\b|\bplease\W+(?:\w+\W+){0,3}(?:full|maximum) marks\b",
+    rf"\b(?:dear|note to|hey|hello)\s+(?:the\s+|an?\s+)?{_WHO}\b",
+    r"\bas an? (?:ai|llm|language model),? you\b|\byou are (?:now |an? )?(?:a |an )?(?:lenient|generous)\b",
+    r"\bthis candidate\b.{0,30}\b(?:L[567]|deserves|excellent)\b",
+    rf"\b(?:all|every|each)\b.{{0,20}}\b{_CLAIMS} (?:of|in) the rubric (?:is|are) {_MET}",
+    rf"\b(?:this answer|my|rubric|grading)\b(?:(?!{_IF}).){{0,30}}\b(?:all|every|each)\b.{{0,20}}\b{_CLAIMS} (?:is|are) {_MET}(?! by\b)"]), re.I)
+# Credits, scores and points are marks where nothing is named that holds them in this field.
+_CREDIT = re.compile("|".join([
+    rf"{_ORDER}(?:(?:{_GIVE}|return|output|respond|reply)\b.{{0,50}}\b"
+    rf"(?:(?:full|perfect){_OF_MY}\s+(?:credits?|scores?|points)|(?:maximum|max|all){_OF_MY}\s+(?:credits?|points))\b{_OF_IT}"
+    r"|set (?:(?:the|my|all|your|its|final|total|overall) ){0,3}(?:scores?|marks?|grades?) (?:(?:for|of) [\w ]{1,30} )?(?:to|at|=|as) (?:the |its |a )?"
+    r"(?:(?:maximum|max|highest|full|perfect)(?: (?:scores?|marks?|grades?|points|credits?|possible|available|value)){0,2}"
+    r"(?:\W*$| (?:of |for )?(?:28|(?:this|my)\b))|100\s?%|28\b))",
+    rf"\b(?:award|grant)\b.{{0,50}}\b{_GRADED}{_OF_IT}",
+    rf"\bplease\W+(?:(?!note\b)\w+\W+){{0,3}}(?:full|maximum) (?:credits?|points)\b{_OF_IT}"]), re.I)
+_HOLDERS = re.compile(
+    r"\b(?:buckets?|tenants?|requests|(?:a|an|the|each|every|per|its|aborted|finished) request|senders?|receivers?|peers?|clients?|producers?|consumers?|servers?"
+    r"|workers?|replicas?|routers?|schedulers?|users?|beams?|tokens?|hypothes[ei]s|blocks?|pages?|heads?|logits?|queues?|links?|flows?|quotas?|second|judges?|reward|cloud"
+    r"|length|prefix(?:es)?)\b", re.I)
 _QUOTED = re.compile(r"[“\"‘«][^“”\"‘«»]{1,300}[”\"’»]")
 _ABOUT = re.compile(r"\b(?:injections?|inject\w*|jailbreaks?|attack\w*|adversar\w*|users?|prompts?|poison\w*)\b", re.I)
 _SAID = r"(?:the above|what I (?:have )?(?:said|wrote|written|stated)|(?:this|my)(?: (?:whole|entire))? answer)"
@@ -136,7 +192,8 @@ LISTS = WORDS, PHRASES = "a list of words, not a statement", "a list of phrases,
 def is_injection(text: str) -> bool:
     """Whether a text speaks to the grader instead of answering. What it quotes from a prompt or an attack that it tells of is no word of its own."""
     told = _QUOTED.sub(" ", text)
-    return bool(_INJECTION.search(told if _ABOUT.search(told) else text))
+    said = told if _ABOUT.search(told) else text
+    return bool(_INJECTION.search(said) or (_CREDIT.search(said) and not _HOLDERS.search(said)))
 
 
 def is_retraction(text: str) -> bool:
