@@ -26,16 +26,17 @@ _FENCE = re.compile(r"^[ \t]*(`{3,}+(?=[^`\n]*\n)|~{3,}+)[^\n]*+\n(.*?)(?:(^[ \t
 _OPENS = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[A-Za-z]", re.M)
 _COMMENT = re.compile(r"[ \t]*(?:#+|//+|--|/?\*+)(?=[ \t])[ \t]*")
 _SPOKEN = re.compile(r"(?<![\w.(\[])[A-Za-z][a-z]*(?:['’-][a-z]+)*(?=[\s,.;:!?)”\"]|$)")
-# Words that were struck out: said, and taken back.
+_SPAN = re.compile(r"(?<!`)`(?!`)[^`\n]{1,300}`(?!`)|(?<!`)``(?!`)(?:[^`\n]|`(?!`)){1,300}``(?!`)")
+# Words that were struck out: said, and taken back. <s> and </s> are where a text begins and ends for a model.
 _STRUCK = re.compile(r"(?<![\w~])~~(?=[^\s~])(?:(?!~~|\n[ \t]*\n).){1,2000}?(?<=\S)~~(?![\w~])"
-                     r"|<(del|s|strike)>(?:(?!</?(?:del|s|strike)\b).){1,2000}?</\1>", re.S | re.I)
+                     r"|<(del|strike)>(?:(?!</?(?:del|strike)\b).){1,2000}?</\1>", re.S | re.I)
 # Tags of HTML and nothing else between angle brackets: "if a<b and c>d" and "vector<int>" are prose.
-_ATTRIBUTES = r"(?:\s+[\w:-]{1,40}(?:\s*=\s*(?:\"[^\"<>\n]{0,300}\"|'[^'<>\n]{0,300}'|[^\s\"'<>]{1,300}))?){0,8}\s*/?>"
-_INLINE = r"</?(?:a|abbr|b|big|code|del|em|font|i|img|ins|kbd|mark|s|small|span|strike|strong|sub|sup|tt|u|var)" + _ATTRIBUTES
+_ATTRIBUTES = r"(?:\s+[\w:-]{1,40}\s*=\s*(?:\"[^\"<>\n]{0,300}\"|'[^'<>\n]{0,300}'|[^\s\"'<>]{1,300})){0,8}(?:\s*/)?>"
+_INLINE = re.compile(r"</?(?:a|abbr|b|big|code|del|em|font|i|img|ins|kbd|mark|s|small|span|strike|strong|sub|sup|tt|u|var)" + _ATTRIBUTES, re.I)
 _BLOCK = re.compile(r"</?(?:blockquote|body|center|dd|div|dl|dt|h[1-6]|head|hr|html|li|ol|p|pre|section|table|tbody|td|th|thead|tr|ul)" + _ATTRIBUTES, re.I)
 _LINE = re.compile(r"<br" + _ATTRIBUTES, re.I)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_DROP = re.compile(r"<!--(?:(?!<!--).){0,5000}?-->|(?i:" + _INLINE + r")|(?!(?<=\d )\*\*(?= \d))(?:(?<!\d)\*\*|\*\*(?!\d))|__(?=\S)|(?<=\S)__|`+|~~"
+_DROP = re.compile(r"<!--(?:(?!<!--).){0,5000}?-->|(?!(?<=\d )\*\*(?= \d))(?:(?<!\d)\*\*|\*\*(?!\d))|__(?=\S)|(?<=\S)__|`+|~~"
                    r"|(?<!\w)(?<!\d\*)(?!(?<=\d )\*\d)\*(?=\w)|(?<=\w)\*(?!\w|\*\d)|!?\[(?=[^\[\]\n]{0,300}\]\()|\]\([^)\s]{0,2000}\)", re.S)
 _TEX = (
     (re.compile(r"\\(?:cdot|times|ast)(?![A-Za-z])"), "*"), (re.compile(r"\\leq?(?![A-Za-z])"), "<="), (re.compile(r"\\geq?(?![A-Za-z])"), ">="),
@@ -140,7 +141,21 @@ def visible(text: str) -> str:
     while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
         out += text[at:start], _CHARACTER.sub(" ", text[start : end + 3])
         at = end + 3
-    return _STRUCK.sub(lambda m: _CHARACTER.sub(" ", m[0]), "".join(out) + text[at:])
+    text = "".join(out) + text[at:]
+    out, at = [], 0
+    for start, end in _struck(text):
+        out += text[at:start], _CHARACTER.sub(" ", text[start:end])
+        at = end
+    return "".join(out) + text[at:]
+
+
+def _without_spans(text: str) -> str:
+    """The text with its code spans blotted out: a tag that somebody writes of is none. All offsets stay."""
+    return _SPAN.sub(lambda m: "\0" * len(m[0]), text)
+
+
+def _struck(text: str) -> list[tuple[int, int]]:
+    return [m.span() for m in _STRUCK.finditer(_without_spans(text))]
 
 
 def unfenced(raw: str) -> str:
@@ -172,13 +187,14 @@ def read(raw: str) -> Document:
             holes.append((at, start, "\n" if at > m.start() and raw.count("\n", at, start) == 1 else _BREAK))
             at = end
         holes.append((at, m.end(), _BREAK))
-    struck = [m.span() for m in _STRUCK.finditer(raw)]
+    struck, marked = _struck(raw), _without_spans(raw)
     holes += [(start, end, " ") for start, end in struck]
     for m in (m for pattern in (_FORMULA, _SPACED) for m in pattern.finditer(raw)):
         if not (m[1] and _AMOUNTS.fullmatch(m[1]) and any(map(str.isalpha, m[1]))):
             holes += [(m.start(), m.start() + 1, " "), (m.end() - 1, m.end(), " ")]
-    for pattern, stands in ((_RAISED, "^"), (_DROP, ""), (_BLOCK, _BREAK), (_LINE, "\n")):
-        holes += [(m.start(), m.end(), stands) for m in pattern.finditer(raw)]
+    for pattern, stands in ((_RAISED, "^"), (_INLINE, ""), (_BLOCK, _BREAK), (_LINE, "\n")):
+        holes += [(m.start(), m.end(), stands) for m in pattern.finditer(marked)]
+    holes += [(m.start(), m.end(), "") for m in _DROP.finditer(raw)]
     holes += [(m.start(), m.end(), _character(m[0])) for m in _ENTITY.finditer(raw) if m[0] != html.unescape(m[0])]
     for pattern, symbol in _TEX:
         for m in pattern.finditer(raw):

@@ -38,6 +38,8 @@ def sentences(text: str) -> list[str]:
     ("latency<throughput when batch>8 holds", ["latency<throughput when batch>8 holds"]),
     ("vector<int> holds ints; if a<limit and b>4 then admit", ["vector<int> holds ints", "if a<limit and b>4 then admit"]),
     ("UDP doesn&#39;t guarantee&nbsp;that x &lt; 5 &amp; y", ["UDP doesn't guarantee that x < 5 & y"]),
+    ("a<b and c>d, but x<p and q>r", ["a<b and c>d, but x<p and q>r"]),
+    ("We never pop `<s>` or <s>. What `</s>` ends is done, `<br>` and </s> too.", ["We never pop <s> or .", "What </s> ends is done, <br> and too."]),
     ("Blocks are shared.\r\nThey are\r\nfreed later.", ["Blocks are shared.", "They are freed later."]),
 ])
 def test_markup_leaves_and_prose_stays(raw: str, found: list[str]) -> None:
@@ -46,7 +48,8 @@ def test_markup_leaves_and_prose_stays(raw: str, found: list[str]) -> None:
 
 @pytest.mark.parametrize(("raw", "seen"), [
     ("A ~~-> B~~ -> C", "A          -> C"), ("a <!-- b\n<!-- c --> d", "a       \n           d"), ("<del>a\u2028b</del> c", " " * 6 + "\u2028" + " " * 8 + "c"),
-    ("<!-- <s> -->x</s>", " " * 12 + "x</s>"), ("about ~5, ~~6 and <!-- open", "about ~5, ~~6 and <!-- open"), ("<!--> a", "<!--> a"),
+    ("<!-- <del> -->x</del>", " " * 14 + "x</del>"), ("a <s> b </s> c", "a <s> b </s> c"), ("a `~~` b ~~", "a `~~` b ~~"),
+    ("`<del>` a </del> ~~b `c` d~~ e", "`<del>` a </del>             e"), ("about ~5, ~~6 and <!-- open", "about ~5, ~~6 and <!-- open"), ("<!--> a", "<!--> a"),
 ])
 def test_what_is_struck_out_or_in_a_comment_is_blanked_where_it_stands(raw: str, seen: str) -> None:
     assert visible(raw) == seen

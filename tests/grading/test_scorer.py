@@ -113,6 +113,12 @@ def test_style_changes_nothing():
     assert "hidden-characters" in mark(GOOD.replace("o", "\u043e")).flags
 
 
+def test_tokens_that_begin_and_end_a_text_strike_nothing_out():
+    for begin, end in (("`<s>`", "`</s>`"), ("<s>", "</s>"), ("`<del>`", "`</del>`")):
+        assert mark(f"The prompt begins with {begin}. {GOOD} The answer ends with {end}.").total == 8
+    assert mark(f"<del>{GOOD}</del> ~~{GOOD}~~").total == 0
+
+
 def test_another_language_goes_to_a_person():
     result = mark("Der Cache wird in Blöcke fester Größe geteilt und eine Tabelle ist für die Zuordnung der logischen Blöcke zu den physischen da.")
     assert (result.total, result.state) == (0, "review")
