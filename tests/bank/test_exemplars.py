@@ -34,6 +34,8 @@ def test_each_exemplar_gets_its_band(question: ParsedQuestion, exemplar: Exempla
     score = marked(question, exemplar.answer)
     assert "contradictory" not in score.flags
     assert score.level == exemplar.level, [(c.id, c.points, c.missed) for c in score.criteria]
+    if exemplar.level in ("L6", "L7"):  # what a right answer says is not what the rubric excludes
+        assert not [mark for c in score.criteria for mark in c.marks if "what excludes it" in mark.why]
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.slug)
@@ -85,6 +87,16 @@ def test_the_residual_is_target_minus_draft_and_not_the_other_way_round(level: s
 def test_long_contexts_may_keep_a_large_batch_memory_bound(said: str, counts: bool) -> None:
     compute = "At peak, 90 sequences x 5 = 450 tokens\nper pass: that is compute-bound, and rejected tokens steal time from other users."
     assert met("speculative-decoding-in-production", "L6", compute, said)["compute-bound"] == counts
+
+
+@pytest.mark.parametrize(("said", "counts"), [
+    ("Freeing must wait until it's done, and the deferred free gets forgotten when the result handler no longer finds the request.", True),
+    ("That is harmless, because the next step frees everything.", False),
+    ("The step must be cancelled at once, so that its blocks can be freed before it completes.", False),
+])
+def test_an_abort_in_flight_defers_the_free(said: str, counts: bool) -> None:
+    right = "Freeing must wait until it's done, and the deferred free gets forgotten when the result handler no longer finds the request."
+    assert met("batching-memory-leak", "L6", right, said)["in-flight"] == counts
 
 
 def test_the_pack_covers_its_module() -> None:
