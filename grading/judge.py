@@ -4,7 +4,8 @@ The model sees the question, the rubric's claims and misconceptions as plain sta
 answer as delimited data. It sees no points, no level, no other score. For each statement it says whether the text says it, with a quote; a quote
 that does not stand in the answer drops the point. Each statement takes the median of at least three runs. Canaries go with each batch: a blank
 answer, one that states every claim, one that only speaks to the grader. A wrong canary, or a failure of any kind, leaves the whole batch not
-scored: there is never a number that nobody stands behind. What differs by more than 4 of 28 from the default scorer goes to a person.
+scored: there is never a number that nobody stands behind. What differs by more than 4 of 28 from the default scorer goes to a person, and so does what is
+more than the model takes, with the default scorer's points: not scored counts neither way, and whoever writes an answer must not choose that.
 """
 
 from __future__ import annotations
@@ -53,8 +54,12 @@ class JudgeFailure(Exception):
     """The judge could not do its work: unreachable, slow, malformed, or wrong about a canary. There is no score."""
 
 
+class TooLong(JudgeFailure):
+    """The answer is more than the judge takes. Its writer made it so."""
+
+
 class Model(Protocol):
-    """A language model. `complete` returns the text of one reply and raises JudgeFailure when there is none."""
+    """A language model. `complete` returns the text of one reply and raises JudgeFailure when there is none, TooLong when that is for the prompt's length."""
 
     @property
     def name(self) -> str: ...
@@ -142,8 +147,6 @@ def _after(last: str) -> str:
 
 def ask(model: Model, asked: Sequence[Statement], answer: str, question: str, run: int) -> dict[int, Verdict]:
     """One run: a verdict for each statement, by its place in `asked`. Raises JudgeFailure for anything but a well-formed reply."""
-    if len(answer) > MAX_ANSWER:
-        raise JudgeFailure(f"the answer is longer than the {MAX_ANSWER:,} characters that the judge takes")
     # Both follow from the whole answer, so that no answer can hold its own mark or name a statement.
     secret = hashlib.sha256(f"{run}\0{prompt_hash()}\0{answer}".encode("utf-8", "surrogatepass")).hexdigest()
     names = {f"s{hashlib.sha256(f'{secret}{i}'.encode()).hexdigest()[:8]}": i for i in range(len(asked))}
@@ -204,30 +207,48 @@ def judge_batch(rubric: Rubric, question: Question, answers: Sequence[tuple[Answ
     """Scores by the model for answers to one question, each given with its score by the default scorer.
 
     Criteria that judge no prose keep the default scorer's points. An answer that the default scorer could not score, for want of a judged run,
-    stays so, and so does one without a word: there is nothing to read. A failure leaves what it concerns not scored: one answer, or for a canary all.
+    stays so, and so does one without a word: there is nothing to read. One that is longer than the model takes keeps the default scorer's points, for a
+    person to look at. A failure leaves what it concerns not scored: one answer, or for a canary all.
     """
     if runs < 3 or runs % 2 == 0:
         raise ValueError(f"the median needs an odd number of runs, at least 3, and not {runs}")
     asked = statements(rubric)
-    kept = [default.state == "not_scored" or not answer.text.strip() for answer, default in answers]
-    if not asked or all(kept):
+    if not asked:
         return [default for _, default in answers]
+    kept = [_kept(answer, default) for answer, default in answers]
+    if all(kept):
+        return [default for default in kept if default]
     try:
         check_canaries(model, asked, question.prompt)
     except JudgeFailure as why:
-        return [default if keep else _not_scored(rubric, model, runs, why) for (_, default), keep in zip(answers, kept, strict=True)]
-    out = []
-    for (answer, default), keep in zip(answers, kept, strict=True):
-        if keep:
-            out.append(default)
-            continue
-        try:
-            found = [ask(model, asked, answer.text, question.prompt, run) for run in range(1, runs + 1)]
-        except JudgeFailure as why:
-            out.append(_not_scored(rubric, model, runs, why))
-            continue
-        out.append(_score(rubric, answer, default, asked, found, scorer_name(model, runs)))
-    return out
+        return [default or _not_scored(rubric, model, runs, why) for default in kept]
+    return [default or _judged(rubric, question, answer, own, asked, model, runs) for (answer, own), default in zip(answers, kept, strict=True)]
+
+
+def _kept(answer: Answer, default: Score) -> Score | None:
+    """The score of an answer that the model is not asked about, None where it is."""
+    if default.state == "not_scored" or not answer.text.strip():
+        return default
+    if len(answer.text) > MAX_ANSWER:
+        return _left(default, TooLong(f"the answer is longer than the {MAX_ANSWER:,} characters that the judge takes"))
+    return None
+
+
+def _left(default: Score, why: TooLong) -> Score:
+    """The default scorer's score, for a person to look at."""
+    if default.state == "review" and not default.reason.startswith(DOUBTFUL):
+        return default
+    return replace(default, state="review", reason=f"The default scorer alone gave these points: {why}. A person has to look.")
+
+
+def _judged(rubric: Rubric, question: Question, answer: Answer, default: Score, asked: Sequence[Statement], model: Model, runs: int) -> Score:
+    try:
+        found = [ask(model, asked, answer.text, question.prompt, run) for run in range(1, runs + 1)]
+    except TooLong as why:
+        return _left(default, why)
+    except JudgeFailure as why:
+        return _not_scored(rubric, model, runs, why)
+    return _score(rubric, answer, default, asked, found, scorer_name(model, runs))
 
 
 def _not_scored(rubric: Rubric, model: Model, runs: int, why: JudgeFailure) -> Score:

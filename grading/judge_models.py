@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -15,12 +16,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from grading.judge import JudgeFailure, Model
+from grading.judge import JudgeFailure, Model, TooLong
 
 log = logging.getLogger(__name__)
 MAX_REPLY = 1 << 20
 TRIES, PAUSE = 3, 0.5  # of a refused or broken connection, 429 and 5xx; seconds, doubling
 REPLY_TOKENS = 8192
+CONTEXT = re.compile(r"context[ _](?:length|window|size)|prompt is too long", re.I)  # how servers refuse a prompt that is longer than the model's context
+TOO_LONG = "question, statements and answer are longer together than the judge takes"
 _stepping = threading.Lock()  # one thread at a time makes and steps an engine; requests to an endpoint wait for nobody
 
 
@@ -62,7 +65,10 @@ class Endpoint:
             with httpx.Client(timeout=left, follow_redirects=False) as client, client.stream(
                     "POST", self.url.rstrip("/") + "/chat/completions", json=body, headers=headers) as reply:
                 if reply.status_code != 200:  # for whoever runs the site; candidates read only the number
-                    log.warning("the judge's endpoint answered %s: %s", reply.status_code, next(reply.iter_bytes(500), b"").decode("utf-8", "replace"))
+                    told = next(reply.iter_bytes(500), b"").decode("utf-8", "replace")
+                    log.warning("the judge's endpoint answered %s: %s", reply.status_code, told)
+                    if reply.status_code == 413 or (reply.status_code == 400 and CONTEXT.search(told)):
+                        raise TooLong(TOO_LONG)
                 if reply.status_code == 429 or reply.status_code >= 500:
                     raise _Busy(f"the judge's endpoint answered {reply.status_code}")
                 if reply.status_code != 200:
@@ -110,13 +116,15 @@ class Local:
 
     def complete(self, system: str, user: str, schema: Mapping[str, Any], seed: int) -> str:
         from engine import SamplingParams
-        from engine.errors import EngineError
+        from engine.errors import EngineError, PromptTooLong
 
         try:
             params = SamplingParams(temperature=0.0, seed=seed, max_tokens=REPLY_TOKENS, json_schema=dict(schema))
             with _stepping:
                 llm = _engine(self.path)
                 done = llm.generate([_prompt(llm.tokenizer, system, user)], params)[0]
+        except PromptTooLong:
+            raise TooLong(TOO_LONG) from None
         except (EngineError, OSError, MemoryError, RuntimeError) as error:
             raise JudgeFailure(f"the engine can't judge with this checkpoint: {error}") from None
         if done.error or not done.outputs or done.outputs[0].finish_reason != "stop":

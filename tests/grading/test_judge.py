@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ import grading
 from engine import checkpoint_path
 from grading import Answer, Question, Rubric
 from grading import judge_models as models
-from grading.judge import JudgeFailure, Verdict, find_quote, judge_batch, prompt_hash, read_reply
+from grading.judge import JudgeFailure, TooLong, Verdict, find_quote, judge_batch, prompt_hash, read_reply
 from tests.grading.endpoint import completion, honest, serve
 
 CLAIMS = ["Decode is bound by memory bandwidth because every step reads all weights.",
@@ -197,13 +198,52 @@ def test_words_to_the_grader_go_to_a_person_and_earn_nothing_even_from_a_model_t
 
 
 def test_a_batch_shares_its_canaries_and_one_answer_that_fails_fails_alone() -> None:
-    texts = [GOOD, "x" * 50_000, CLAIMS[2]]
-    with serve(lambda s, text, n: honest(s, text)) as endpoint:
+    texts = [GOOD, CLAIMS[0], CLAIMS[2]]
+    with serve(lambda s, text, n: "no JSON" if text == CLAIMS[0] else honest(s, text)) as endpoint:
         scores = judge_batch(RUBRIC, QUESTION, [(Answer(text), grading.score(RUBRIC, text, QUESTION)) for text in texts],
                              models.Endpoint(endpoint.url, "m"))
     assert [s.total for s in scores] == [8, 0, 2]
     assert not_scored(scores[1])
-    assert len(endpoint.requests) == 9
+    assert len(endpoint.requests) == 10
+
+
+def left_to_the_default(score, default) -> bool:
+    """Whether it is the default scorer's score, for a person to look at."""
+    return score == replace(default, state="review", reason=score.reason) and score.reason.endswith("A person has to look.")
+
+
+@pytest.mark.parametrize("judge", ["well", "wrong about its canaries"])
+def test_who_pads_an_answer_does_not_take_it_out_of_the_total(judge: str) -> None:
+    default = grading.score(RUBRIC, CLAIMS[0], QUESTION)
+    padded = Answer(CLAIMS[0] + " I don't know." * 3000)
+    with serve(lambda s, text, n: honest(s, text) if judge == "well" else "no JSON") as endpoint:
+        model = models.Endpoint(endpoint.url, "m")
+        (alone,) = judge_batch(RUBRIC, QUESTION, [(padded, default)], model)
+        assert endpoint.requests == []  # it is not shown in part either
+        score, other = judge_batch(RUBRIC, QUESTION, [(padded, default), (Answer(CLAIMS[0]), default)], model)
+    assert alone == score
+    assert default.total == 2 and left_to_the_default(score, default)
+    assert "40,000 characters" in score.reason
+    assert not_scored(other) == (judge != "well")
+
+
+REFUSED = b'{"error": {"message": "This model\'s maximum context length is 4096 tokens.", "code": "context_length_exceeded"}}'
+
+
+@pytest.mark.parametrize("reply", [(400, REFUSED), (413, b"")])
+def test_nor_does_who_writes_more_than_the_model_can_hold(reply: tuple[int, bytes]) -> None:
+    with serve(lambda s, text, n: honest(s, text) if is_canary(text) else (*reply, 0.0)) as endpoint:
+        score, default = judged(endpoint, GOOD + " So it is." * 300)
+    assert left_to_the_default(score, default) and default.total == 8
+    with serve(lambda s, text, n: (*reply, 0.0)) as endpoint:
+        assert not_scored(judged(endpoint)[0])  # the model holds not even the canaries: that is nobody's fault who writes
+
+
+def test_what_the_local_model_can_not_hold_is_told_from_its_failures() -> None:
+    local = models.model_of(checkpoint=str(checkpoint_path("target")))
+    assert local is not None
+    with pytest.raises(TooLong):
+        local.complete("Compare.", "word " * 3000, {"type": "object"}, 1)
 
 
 def test_what_is_no_prose_keeps_the_default_scorers_points() -> None:
