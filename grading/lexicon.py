@@ -48,7 +48,7 @@ _OTHERS = r"(?:(?:some|many|most|few)(?: (?:people|of us|engineers|candidates|be
 _PEOPLE = rf"(?:{_OTHERS}|(?:you|we|it)\b)"
 _QUOTED = r"[“\"«‘](?:[^“”\"«»]){12,600}[”\"»’]"
 # What is quoted or said to be believed in order to reject it, at the start of a sentence.
-REJECTED = (rf"\W*(?:(?:myth|misconception|fallacy|false|f)\s*:|{_PEOPLE}(?: \w+){{0,3}}? (?:wrongly|mistakenly|falsely|erroneously|incorrectly) {_THINK}"
+REJECTED = (rf"\W*(?:(?:myth|misconception|fallacy|false)\s*:|{_PEOPLE}(?: \w+){{0,3}}? (?:wrongly|mistakenly|falsely|erroneously|incorrectly) {_THINK}"
             r"|(?:(?:it|here) is )?(?:an?|the|one|another)(?: [\w-]+){0,3}? (?:(?:error|mistake|misconception|myth|misunderstanding|fallacy) (?:is|was|would be) to "
             rf"{_THINK}|(?:misconception|myth|misunderstanding|fallacy) (?:is|was|would be)\b)"
             rf"|(?:wrong|false|incorrect|untrue) (?:is|would be)\b|not (?={_QUOTED}))")
@@ -57,11 +57,12 @@ QUOTE_REJECTED = rf"\W{{0,8}}{_QUOTED}\W{{0,8}}(?:(?:that|this|it|which)\b)?(?:{
 
 # Opposites. Each row is one axis: the words of one pole, a bar, the words of the other.
 _AXES = """
-increase increases increased increasing grow grows growing rise rises raise raises raised higher improve improves improved | decrease decreases decreased decreasing reduce reduces reduced reducing shrink shrinks fall falls lower lowers lowered worsen worsens
-more greater larger bigger longer | less fewer smaller shorter
+high large big great | low small little
+increase increases increased increasing grow grows growing rise rises raise raises raised higher high improve improves improved | decrease decreases decreased decreasing reduce reduces reduced reducing shrink shrinks fall falls lower low lowers lowered worsen worsens
+more greater larger bigger | less fewer few smaller small
+long longer | short shorter
 up | down
 gain gains profit | loss losses
-high large big | low small little
 maximum maximal maximise maximize max most highest largest | minimum minimal minimise minimize min least lowest smallest
 fast faster quick quicker quickly | slow slower slowly
 cheap cheaper | expensive costly
@@ -181,14 +182,13 @@ def _axes() -> dict[str, tuple[tuple[int, int], ...]]:
     for number, sides in enumerate(AXES):
         for pole, side in enumerate(sides):
             for word in side:
-                for form in {word, stem(word)}:
-                    poles.setdefault(form, []).append((number, 1 if pole else -1))
+                poles.setdefault(word, []).append((number, 1 if pole else -1))
     return {word: tuple(dict.fromkeys(places)) for word, places in poles.items()}
 
 
-POLES = _axes()  # word or stem -> its (axis, pole) places; pole is -1 or 1
+POLES = _axes()  # word -> its (axis, pole) places; pole is -1 or 1. Not by stem: the cost of a thing is not costly, and a fix is not fixed.
 
 
-def poles(word: str, stemmed: str) -> tuple[tuple[int, int], ...]:
+def poles(word: str) -> tuple[tuple[int, int], ...]:
     """The axes on which a word stands."""
-    return POLES.get(word) or POLES.get("\0" + stemmed, ())
+    return POLES.get(word, ())

@@ -132,8 +132,8 @@ def _denies_at(tokens: Sequence[Token], i: int) -> bool:
 def pole_votes(clause: Sequence[Token], statements: Sequence[Sequence[Token]]) -> tuple[int, int]:
     """(against, for): on how many axes the clause stands at the pole that no statement names while they name its opposite, and on how many
     it stands where they do. One such word is often chance ("the first block" where a statement says "last"); many are not."""
-    mine = {place for t in clause if t.content for place in poles(t.text, t.stem)}
-    theirs = {place for tokens in statements for t in tokens if t.content for place in poles(t.text, t.stem)}
+    mine = {place for t in clause if t.content for place in poles(t.text)}
+    theirs = {place for tokens in statements for t in tokens if t.content for place in poles(t.text)}
     against = sum((axis, -pole) in theirs and (axis, pole) not in theirs and (axis, -pole) not in mine for axis, pole in mine)
     return against, len(mine & theirs)
 
@@ -185,27 +185,27 @@ def _turns(tokens: Sequence[Token], text: str) -> int:
 
 def _denies_the_opposite(a: Sequence[Token], a_text: str, b: Sequence[Token]) -> bool:
     """Whether what `a` denies is the opposite of what `b` says: "does not take quadratic time", where it takes linear."""
-    said = {place for t in b if t.content for place in poles(t.text, t.stem)}
+    said = {place for t in b if t.content for place in poles(t.text)}
     return any((axis, -pole) in said and (axis, pole) not in said for axis, pole in _places(a, a_text, True))
 
 
 def _places(tokens: Sequence[Token], text: str, denied: bool) -> set[tuple[int, int]]:
     """The poles that a text names within a negation, or without one."""
-    return {place for t, no in zip(tokens, refused(tokens, text), strict=True) if no == denied and t.content for place in poles(t.text, t.stem)}
+    return {place for t, no in zip(tokens, refused(tokens, text), strict=True) if no == denied and t.content for place in poles(t.text)}
 
 
 def _antonym(clause: Sequence[Token], clause_text: str, statement: Sequence[Token], shared: set[str]) -> Opposition:
     """A word of the statement that the clause lacks, while its opposite, which the statement lacks, stands in the clause and is not denied there."""
     theirs = [t for t in statement if t.content and t.text not in NEGATORS]
     mine = [(t, no) for t, no in zip(clause, refused(clause, clause_text), strict=True) if t.content and t.text not in NEGATORS]
-    have = {place: t for t, no in mine if t.stem not in shared and not no for place in poles(t.text, t.stem)}
-    own = {place for t in theirs for place in poles(t.text, t.stem)}
-    both = {place for t, _ in mine for place in poles(t.text, t.stem)}
+    have = {place: t for t, no in mine if t.stem not in shared and not no for place in poles(t.text)}
+    own = {place for t in theirs for place in poles(t.text)}
+    both = {place for t, _ in mine for place in poles(t.text)}
     flipped = dict[str, tuple[float, str]]()
     for token in theirs:
         if token.stem in shared:
             continue
-        for axis, pole in poles(token.text, token.stem):
+        for axis, pole in poles(token.text):
             other = (axis, -pole)
             if other in have and other not in own and (axis, pole) not in both:
                 loose = (token.text in LOOSE or have[other].text in LOOSE) and not _alike(clause, statement, have[other], token)
@@ -247,7 +247,7 @@ def _crossed(a: Sequence[Token], b: Sequence[Token]) -> Opposition:
     def pairs(tokens: Sequence[Token]) -> dict[tuple[int, int], set[tuple[int, int]]]:
         axes: dict[int, list[tuple[int, int]]] = {}  # axis -> (word, pole), in the order of the text
         for i, t in enumerate(tokens):
-            for axis, pole in poles(t.text, t.stem) if t.content else ():
+            for axis, pole in poles(t.text) if t.content else ():
                 axes.setdefault(axis, []).append((i, pole))
         whole = {axis: places for axis, places in axes.items() if len({pole for _, pole in places}) == 2}
         return {(axis, other): {(pole, near) for i, pole in axes[axis] if (near := _nearest(whole[other], i)) is not None}

@@ -77,7 +77,7 @@ def _asked(prompt: str) -> tuple[frozenset[tuple[str, ...]], frozenset[str], fro
 
 
 def _places(tokens: Sequence[Token]) -> set[tuple[int, int]]:
-    return {place for t in tokens for place in poles(t.text, t.stem)}
+    return {place for t in tokens for place in poles(t.text)}
 
 
 def read_answer(text: str, question: Question | None, model: Encoder, known: frozenset[str] = frozenset()) -> _Reading:
@@ -123,7 +123,7 @@ def read_answer(text: str, question: Question | None, model: Encoder, known: fro
             new = [t for t in sentence.tokens if (t.content or t.text in NEGATORS) and t.stem not in asked]
             said = _places(sentence.tokens)
             chosen = any(axis in choices and (axis, -pole) not in said for axis, pole in said)
-            telling = chosen or any(t.text in NEGATORS or t.text[0].isdigit() or poles(t.text, t.stem) for t in new)  # "does not hold", "decreases" are answers
+            telling = chosen or any(t.text in NEGATORS or t.text[0].isdigit() or poles(t.text) for t in new)  # "does not hold", "decreases" are answers
             if content and sum(content) / len(content) >= (0.6 if len(new) <= 0.2 * len(content) and not telling else 0.9):
                 flags["echo"] = None
                 gate = g.Gate(0.0, "repeats the question")

@@ -49,7 +49,7 @@ def _words(text: str) -> tuple[tuple[str, ...], str, frozenset[str]]:
 
 def _opposed(a: frozenset[str], b: frozenset[str]) -> bool:
     """Whether two labels stand on the two sides of one opposition, such as prefill and decode."""
-    return any((axis, -pole) in poles(other, stem(other)) for word in a - b for axis, pole in poles(word, stem(word)) for other in b - a)
+    return any((axis, -pole) in poles(other) for word in a - b for axis, pole in poles(word) for other in b - a)
 
 
 def _swapped(a: Sequence[str], b: Sequence[str]) -> bool:

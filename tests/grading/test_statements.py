@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from grading.encoder import encoder
 from grading.evaluate import DataError
 from grading.evidence import DENIED, weigh
+from grading.lexicon import AXES, POLES
 from grading.polarity import _nearest, denies, oppose
 from grading.statements import measure, read_all, read_file
 from grading.text import tokenise
@@ -48,6 +49,25 @@ def test_what_turns_a_statement_round_is_told_from_what_says_it_otherwise(statem
     assert not opposed(statement, statement)
     assert not opposed(statement, right)
     assert opposed(statement, wrong)
+
+
+@pytest.mark.parametrize(("statement", "line"), [
+    ("A match of blocks is cheap.", "The {cost|price} of a match of blocks is small."),
+    ("The blocks are freed in a handler, with a dynamic count of them.", "The {fix|cure} is a count of the blocks that the handler has freed."),
+    ("The output has exactly the distribution of the target.", "This removes the {bias|tilt}, and the output has the distribution of the target."),
+    ("The shared tokenizer is required.", "One {option|way} is a shared tokenizer."),
+    ("Physical blocks are scattered in the pool.", "The {logic|code} of the pool scatters its blocks."),
+])  # fmt: skip
+def test_a_word_of_the_same_root_is_no_opposite(statement: str, line: str) -> None:
+    own, plain = line[line.index("{") + 1 : line.index("}")].split("|")
+    said = [line.replace(f"{{{own}|{plain}}}", word) for word in (own, plain)]
+    tokens = tokenise(statement)
+    weights = weigh(encoder(), tokens, frozenset())
+    assert [oppose(tokenise(text), text, tokens, statement, weights).strength for text in said] == [0.0, 0.0]
+
+
+def test_every_word_in_the_table_of_opposites_was_put_there() -> None:
+    assert set(POLES) == {word for sides in AXES for side in sides for word in side}
 
 
 @pytest.mark.parametrize(("text", "denial"), [
