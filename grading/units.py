@@ -44,7 +44,7 @@ _ALIAS = {
     "blocks": "block", "layers": "layer", "steps": "step", "users": "user", "seqs": "sequence", "sequences": "sequence",
     "us": "microsecond", "µs": "microsecond", "μs": "microsecond", "euros": "euro", "€": "euro", "$": "dollar", "x": "", "times": "",
     "cents": "cent", "ops": "flop", "op": "flop", "operations": "flop", "pass": "forward_pass", "passes": "forward_pass", "weeks": "week",
-    "tps": "token/second", "rps": "request/second", "qps": "request/second",
+    "ct": "cent", "¢": "cent", "tps": "token/second", "rps": "request/second", "qps": "request/second",
 }
 _SI = {"k": "kilo", "K": "kilo", "M": "mega", "G": "giga", "T": "tera", "P": "peta", "E": "exa", "Z": "zetta", "m": "milli", "u": "micro", "n": "nano"}
 _SUP = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻−", "0123456789+--")
@@ -70,7 +70,11 @@ MAX_EXPONENT = 9  # of a unit
 _ABOUT = r"about|around|approximately|approx\.?|roughly|circa|ca\.?|~|≈|≃|=|\s"
 _BOUND = r"at\s+(?:least|most)\b|up\s+to\b|(?:no|not)\s+(?:more|less|fewer)\s+than\b|(?:more|less|fewer)\s+than\b|[<>]=?|[≤≥⩽⩾]"
 _MONEY = re.compile(r"(?:US\s?(?=\$)|(?:USD|EUR)(?=\s*[\d.]))", re.I)  # before an amount; the sign that follows, or the code, is the unit
-_CARD_HOUR = re.compile(r"\b(?:GB|GH|MI|[ABHLTV])\d{1,3}[A-Z]?(?:[- ]GPU)?(?=[- ]?(?:hours?|hrs?|h)\b)")  # an hour of an H100 is one of a GPU
+_CARD = r"\b(?:GB|GH|MI|[ABHLTV])\d{1,3}[A-Z]?(?:[- ]GPU)?"
+_HOURS, _DAYS = r"(?:hours?|hrs?|h)", r"(?:days?|d|weeks?|months?|years?)"
+_CARD_HOUR = re.compile(rf"{_CARD}(?=[-– ·⋅*]?{_HOURS}\b|[-– ·⋅*]{_DAYS}\b)")  # an hour of an H100 is one of a GPU
+_GPU_FOR = re.compile(rf"\bGPU(?:\s?[·⋅*–-]\s?)?(?={_HOURS}\b|{_DAYS}\b)")  # one thing, also behind a slash: GPU-h, GPU·h, GPUh
+_RATE_TIME = re.compile(rf"\b([A-Za-z]*flops?)\s?/\s?s(?:ec(?:ond)?)?[-–·⋅* ](?={_HOURS}\b|{_DAYS}\b)", re.I)  # a PFLOP/s-day is a day at 1 PFLOP/s
 # Words beside a count that leave it what it is. Not "input": a price per input token is another price.
 _BESIDE = r"(?:output|generated|decoded|concurrent|simultaneous|parallel)\s+(?=(?:[kM]?tok(?:en)?|seq(?:uence)?|req(?:uest)?|user)s?\b)"
 _WHICH = re.compile(rf"\b{_BESIDE}", re.I)
@@ -141,9 +145,11 @@ def _word_unit(word: str) -> str:
 @lru_cache(maxsize=4096)
 def _unit(text: str) -> tuple[float, pint.Unit]:
     spelled = re.sub(r"(?:^|(?<=\s))(?:per|an?|each)(?=\s)", "/", text.strip())
+    spelled = _RATE_TIME.sub(r"\1/s*", _GPU_FOR.sub("GPU ", _CARD_HOUR.sub("GPU", spelled)))
     spelled = re.sub(r"\b([kKMGTPE])\s+(?=(?:bytes?|bits?|FLOPs?)\b)", r"\1", spelled)  # 140 G bytes
-    spelled = re.sub(r"\b([kKMB])\s+(?=tok)", lambda m: f"{_MAGNITUDE[m[1].lower()]:.0f} ", spelled)  # "$ per M tokens"
+    spelled = re.sub(r"(/\s*)(\d+)\s*([kKMB])\b", lambda m: f"{m[1]}{float(m[2]) * _MAGNITUDE[m[3].lower()]:.0f}", spelled)  # "$ per 1M tokens"
     spelled = _WHICH.sub("", re.sub(r"(?<=[A-Za-z])-(?=[A-Za-z])", " ", spelled))  # GPU-hours
+    spelled = re.sub(r"\b([kKMB])\s+(?=tok)", lambda m: f"{_MAGNITUDE[m[1].lower()]:.0f} ", spelled)  # "$ per M tokens"
     spelled = re.sub(r"\bforward\s+(?=pass)", "", spelled, flags=re.I)
     spelled = spelled.replace("·", "*").replace("⋅", "*").replace("×", "*")
     spelled = _EXPONENT.sub(lambda m: f"**{_exponent(m):d}", spelled)
@@ -152,11 +158,11 @@ def _unit(text: str) -> tuple[float, pint.Unit]:
     groups: list[list[str]] = [[]]  # words side by side bind tighter than a slash: "$/1000 tokens" is $/(1000 tokens)
     operators: list[str] = []
     count = r"\d+(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\d))?"
-    for piece in re.findall(rf"{count}|[A-Za-zµμ€$%]+|\*\*-?\d+|[*/]|[^\s()]", re.sub(r"(?<=\d)[,_](?=\d{3})", "", spelled)):
+    for piece in re.findall(rf"{count}|[A-Za-zµμ€$¢%]+|\*\*-?\d+|[*/]|[^\s()]", re.sub(r"(?<=\d)(?:[,_](?=\d{3})|[\s’'](?=000))", "", spelled)):
         if piece in "*/" and (groups[-1] or operators == []):
             operators.append(piece)
             groups.append([])
-        elif re.fullmatch(rf"{count}|[A-Za-zµμ€$%]+", piece):
+        elif re.fullmatch(rf"{count}|[A-Za-zµμ€$¢%]+", piece):
             groups[-1].append(repr(float(piece)) if piece[0].isdigit() else f"({_word_unit(piece) or '1'})")
         elif piece.startswith("**") and groups[-1] and (groups[-1][-1][0] != "(" or abs(int(piece[2:])) <= MAX_EXPONENT):
             groups[-1][-1] += piece
@@ -259,12 +265,11 @@ def read_quantity(text: str, bounds: bool = True) -> pint.Quantity[float]:
         raise UnitError("a decimal is written with a point, not with a comma")
     rest = re.sub(r"^(?:-(?=[A-Za-z]{2})|×|\*$)", "", _FASTER.sub("", rest[match.end():].strip()))  # 2.1\times is read as 2.1 *
     magnitude = re.match(r"(thousand|million|billion|trillion|[kKMBT]|bn|mn)(?![A-Za-z/])\s*", rest)
-    if magnitude and (len(magnitude[1]) > 1 or rest[magnitude.end():] or magnitude[1] != "B"):
+    if magnitude and (magnitude[1] != "B" or lead or (rest[magnitude.end():] and not rest.startswith(_PER, magnitude.end()))):  # 2 B, 2 B per parameter
         value *= _MAGNITUDE[magnitude[1].lower()]
         rest = rest[magnitude.end():]
     if re.search(r"\d", _PER_NUMBER.sub("", _EXPONENT.sub("", rest))):
         raise UnitError("a field holds one number and its unit")
-    rest = re.sub(r"((?:per|/)\s*)(\d+)\s*([kKMB])\b", lambda m: f"{m[1]}{float(m[2]) * _MAGNITUDE[m[3].lower()]:.0f}", rest)
     unit = f"{lead} {rest}" if lead and rest.startswith(_PER) else lead + (f" {rest}" if rest and not lead else "")
     if lead and rest and not rest.startswith(_PER):
         raise UnitError(f"unknown unit {rest!r}")
@@ -275,19 +280,34 @@ def read_quantity(text: str, bounds: bool = True) -> pint.Quantity[float]:
 
 
 _TIME = r"s|secs?|seconds?|min|minutes?|hours?|hrs?|h|days?|weeks?|months?|years?"
-_THING = rf"(?:{_TIME}|tok(?:en)?|GPU|request|layer|step|param(?:eter)?|seq(?:uence)?|user|(?:forward\s)?pass|block|bytes?|bit|B)s?"
+_GPU_TIME = rf"(?:GPU|{_CARD})(?:[-–·⋅* ]?{_HOURS}|[-–·⋅* ]{_DAYS}|[-–·⋅*](?:s|seconds?|minutes?))(?![A-Za-z_^])"
+_THING = (rf"(?:{_BESIDE})?(?:{_GPU_TIME}|(?:{_TIME}|[kKmM]?[tT]ok(?:en)?|GPU|req(?:uest)?|layer|step|param(?:eter)?|seq(?:uence)?|user|(?:forward\s)?pass"
+          r"|block|bytes?|bit|B)s?)(?![A-Za-z])")
+_SIZE = r"(?:[kKMGTP]i?B|[kMGTP]?FLOPs?|k?Wh|[WJ])(?![A-Za-z])"
 _WRAP = r"(?: ?\n ?|\s?)"  # a blank, or the end of a line that goes on below, there indented as an item of a list is
+# "336 h" and "14 d" are times where a sentence could end or goes on with a small word; "4 h²", "2 d k" and "the 4h neurons" are sizes in a formula.
+_TIME_ENDS = (rf"(?=\s?(?:$|[.,;:!?)\]|\0\u2029\n]|/\s?[a-z]{{3}}|[–—-]\s[a-z]{{2}}|[=≈~(]\s?[\d.,]+\s?(?:{_HOURS}|{_DAYS})\b)|\s(?:a|all|and|as|at|because|but"
+              r"|each|every|for|from|if|in|instead|is|later|long|of|on|or|per|so|than|that|to|total|under|until|was|when|which|with|without)\b)")
+_CASH = r"USD|EUR|[dD]ollars?|[eE]uros?|[cC]ents?|ct|¢"
 _UNIT_TAIL = re.compile(
     rf"(?:{_WRAP}(?:{_BESIDE})?|-(?=[A-Za-z]{{2}}))"
-    r"(?P<unit>[kKMGTPmgt]i?[Bb](?:ps)?|[kMGTPEZ]\s(?:bytes?|bits?|FLOPs?)|[kMGTPEZ]?FLOPs?|[kMGTPEZ]?FLOPS|[kMGTPmunµμ]?[sgW]|ms|us|[µμ]s|ns|%|tokens?|tok|k?t(?=\s?/\s?s)|bytes?|"
-    r"bits?|seconds?|minutes?|hours?|days?|B|[A-Za-z]{3,12})"
-    rf"(?:(?:\s?/\s?|\s(?:per|an?)\s)(?P<per>{_THING})|\s?[*·⋅]?\s?(?P<inverse>s)\s?(?:\^\s?\{{?\s?[-−]\s?1\s?\}}?|⁻¹))?(?![A-Za-z])")
-_MILLION = r"(?:(?:1\s?)?(?:million\s|M\s?)|(?:1e6|10\^6|10⁶)\s)(?:(?:output|generated|decoded)\s)?[tT]ok(?:en)?s?"
-_PRICE_TAIL = re.compile(rf"\s?(?:/|\b(?:per|an?)\b)\s?((?:GPU[- ])?(?:{_TIME})|token|{_MILLION})\b")
+    rf"(?P<unit>(?P<cash>{_CASH})(?![A-Za-z])|{_GPU_TIME}|(?:[kMGTPEZ]|tera|peta|exa)?(?:FLOPs?/s|FLOPS|flops?/s)[-–·⋅*](?:{_HOURS}|{_DAYS})(?![A-Za-z])"
+    r"|[kKMGTPmgt]i?[Bb](?:ps)?|[kMGTPEZ]\s(?:bytes?|bits?|FLOPs?)|[kMGTPEZ]?FLOPs?|[kMGTPEZ]?FLOPS|[kMGTPmunµμ]?[sgW]|[kMGTPm]?(?:J|Wh|Hz)|ms|us|[µμ]s|ns"
+    rf"|%|tokens?|tok|k?t(?=\s?/\s?s)|bytes?|bits?|seconds?|minutes?|hours?|days?|B|h{_TIME_ENDS}|(?<=\s)d{_TIME_ENDS}|[A-Za-z]{{3,12}})"
+    r"(?:\s?[*·⋅]?\s?(?P<inverse>s)\s?(?:\^\s?\{?\s?[-−]\s?1\s?\}?|⁻¹))?(?![A-Za-z])")
+_HOW_MANY = (r"(?:1\s?)?(?:thousand|million|billion)\s|1\s?[kKMB]\s|[kKMB]\s|[kKM](?=[tT]ok)|1(?:(?:[,_\s’']?000){1,3}|e[369]|0\s?\^\s?[369]|0[³⁶⁹])\s")
+_OF_MANY = rf"(?:{_HOW_MANY})(?:{_BESIDE})?(?:[tT]ok(?:en)?|req(?:uest)?|seq(?:uence)?|user|step)s?(?![A-Za-z])"
+# What a figure is per. "At 3 TB/s a token takes 5 ms": behind another, "a" begins none. "16 GB / 1,000 tokens" is a sum, a price per so many is a price.
+_AND_PER = rf"(?:(?:\s?/\s?|\sper\s)(?:{_THING}|{_SIZE})){{0,2}}"
+_PER_TAIL = re.compile(rf"(?:(?:\s?/\s?|\sper\s)(?:{_THING}|{_SIZE})|\sper\s{_OF_MANY}|\san?\s{_THING}){_AND_PER}")
+_PRICE_TAIL = re.compile(rf"\s?(?:(?:/|\bper\b)\s?(?:{_OF_MANY}|{_THING}|{_SIZE})|\ban?\b\s?(?:{_OF_MANY}|{_THING})){_AND_PER}")
 _PRICED = re.compile(r"([$€]|\b(?:USD|EUR)(?=\s?$))\s?$")  # before an amount
-_SIGN = re.compile(r"\s?([$€])(?!\s?\d)")  # behind one
+_SIGN = re.compile(r"\s?(?:US\s?(?=\$))?([$€])(?!\s?\d)")  # behind one
+_PAID = r"USD\b|EUR\b|US\s?\$|[$€]|dollars?\b|euros?\b"
 _MANY = re.compile(rf"(?:{_WRAP}|-)(?P<word>thousand|million|billion|trillion)\b|(?P<letter>k|K|M|B|T|bn)(?![A-Za-z/])"
-                   r"|\s(?P<apart>k|M|B|T)(?=\s(?:(?:output|generated|decoded)\s)?tok)")
+                   rf"|\s?(?P<apart>(?:k|M|T|mn|bn)(?=\s(?:{_BESIDE})?(?:tok|param|req|seq|step|user|{_GPU_TIME})|\s?(?:{_PAID}))"
+                   rf"|B(?=\s(?:{_BESIDE})?(?:tok|param)|\s?(?:{_PAID})))")
+_MANY_PAID = re.compile(r"\s?(?P<apart>k|M|B|bn|mn)\b(?!\s?[/^_*=]|\stok)")  # $5 M
 
 
 def find_quantities(text: str) -> list[Found]:
@@ -296,34 +316,35 @@ def find_quantities(text: str) -> list[Found]:
     A number that isn't surely read is left out: `3,5`, `007`, `n` in `10^n`.
     """
     out: list[Found] = []
+    read_to = 0
     for match in _VALUE.finditer(text):
         start, end = match.start("value"), match.end()
         inside = start and (text[start - 1].isalnum() or text[start - 1] in "_.^")
-        if inside or re.match(r"0\d", match["value"]) or _UNREAD.match(text, end):
+        if start < read_to or inside or re.match(r"0\d", match["value"]) or _UNREAD.match(text, end):
             continue
         value, unit = _value(match), None
         if match["sign"] and (match.end("sign") < start or re.match(r"[\w)]", text[match.start() - 1:match.start()] or " ")):
             value = abs(value)  # a hyphen, a bullet, a dash or a range, as in GPT-4 and 5-10, is no minus
-        magnitude = _MANY.match(text, end)
-        if magnitude and not (match["exp"] and magnitude["letter"] == "B"):  # 8.6e9B are bytes
-            value *= _MAGNITUDE[(magnitude["word"] or magnitude["letter"] or magnitude["apart"]).lower()]
+        before = _PRICED.search(text, max(0, start - 5), start)
+        magnitude = _MANY.match(text, end) or (_MANY_PAID.match(text, end) if before else None)
+        if magnitude and not (match["exp"] and magnitude["apart"] is None and magnitude["letter"] == "B"):  # 8.6e9B are bytes
+            value *= _MAGNITUDE[next(filter(None, magnitude.groups())).lower()]
             end = magnitude.end()
-        tail, before, behind = _UNIT_TAIL.match(text, end), _PRICED.search(text, max(0, start - 5), start), _SIGN.match(text, end)
-        if money := before or behind:
-            end = money.end() if money is behind else end
-            per = _PRICE_TAIL.match(text, end)
-            factor, unit = _unit(money[1] + (f" / {per[1]}" if per else ""))
-            value, end = value * factor, per.end() if per else end
-        elif tail:
-            over = tail["per"] or tail["inverse"]
+        behind = None if before else _SIGN.match(text, end)
+        tail = None if before or behind else _UNIT_TAIL.match(text, end)
+        if what := before or behind or tail:
+            over = end if what is before else what.end()
+            written = what["unit"] + (" / s" if what["inverse"] else "") if what is tail else what[1]
+            per = (_PER_TAIL if what is tail and not what["cash"] else _PRICE_TAIL).match(text, over)
             try:
-                factor, found = _unit(tail["unit"] + (f" / {over}" if over else ""))
-                if not found.dimensionless or factor != 1.0 or str(found) == "percent":
-                    value, unit, end = value * factor, found, tail.end()
+                factor, found = _unit(written + (per[0] if per else ""))
+                if not found.dimensionless or factor != 1.0 or per or str(found) == "percent":
+                    value, unit, end = value * factor, found, per.end() if per else over
             except UnitError:
                 pass
         if math.isfinite(value):
             out.append(Found(start, end, value, unit))
+            read_to = end
     return out
 
 

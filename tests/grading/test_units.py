@@ -187,6 +187,58 @@ def test_a_quantity_is_the_same_in_a_field_and_in_prose(value: float, unit: str,
     assert {form: marks for form, marks in earned.items() if marks != (True, True)} == {}
 
 
+ALIKE = {  # what both readers take for the same
+    (4e-7, "$/token"): ("$0.40 / 1M tokens", "$0.40 per 1M output tokens", "$0.40 per million output tokens", "$0.40/Mtok", "$.40/Mtok",
+                        "0.40 USD per million tokens", "0.40 USD/1M tok", "0.40 dollars per 1 million tokens", "40 cents per million tokens", "40 ct/Mtok",
+                        "40 ¢/Mtok", "0.40 $ / 1M generated tokens", "$0.40 per M output tokens", "$0.40 per 10^6 tokens", "$0.40 / 1,000,000 tokens",
+                        "$0.40 per 1 000 000 tokens", "US$ 0.40 / 1e6 tokens", "$0.0004 per 1k tokens", "$0.0004 / thousand tokens"),
+    (4e-7, "€/token"): ("0.40 €/Mtok", "0.40 EUR per 1M tokens", "0.40 euros per million tokens", "€ 0.40 per million tokens"),
+    (2e-6, "$/request"): ("$2 per million requests", "$2 per 1M requests", "2 USD per million requests"),
+    (0.02, "$/GB"): ("$0.02/GB", "0.02 USD per GB", "2 cents per GB"),
+    (3.9, "$ per GPU hour"): ("$3.90 per GPU-hour", "$3.90/GPUh", "3.90 $/GPU·h", "3.90 USD per GPU-hour", "$3.90/H100-hour", "$3.90 per GPU per hour"),
+    (15.6, "$/hour"): ("$ 15.60 per hour", "US$ 15.60/h", "15.60 US$/h", "15.60 USD per hour", "1560 ct an hour"),
+    (5e6, "$"): ("$5M", "$5 M", "$ 5 million", "5M$", "5 M USD", "5 million $"),
+    (1.2e6, "GPU hour"): ("1.2M GPU-hours", "1.2M GPU hours", "1.2 M GPU-hours", "1.2M GPU·h", "1.2M GPUh", "1.2 million GPU-h", "1.2M H100-hours",
+                          "1.2e6 GPU h", "50,000 GPU-days", "50,000 H100-days"),
+    (14, "day"): ("14 d", "336 h", "336h", "2 weeks", "1.2096e6 s"),
+    (5400, "s"): ("1.5 h", "90 min", "1.5 hours"),
+    (24, "hours per day"): ("24 h/day", "24 h per day", "24 hours a day"),
+    (1.296e20, "FLOP"): ("1.5 PFLOP/s-days", "1.5 PFLOPS-days", "1.5 petaflop/s-days", "36 PFLOP/s-hours"),
+    (900, "token/s"): ("3.24 mn tokens/h", "3.24 M tokens per hour", "0.9k tokens/sec"),
+    (100, "token/s/GPU"): ("100 tokens/sec/GPU", "100 tokens per second per GPU", "100 tok/s per GPU"),
+    (100, "token/s/user"): ("100 tok/s/user", "100 tps per user", "100 tokens/s per user"),
+    (3.35e12, "byte/s/GPU"): ("3.35 TB/s/GPU", "3350 GB/s per GPU"),
+    (32, "KiB/token/layer"): ("32 KiB/token/layer", "32 KiB per token per layer"),
+    (10, "ms/token"): ("10 ms/token", "10 ms per output token", "10 s per 1000 tokens", "10 s per 1k tokens", "0.01 sec/tok"),
+    (70e9, "parameter"): ("70 B params", "70B parameters", "70 bn params"),
+    (2, "byte/parameter"): ("2 B per parameter", "2 B/param", "2 bytes a parameter"),
+    (15e12, "token"): ("15T tokens", "15 T tokens", "1.5e13 tokens", "15 trillion tokens"),
+    (2, "joule/token"): ("2 J/token", "2000 mJ per token"),
+    (0.5, "kWh"): ("500 Wh", "0.5 kWh"),
+}
+
+
+@pytest.mark.parametrize(("value", "unit", "form"), [(*wanted, form) for wanted, forms in ALIKE.items() for form in forms])
+def test_both_readers_see_one_quantity_and_the_same(value: float, unit: str, form: str) -> None:
+    wanted, prose = quantity(value, unit), read(f"So it comes to {form}, as said.").text
+    (found,) = find_quantities(prose)
+    for seen in (read_quantity(form), quantity(found.value) * (found.unit or quantity(1).units)):
+        assert seen.dimensionality == wanted.dimensionality
+        assert math.isclose(seen.to_base_units().magnitude, wanted.to_base_units().magnitude, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize(("text", "read"), [
+    ("At 3.35 TB/s a token takes 40 ms", [(3.35, "TB / s"), (40, "ms")]), ("16 GB / 1,000 tokens", [(16, "GB"), (1000, "tok")]),
+    ("5 s per 7 tokens", [(5, "s"), (7, "tok")]), ("2 d k bytes, 4 h^2, 5 d², the 4h neurons", [(2, ""), (4, ""), (5, ""), (4, "")]),
+    ("a 3d mesh, 2 d_model, 2 d = 8192, 4 h (the MLP)", [(3, ""), (2, ""), (2, ""), (8192, ""), (4, "")]),
+    ("14 d = 336 h", [(14, "d"), (336, "h")]), ("14 d (336 h)", [(14, "d"), (336, "h")]), ("24 h of traffic for 14 d.", [(24, "h"), (14, "d")]),
+    ("2mn FLOPs, 2 mn FLOPs", [(2, ""), (2, "")]), ("a 512 B request, 70 B of weights", [(512, "B"), (70, "B")]),
+    ("2 x 80 GB on 8×H100, 10–12 ms", [(2, ""), (80, "GB"), (8, ""), (10, ""), (12, "ms")]),
+])
+def test_a_sum_a_formula_or_a_range_is_no_unit(text: str, read: list[tuple[float, str]]) -> None:
+    assert figures(text) == read
+
+
 @pytest.mark.parametrize(("text", "seen"), [
     ("$ 15.60 = 4 × $ 3.90", [(15.6, "USD"), (4, ""), (3.9, "USD")]), ("15 $ per hour or 3 $ per card.", [(15, "USD / h"), (3, "USD")]),
     (r"$ 2 \times 10^{9} $ FLOPs and $ 140 $ GB", [(2e9, "FLOP"), (140, "GB")]), ("$ n d $ of $ 4 d^2 $", [(4, "")]),
