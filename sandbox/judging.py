@@ -33,7 +33,7 @@ def run(
 ) -> Outcome:
     """See `sandbox.judge`."""
     # The labs' models are tiny: a pass takes a millisecond on one thread, and up to a hundred when two of them spin for the other on a busy machine. The
-    # number is one of this thread alone, so it is set by each that judges.
+    # number is one of this thread alone, so it is set by each that judges. It is also how `Session` knows what the engine computed: all of it in this thread.
     torch.set_num_threads(1)
     lab = labs.load(request.lab)
     driver = request.driver or (pool.driver if pool is not None else drivers.default())
@@ -57,7 +57,7 @@ class _Execution:
     record: dict[str, Any] | None = None
     died: bool = False  # whether its jail ended before the submission was loaded
     starved: bool = False  # whether the machine was too busy to tell
-    lent: float = 0.0  # of `seconds`, those that it waited for a processor and that don't count
+    lent: float = 0.0  # of `seconds`, those that it waited for a processor or for Python's lock and that don't count
 
 
 @dataclass

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.guest import wire
+from sandbox.ready import Descriptors
 
 TICK_S = 0.2
 KEPT_TEXT = 16 * 1024
@@ -69,6 +70,7 @@ class Link:
         self.max_payload = max_payload
         self.max_text = 1 << 20
         self.should_abort: Callable[[], bool] | None = None
+        self.waited = 0.0  # seconds so far in which the stream did not move
         self._next_tick = 0.0
         self._buffer = bytearray()
         self._kept = bytearray()
@@ -76,10 +78,12 @@ class Link:
         for descriptor in (reading, writing, text):
             if descriptor is not None:
                 os.set_blocking(descriptor, False)
-        self._poll = select.poll()
-        self._poll.register(reading, select.POLLIN)
-        if text is not None:
-            self._poll.register(text, select.POLLIN)
+        self._watch()
+
+    def _watch(self) -> None:
+        text = [] if self._text is None else [(self._text, select.POLLIN)]
+        self._to_read = Descriptors([(self._in, select.POLLIN), *text])
+        self._to_write = Descriptors([(self._out, select.POLLOUT), *text])
 
     def send(self, message: wire.Frame, parcel: wire.Parcel | None, wait: Wait) -> None:
         """Writes one frame.
@@ -147,26 +151,22 @@ class Link:
 
     def _wait(self, wait: Wait, write: bool = False) -> None:
         """Returns when the stream may have moved. Serves text and the wish to abort meanwhile."""
-        if write:
-            self._poll.modify(self._in, select.POLLOUT) if self._in == self._out else self._poll.register(self._out, select.POLLOUT)
-        try:
-            while True:
-                left, now = wait.left(), time.monotonic()
-                if now >= self._next_tick:
-                    self._next_tick = now + TICK_S
-                    if self.should_abort is not None and self.should_abort():
-                        raise Aborted
-                moved = False
-                for descriptor, _ in self._poll.poll(1 + int(1000 * min(left, TICK_S))):
-                    if descriptor == self._text:
-                        self._read_text()
-                    else:
-                        moved = True
-                if moved:
-                    return
-        finally:
-            if write:
-                self._poll.modify(self._in, select.POLLIN) if self._in == self._out else self._poll.unregister(self._out)
+        while True:
+            left, now = wait.left(), time.monotonic()
+            if now >= self._next_tick:
+                self._next_tick = now + TICK_S
+                if self.should_abort is not None and self.should_abort():
+                    raise Aborted
+            ready, waited = (self._to_write if write else self._to_read).wait(min(left, TICK_S))
+            self.waited += waited
+            moved = False
+            for descriptor in ready:
+                if descriptor == self._text:
+                    self._read_text()
+                else:
+                    moved = True
+            if moved:
+                return
 
     def _read_text(self) -> None:
         if self._text is None:
@@ -176,8 +176,8 @@ class Link:
         except BlockingIOError:
             return
         if not part:
-            self._poll.unregister(self._text)
             self._text = None
+            self._watch()
             return
         self._printed += len(part)
         self._kept += part[: max(0, KEPT_TEXT - len(self._kept))]

@@ -82,7 +82,12 @@ class Session:
         self._began = 0.0  # when the wait for it that goes on began
         self._lent = 0.0  # seconds of them that don't count, because the machine was busy with something else
         self._queued = own_queued_seconds()  # what this thread had waited for a processor before the test
+        self._held_up = 0.0  # seconds of `_spent` in which this thread could have gone on and did not
         self._served = 0.0  # seconds that the judge's objects worked for it
+        self._engine_held_up = 0.0  # seconds of them in which this thread could have gone on and did not
+        self._excused = 0.0  # seconds of them that don't count
+        self._first_rest = self._rest = self._resting()  # at the beginning of the test, and of the wait for the submission that goes on
+        self._unused = 0.0  # seconds of the whole test, its own code included, that were nobody's
         self._owed = False  # whether a frame was sent whose answer has not come: it may still lie in the stream, read or not
         self._oom = jail.oom_kills()
         self._nonce = 0
@@ -114,8 +119,8 @@ class Session:
 
     @property
     def lent(self) -> float:
-        """Seconds of them in which it waited for a processor and that are not held against it."""
-        return self._lent
+        """Seconds of the test in which one side could have gone on and had to wait for others, and that are not held against the submission."""
+        return max(self._lent + self._excused, self._unused)
 
     # The conversation ------------------------------------------------------------------------------------------------
 
@@ -182,6 +187,7 @@ class Session:
         self._loaded()
         if self._over:
             return
+        self._reckon()
         self._over = True
         jail = self._jail
         try:
@@ -202,6 +208,7 @@ class Session:
         """
         if self._over:
             return
+        self._reckon()
         self._over = True
         jail = self._jail
         if self._owed:
@@ -254,7 +261,7 @@ class Session:
         link = self._jail.link
         left = allowed_s
         while True:
-            self._began, lent = time.monotonic(), self._lent
+            self._began, self._rest, lent = time.monotonic(), self._resting(), self._lent
             wait = Wait(min(left, self._limits.test_s + lent - self._spent), self._lend)
             try:
                 if message is not None:
@@ -264,6 +271,7 @@ class Session:
             finally:
                 used = time.monotonic() - self._began
                 self._spent += used
+                self._held_up += self._resting() - self._rest
                 left -= used - (self._lent - lent)
             if isinstance(answer, wire.Ended) and answer.nonce == self._ending:
                 self._over = True
@@ -278,12 +286,31 @@ class Session:
                 raise Raised(answer.kind[:80], answer.message[:2000], answer.lines[-8:], answer.number)
             if not isinstance(answer, wire.Invoke):
                 raise wire.Violation("it is of the wrong kind")
-            began, spent = time.monotonic(), self._spent
-            message, parcel = self._serve(answer, payload)
-            self._served += time.monotonic() - began - (self._spent - spent)  # less what the submission took when it was called from there
-            if self._served > self._limits.test_s and self._served - self._own_wait() > self._limits.test_s:
-                self.abandon()
-                raise TooSlow(f"the engine worked for more than {self._limits.test_s:g} s: too many passes, or too large ones")
+            message, parcel = self._timed(answer, payload)
+
+    def _timed(self, invoke: wire.Invoke, payload: bytearray) -> tuple[wire.Frame, wire.Parcel]:
+        """Serves a call on the engine's time."""
+        # What the submission takes when it is called from there is its own; what it then has served is within the time of this call.
+        began, rest = time.monotonic() - self._spent, self._resting() - self._held_up
+        served, held_up = self._served, self._engine_held_up
+        answer = self._serve(invoke, payload)
+        self._served = served + time.monotonic() - self._spent - began
+        self._engine_held_up = held_up + self._resting() - self._held_up - rest
+        self._check_engine()
+        return answer
+
+    def _check_engine(self) -> None:
+        """Ends the test when the engine has computed for too long, or was kept from it for so long that the machine can't tell."""
+        limit = self._limits.test_s
+        if self._served <= limit + self._excused:
+            return
+        self._excused = min(max(0.0, self._engine_held_up - self._jail.usage().computed), self._most_lent)
+        if self._served <= limit + self._excused:
+            return
+        self.abandon()
+        if self._excused >= self._most_lent:
+            raise Starved("the machine was too busy with other things for the engine to answer in time")
+        raise TooSlow(f"the engine worked for more than {limit:g} s: too many passes, or too large ones")
 
     def _serve(self, invoke: wire.Invoke, payload: bytearray) -> tuple[wire.Frame, wire.Parcel]:
         parcel = wire.Parcel(self._refer)
@@ -323,22 +350,36 @@ class Session:
             raise wire.Violation("a reference that is none")
         return Proxy(self, body)
 
-    def _own_wait(self) -> float:
-        """Seconds in which this thread could have worked during the test and had to wait for a processor that the submission's processes had not."""
-        return min(max(0.0, own_queued_seconds() - self._queued - self._jail.usage().computed), self._most_lent)
+    def _resting(self) -> float:
+        """Seconds so far, from some point in time on, in which this thread neither computed nor waited for the submission.
+
+        Mostly it waits for Python's lock then, which judges of one process share, or for a processor. Everything that the judge does for a submission, it
+        does in this thread (`judging.run` keeps torch in it), so none of that is in here.
+        """
+        return time.monotonic() - time.thread_time() - self._jail.link.waited
+
+    def _reckon(self) -> None:
+        """Takes note of what of this test is not the run's time, while the submission's processes can still be asked what they computed."""
+        rested = self._resting() - self._first_rest
+        if rested > LEAST_S:
+            self._unused = max(0.0, rested - self._jail.usage().computed)
 
     @property
     def _most_lent(self) -> float:
         return PATIENCE * self._limits.test_s
 
     def _lend(self) -> float:
-        """Seconds by which the wait that goes on is put off: those that both sides have by now queued for a processor that neither had.
+        """Seconds by which the wait that goes on is put off: those that both sides have by now queued for a processor that neither had, and those
+        that this one, with the submission's bytes at hand, was held up.
 
         What either may have waited for the submission's own computing is left out, so that it gains little by threads that keep each other waiting.
+        A part of the queueing may count twice, as being held up too: that lets nobody compute for longer.
         """
         spent = self._spent + time.monotonic() - self._began
+        held_up = self._held_up + self._resting() - self._rest
         used = self._jail.usage()
-        delayed = max(0.0, used.delayed) + max(0.0, own_queued_seconds() - self._queued - used.computed)
+        ours = max(0.0, own_queued_seconds() - self._queued - used.computed) + max(0.0, held_up - used.computed)
+        delayed = max(0.0, used.delayed) + ours
         more = min(delayed, spent - used.computed, self._most_lent) - self._lent
         if more < LEAST_S:
             return 0.0

@@ -34,7 +34,8 @@ class JailSpec:
 class Limits:
     """What one test may use, enforced by the judge on its own clock.
 
-    Seconds are wall time, less that in which the test could have gone on and had to wait for a processor, since a busy machine is nobody's fault.
+    Seconds are wall time, less that in which the test could have gone on and had to wait for a processor or for Python's lock, which the judges of one
+    worker share, since a busy machine is nobody's fault.
 
     Args:
         run_s: seconds after which no other test of a run begins.

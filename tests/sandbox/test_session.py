@@ -2,22 +2,27 @@
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 
 from sandbox import feedback, processor
 from sandbox.checks import raises
 from sandbox.drivers import default, start
 from sandbox.failures import Idle, LoadFailed, Starved, Stop, TooManyCalls, TooSlow
 from sandbox.jail import Jail, Usage
+from sandbox.ready import Descriptors
 from sandbox.session import Session
 from sandbox.spec import JailSpec, Limits
 
+PROCESSORS = os.sched_getaffinity(0)
 LOOKS = """
 import os
 class Looks:
@@ -37,6 +42,14 @@ class Calls:
     def work(self, engine):
         while True:
             engine.work()
+    def ask(self, engine, times):
+        for _ in range(times):
+            time.sleep(0.01)
+            engine.work()
+    def send(self, engine):
+        much = [[n] for n in range(9000)]
+        while True:
+            engine.take(much)
     def sleep(self):
         time.sleep(99)
     def spin(self):
@@ -111,10 +124,10 @@ class Unblocks:
 
 
 class Engine:
-    """An object of the judge's that takes its time."""
+    """An object of the judge's that takes its time, computing."""
 
     NAME = "Engine"
-    METHODS = ("work",)
+    METHODS = ("work", "take")
 
     def __init__(self, seconds: float = 0.5) -> None:
         self.seconds = seconds
@@ -123,7 +136,21 @@ class Engine:
         return {}
 
     def work(self) -> None:
-        time.sleep(self.seconds)
+        end = time.thread_time() + self.seconds
+        while time.thread_time() < end:
+            pass
+
+    def take(self, value: Any) -> None:
+        pass
+
+
+class Model(Engine):
+    """An engine that lets go of Python's lock while it multiplies, as the metered one does."""
+
+    matrix = torch.eye(512)
+
+    def work(self) -> None:
+        self.matrix @ self.matrix
 
 
 @pytest.fixture(scope="module")
@@ -318,12 +345,81 @@ def test_what_orphans_computed_is_not_forgotten(jail: Jail) -> None:
     assert jail.healthy
 
 
+@contextlib.contextmanager
+def beside_a_thread_that_computes() -> Iterator[None]:
+    """Another judge of this process, so to speak: it holds Python's lock for as long as it may, whenever it gets it."""
+    stop = threading.Event()
+    others = PROCESSORS - {processor.here()}
+
+    def compute() -> None:
+        os.sched_setaffinity(0, others or PROCESSORS)
+        while not stop.is_set():
+            sum(range(4_000_000))  # for some 0.1 s nobody else can have the lock
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("limits", [Limits(test_s=1, call_s=30), Limits(test_s=30, call_s=1)], ids=["test", "call"])
+def test_waiting_for_pythons_lock_is_not_held_against_a_submission(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.session.PATIENCE", 60)
+    with start(JailSpec(), default()) as jail, processor.settled() as cpu:
+        session = Session(jail, limits)
+        session.load(CALLS, "Calls", 0, cpu)
+        calls = session.new("Calls")
+        with beside_a_thread_that_computes():
+            began = time.monotonic()
+            calls.ask(Model(), 30)
+            took = time.monotonic() - began
+        assert took > 2, "nobody waited for the lock"
+        session.finish()
+        assert took - session.lent < 1.5
+
+
+def test_a_wait_ends_when_the_bytes_are_there_whoever_has_the_lock() -> None:
+    reading, writing = os.pipe()
+    ready = Descriptors([(reading, select.POLLIN)])
+    began = time.monotonic()
+    found, waited = ready.wait(0.2)
+    assert found == []
+    assert 0.19 < waited <= time.monotonic() - began
+    with beside_a_thread_that_computes():
+        time.sleep(0.05)
+        os.write(writing, b"x")
+        total = 0.0
+        for _ in range(100):
+            found, waited = ready.wait(5)
+            total += waited
+            assert found == [reading]
+        assert total < 0.05
+    os.close(reading)
+    os.close(writing)
+
+
+def test_what_the_judge_reads_for_a_submission_is_on_its_time() -> None:
+    with start(JailSpec(), default()) as jail, processor.settled() as cpu:
+        session = Session(jail, Limits(test_s=1, call_s=30))
+        session.load(CALLS, "Calls", 0, cpu)
+        calls = session.new("Calls")
+        began = time.thread_time()
+        with pytest.raises(TooSlow):
+            calls.send(Engine())
+        assert time.thread_time() - began < 2.5
+
+
 def test_the_submissions_own_computing_is_no_wait_of_the_engines(jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = Session(jail, Limits())
-    monkeypatch.setattr("sandbox.session.own_queued_seconds", lambda: session._queued + 5)
-    for computed, waited in ((0.0, 5.0), (3.0, 2.0), (7.0, 0.0)):
-        monkeypatch.setattr(jail, "usage", lambda computed=computed: Usage(computed, 0.0, 0.0))
-        assert session._own_wait() == pytest.approx(waited)
+    for computed, kind in ((0.0, None), (3.0, None), (7.0, TooSlow), (0.0, Starved)):
+        session = Session(jail, Limits(test_s=10))
+        session._served, session._engine_held_up = (15.0, 9.0) if kind is not Starved else (51.0, 45.0)
+        with monkeypatch.context() as patch, pytest.raises(kind) if kind else contextlib.nullcontext():
+            patch.setattr(jail, "usage", lambda computed=computed: Usage(computed, 0.0, 0.0))
+            patch.setattr(session, "abandon", lambda: None)
+            session._check_engine()
 
 
 def test_too_many_calls_of_the_engine_are_too_slow_and_say_so(jail: Jail) -> None:
