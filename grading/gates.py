@@ -132,7 +132,8 @@ _EACH = r"\b(?:all|everything|each|any|most|every (?:word|sentence|point|stateme
 _NONE = r"\b(?:none|nothing)\b"
 _RETRACTION = re.compile(
     _EACH + _ABOVE + _FALSE + r"|" + _NONE + _ABOVE + r"(?:true|correct|right)\b"
-    r"|\b(?:opposite|contrary|reverse) (?:is|holds) (?:(?:true|right|correct|the case) )?(?:in (?:every|each|all)|everywhere|throughout|for all|of all)\b"
+    r"|\b(?:opposite|contrary|reverse) (?:is|holds) (?:(?:true|right|correct|the case) )?(?:(?:in (?:every|each|all)|for all|of all)\b"
+    r"|(?:everywhere|throughout)(?:\W*$| (?:(?:all|of|in|the|my|this|whole|entire) ){0,3}(?:above|answers?|text|way)\b))"
     r"|\bI(?: have|'ve)? (?:just )?(?:made|invented) (?:all|everything|it all|all of (?:this|that|it))(?: of (?:this|that|it))?(?: (?:that )?I (?:said|wrote))?(?: (?:above|here))?(?: up)?\W*$"
     r"|\b(?:I )?(?:take|taking) (?:(?:everything|it all|all of (?:it|this|that)|all|my answer|what I (?:said|wrote))(?: (?:above|I (?:said|wrote)))? back|back (?:everything|all|my answer|what I))\b"
     r"|^\W*(?:please )?(?:scratch|strike|disregard|forget|ignore) (?:all|everything)(?: of)?(?: (?:the|this|that|it|above|before|so far|I (?:said|wrote)))*\W*$"
@@ -150,7 +151,8 @@ _STANDS_BY = re.compile(r"(?:\b(?:not|never|none|nothing|neither|hope|hopefully|
 # An answer that says where something stops to hold takes nothing back. The idioms tell of no such place.
 _IDIOM = re.compile(r"\b(?:in (?:short|fact|sum|summary|conclusion|truth|reality|the end|every (?:point|respect|way)|all (?:points|respects))|for (?:sure|the record)|at (?:all|the end|once)"
                     r"|on (?:reflection|second thoughts?|all counts|every point)|with (?:certainty|respect)|if I(?:['’]m| am) (?:honest|frank))\b", re.I)
-_PLACE = r"(?:at|for|in|on|with|under|without|before|after|during|within)"
+_PLACE = (r"(?:at|for|in|on|with|under|without|before|after|during|within|outside"
+          r"|(?:everywhere|throughout) (?!(?:(?:all|of|in|the|my|this|whole|entire) ){0,3}(?:above|answers?|text|way)\b)(?=\w))")
 _SCOPED = re.compile(r"\b(?:true|correct|right|false|wrong) (?:of|about|to)\b|\b(?:if|unless|when|whenever|once|until|while|where|except|provided|assuming|as (?:long|soon) as)\b|^\W*" + _PLACE + r"\b"
                      r"|\b(?:" + _FALSE + r"|true|correct|right|holds?)\b.*\b(?:only|" + _PLACE + r")\b", re.I)
 _PURELY = re.compile(REJECTION + r"\W*$", re.I)
@@ -163,6 +165,7 @@ _BELIEVED = re.compile(BELIEVED, re.I)
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _OPENED = re.compile(r"\W{0,8}[“«][^”»]*$")
 _CLOSES = re.compile(rf"^[^“«]*[”»]\W{{0,8}}(?:that|this|it)?{IS_UNTRUE}\W*$", re.I)
+_TRUE_ITEM, _FALSE_ITEM = re.compile(r"\W*t\s*:", re.I), re.compile(r"\W*f\s*:", re.I)  # "T: …", "F: …": where both stand, a list of what is true or false
 _NO = re.compile(r"\W*no\s*(?:[,:–—]|\W*$)", re.I)
 _INSTEAD = re.compile(rf"\W*(?:but|yet|{IN_FACT})\b", re.I)
 _SEPARATOR = re.compile(r"[,;/]")
@@ -217,6 +220,8 @@ def taken_back(document: Document) -> tuple[list[str], bool]:
     What is rejected, quoted as a mistake or said beside its opposite is no statement: it counts neither for the answer nor against it."""
     sentences = document.sentences
     out, whole = [_unsaid(s.text) for s in sentences], False
+    if any(_TRUE_ITEM.match(s.text) for s in sentences):
+        out = [why or ("told as a mistake" if _FALSE_ITEM.match(s.text) else "") for s, why in zip(sentences, out, strict=True)]
     last, called = 0, 0  # the last sentence that says something; up to where sentences are called false
     for i, sentence in enumerate(sentences):
         if i and _PURELY.match(sentence.text) and not (  # "That is not true." speaks of the last sentence that says something

@@ -49,7 +49,8 @@ def test_markup_leaves_and_prose_stays(raw: str, found: list[str]) -> None:
 @pytest.mark.parametrize(("raw", "seen"), [
     ("A ~~-> B~~ -> C", "A          -> C"), ("a <!-- b\n<!-- c --> d", "a       \n           d"), ("<del>a\u2028b</del> c", " " * 6 + "\u2028" + " " * 8 + "c"),
     ("<!-- <del> -->x</del>", " " * 14 + "x</del>"), ("a <s> b </s> c", "a <s> b </s> c"), ("a `~~` b ~~", "a `~~` b ~~"),
-    ("`<del>` a </del> ~~b `c` d~~ e", "`<del>` a </del>             e"), ("about ~5, ~~6 and <!-- open", "about ~5, ~~6 and <!-- open"), ("<!--> a", "<!--> a"),
+    ("`<del>` a </del> ~~b `c` d~~ e", "`<del>` a </del>             e"),
+    ("about ~5, ~~6 and <!-- open", "about ~5, ~~6 and <!-- open"), ("<!--> a", "<!--> a"),
 ])
 def test_what_is_struck_out_or_in_a_comment_is_blanked_where_it_stands(raw: str, seen: str) -> None:
     assert visible(raw) == seen
@@ -195,6 +196,8 @@ def test_hidden_words_to_the_grader_are_flagged_and_change_nothing(hidden: str) 
 
 @pytest.mark.parametrize("text", ["For a batch of one the opposite is true.", "None of this is true once the batch is compute-bound.",
                                   "If any draft token before it was wrong, the rest is dropped.",
+                                  "The opposite holds throughout decoding.", "Prefill is bound by compute; the opposite is true everywhere but there.",
+                                  "None of the above holds throughout decode.", "None of the above is true outside the GPU.",
                                   "None of the above holds at temperature 0: it has no distribution.",
                                   "If the key leaves out the adapter, all of the above is wrong, however fast it is.",
                                   "What I said is wrong if the two tokenizers differ.", "Before we added the salt, any block above 4 GB was wrong.",
@@ -208,7 +211,10 @@ def test_a_remark_takes_nothing_back(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["All of the above is false.", "None of this is true.", "Everything I wrote is wrong.", "My answer is completely wrong.",
-                                  "I made all of this up.", "Scratch that. I take everything back.", "Actually, the opposite is right in every point."])
+                                  "I made all of this up.", "Scratch that. I take everything back.", "Actually, the opposite is right in every point.",
+                                  "The opposite is true throughout.", "Sadly the opposite holds everywhere above.",
+                                  "The opposite is true throughout the text above.",
+                                  "All of the above is false throughout."])
 def test_an_answer_that_is_taken_back_earns_nothing_and_goes_to_a_person(text: str) -> None:
     result = mark(f"{GOOD} {text}")
     assert (result.total, result.state) == (0, "review")
@@ -223,7 +229,8 @@ def test_an_answer_that_is_called_false_before_it_earns_nothing_and_goes_to_a_pe
 @pytest.mark.parametrize("frame", [
     "{S}. That is not true.", "{S}. Wrong!", "{S}; the contrary is the case.", "One might wrongly think that {s}.", "Some people believe {s}, but they err.",
     "~~{S}~~.", "Maybe {s}, or maybe it is the other way round.", "Either {s}, or this is not so.", "A common error is to believe that {s}. That is wrong.",
-    "“{S}” is wrong.", "- “{S}.” That is wrong.\n", "Wrong is: {S}.", "Not “{S}”, but something else.", "Is it so that {s}? No, something else.",
+    "“{S}” is wrong.",
+    "- T: it is so.\n- F: {s}.\n", "- “{S}.” That is wrong.\n", "Wrong is: {S}.", "Not “{S}”, but something else.", "Is it so that {s}? No, something else.",
     "Is it so that {s}? No.", "Myth: {s}.", "{S} — false.", "{S} (wrong).", "{S}. Not correct.", "{S}. That would be wrong.", "{S}, or the opposite is true.",
     "{S}, or maybe this is wrong.",
     "I am not sure whether {s}.", "The fallacy is that {s}: it isn't.", "A common mistake is to think that {s}, whereas it isn't."])
@@ -240,6 +247,11 @@ def test_what_is_said_to_be_rejected_counts_neither_for_nor_against(frame: str) 
     "The fallacy is that it copies the cache: {s}.", "Not “it is copied each time”, but {s}.", "Right is: {S}."])
 def test_what_stands_behind_a_rejection_is_said(frame: str) -> None:
     assert mark(" ".join(in_frame(frame, text) for text in TRUE)).total == 8
+
+
+def test_a_letter_with_a_colon_is_false_only_in_a_list_of_what_is_true_and_false() -> None:
+    assert taken_back(read("F: the function that expands one step of the beam.")) == ([""], False)
+    assert taken_back(read("- T: hits add a reference\n- F: hits copy blocks")) == (["", "told as a mistake"], False)
 
 
 def in_frame(frame: str, text: str) -> str:
