@@ -99,6 +99,22 @@ def test_an_abort_in_flight_defers_the_free(said: str, counts: bool) -> None:
     assert met("batching-memory-leak", "L6", right, said)["in-flight"] == counts
 
 
+@pytest.mark.parametrize(("slug", "criterion"), [("grammar-constraint-not-working", "mask-application"), ("constrained-generation-at-scale", "masking")])
+@pytest.mark.parametrize("said", [
+    "Sampling first and drawing again until the grammar accepts is equivalent to masking the logits.",
+    "Sampling first and filtering afterwards is equivalent if one redraws from the legal tokens.",
+    "Draw the token first, drop it if the grammar doesn't like it and draw again: that comes to the same thing as masking logits.",
+    "We sample first, discard tokens that the grammar refuses and draw again, which has the same law as masking and saves most masks.",
+])
+def test_drawing_again_under_the_mask_is_no_mistake(slug: str, criterion: str, said: str) -> None:
+    """p(x) + P(illegal) p(x) / P(legal) = p(x) / P(legal), the law of the masked draw."""
+    question = next(question for question in QUESTIONS if question.slug == slug)
+    text = next(exemplar.answer.text for exemplar in question.exemplars if exemplar.level == "L6")
+    plain, more = (next(c for c in marked(question, grading.Answer(text=t)).criteria if c.id == criterion) for t in (text, f"{text}\n\n{said}\n"))
+    assert not [mark.id for mark in more.marks if mark.kind == "misconception" and mark.met]
+    assert more.points == plain.points
+
+
 def test_the_pack_covers_its_module() -> None:
     pack = next(pack for pack in SHIPPED if pack.slug == "advanced-inference")
     assert sorted(item for question in pack.questions for item in question.meta["syllabus"]) == [f"M5-{n:02}" for n in range(1, 16)]
