@@ -21,6 +21,7 @@ _LOOKALIKE = str.maketrans(
     "аеорсухіјѕһԁԛԝгзкмнтвьАВЕКМНОРСТУХІЈЅԌԚԜοανικρτυχγηωΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
     "aeopcyxijshdqwr3kmhtbbABEKMHOPCTYXIJSGQWoavikptuxynwABEZHIKMNOPTYX",
 )
+_SYMBOLS = frozenset("αγηικνρτυχω")  # of mathematics: "kα", "ητ"
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _FENCE = re.compile(r"^[ \t]*(`{3,}+(?=[^`\n]*\n)|~{3,}+)[^\n]*+\n(.*?)(?:(^[ \t]*\1[`~]*[ \t]*\r?$)|\Z)", re.M | re.S)
 _OPENS = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[A-Za-z]", re.M)
@@ -219,7 +220,7 @@ def read(raw: str) -> Document:
         elif kind == "Zs" or char in "\t\\{}" or (char == "$" and not _money(raw, at)):
             buffer.add(" ", at, at + 1)
         elif kind in ("Cf", "Cc", "Cs", "Co", "Cn") and char not in "\n\t":
-            hidden += char not in "\u200d\ufe0f\ufeff"  # joiners of emoji and a byte order mark are innocent
+            hidden += char not in "\u00ad\u200d\ufe0f\ufeff"  # soft hyphens of a PDF, joiners of emoji and a byte order mark are innocent
         elif char in "⁰¹²³⁴⁵⁶⁷⁸⁹⁻":
             buffer.add(("" if raw[at - 1 : at] in tuple("⁰¹²³⁴⁵⁶⁷⁸⁹⁻") and at else "^") + char.translate(_SUPER), at, at + 1)
         elif kind == "Mn" and buffer.chars and not buffer.chars[-1].isalpha():
@@ -274,7 +275,8 @@ def _character(entity: str) -> str:
 
 
 def _fold(buffer: _Buffer) -> int:
-    """Fold look-alikes inside words that also hold Latin letters, and whole words made of nothing else. Greek symbols stay."""
+    """Fold look-alikes inside words that also hold Latin letters, and whole words made of nothing else. Greek symbols stay: beside one or two Latin
+    letters, at the ends of a word ("logα") and in twos and threes."""
     text, folded = "".join(buffer.chars), 0
     latin = sum("a" <= char <= "z" for char in text.lower())
     for m in re.finditer(r"[^\W\d_]+", text):
@@ -283,6 +285,10 @@ def _fold(buffer: _Buffer) -> int:
             continue
         plain = word.translate(_LOOKALIKE)
         mixed = any(char.isascii() for char in word)
+        if _SYMBOLS.issuperset(char for char in word if not char.isascii()):
+            latins = sum(char.isascii() for char in word)
+            if len(word) < 4 or (latins and (latins < 3 or _SYMBOLS.isdisjoint(word[1:-1]))):
+                continue
         if plain != word and plain.isascii() and (mixed or (len(word) > 1 and latin > len(text) / 3)):
             folded += sum(a != b for a, b in zip(word, plain, strict=True))
             buffer.chars[m.start() : m.end()] = list(plain)

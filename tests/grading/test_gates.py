@@ -46,6 +46,14 @@ def test_markup_leaves_and_prose_stays(raw: str, found: list[str]) -> None:
     assert sentences(raw) == found
 
 
+@pytest.mark.parametrize(("raw", "folded"), [
+    ("So 1 + kα = 4.2 for αᵏ and ηt, ητ and logα hold.", 0), ("An оptimal tоkеn", 3), ("An οptimal blοck", 2), ("A blαck bοx", 2), ("It is tо the end", 1)])
+def test_look_alikes_are_folded_and_symbols_of_mathematics_stay(raw: str, folded: int) -> None:
+    document = read(raw)
+    assert document.folded == folded
+    assert document.text.isascii() == bool(folded)
+
+
 @pytest.mark.parametrize(("raw", "seen"), [
     ("A ~~-> B~~ -> C", "A          -> C"), ("a <!-- b\n<!-- c --> d", "a       \n           d"), ("<del>a\u2028b</del> c", " " * 6 + "\u2028" + " " * 8 + "c"),
     ("<!-- <del> -->x</del>", " " * 14 + "x</del>"), ("a <s> b </s> c", "a <s> b </s> c"), ("a `~~` b ~~", "a `~~` b ~~"),

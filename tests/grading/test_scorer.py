@@ -111,6 +111,7 @@ def test_style_changes_nothing():
     for text in (bullets, GOOD + " " + FILLER, "\n\n".join([GOOD] * 3), GOOD.replace("o", "\u043e"), "**" + "** **".join(TRUE) + "**"):
         assert mark(text).total == mark(GOOD).total
     assert "hidden-characters" in mark(GOOD.replace("o", "\u043e")).flags
+    assert mark(GOOD.replace("ll", "l\u00adl") + " So (1 - αᵏ)/(1 - α) with kα and ηt.").flags == ()
 
 
 def test_tokens_that_begin_and_end_a_text_strike_nothing_out():
