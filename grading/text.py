@@ -12,7 +12,7 @@ import unicodedata
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
-from grading.lexicon import BELIEVED, FUNCTION, IN_FACT, QUOTE_REJECTED, REJECTED, REJECTION, stem
+from grading.lexicon import BELIEVED, FUNCTION, IN_FACT, QUOTE_REJECTED, REJECTED, REJECTION, poles, stem
 
 MAX_CHARS = 200_000  # of one channel; what lies beyond is not read, and the scorer says so
 
@@ -297,7 +297,9 @@ def _fold(buffer: _Buffer) -> int:
 
 _BULLET = re.compile(r"^[ \t]*(?:[-*+•●○▪◦·‣▸►➤–—→⇒✓✔✅☑✗✘]\ufe0f?|[-=]>|\(?\d{1,2}[.)]|\(?[a-z][.)]|#{1,6}|>)(?=[ \t\n])[ \t]*", re.M)
 _END = re.compile(r"(?<![.!?])[.!?]+[\"')\]]*(?=\s|$|[\u2029])|[\u2029]+|\n[ \t]*\n+|\s\|\s|[;](?=\s)")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|resp|fig|eq|sec|ca|al)|(?<!['’/])\b[A-Z])\.$", re.I)
+_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|vs|cf|etc|approx|resp|fig|eq|sec|ca|al)\.$", re.I)
+_LETTER = re.compile(r"(?<!['’/])(\.)?\b([A-Za-z])\.$")  # "w.r.t.", "U.S.", an initial, or a variable
+_NEXT = re.compile(r"\s+([A-Z][a-z'’]*)(?!\.)\b")
 _NUMBERED = re.compile(r"\bno\.\s?\d", re.I)  # "block no. 3", while "No." is an answer
 _PART = re.compile(
     r"(?:[,:]\s+|(?<!\s)\s+)(?=(?:but|whereas|while|because|since|so that|although|though|however|therefore|unless|instead|which means|meaning)\b)"
@@ -342,8 +344,7 @@ def _split(text: str, spans: list[tuple[int, int]]) -> tuple[Clause, ...]:
     at, number = 0, 0
     for stop in [*_END.finditer(lines), None]:
         end = len(lines) if stop is None else stop.end()
-        if stop is not None and lines[stop.start()] == "." and (
-                _ABBREVIATION.search(lines[max(at, stop.start() - 8) : stop.start() + 1]) or _NUMBERED.match(lines, max(at, stop.start() - 2))):
+        if stop is not None and lines[stop.start()] == "." and (_goes_on(lines, at, stop) or _NUMBERED.match(lines, max(at, stop.start() - 2))):
             continue
         bullet = bisect_left(bullets, at) < bisect_right(bullets, end)
         turn = _turn(lines, at, end)
@@ -353,6 +354,21 @@ def _split(text: str, spans: list[tuple[int, int]]) -> tuple[Clause, ...]:
             out += clauses
         at = end
     return tuple(out)
+
+
+def _goes_on(text: str, at: int, stop: re.Match[str]) -> bool:
+    """Whether the full stop belongs to an abbreviation in the sentence that begins at `at`.
+
+    A sentence ends in a small letter before any word with a capital and in a capital letter before a word that is no name: "of p. The", "J. Smith"."""
+    end = text[max(at, stop.start() - 8) : stop.start() + 1]
+    letter = _LETTER.search(end)
+    if letter is None:
+        return _ABBREVIATION.search(end) is not None
+    follows = _NEXT.match(text, stop.end())
+    if letter[1] or follows is None:
+        return True
+    word = follows[1].lower()
+    return letter[2].isupper() and word not in FUNCTION and not poles(word)
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

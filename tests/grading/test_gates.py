@@ -46,6 +46,15 @@ def test_markup_leaves_and_prose_stays(raw: str, found: list[str]) -> None:
     assert sentences(raw) == found
 
 
+@pytest.mark.parametrize(("raw", "count"), [
+    ("Sample from the residual of p. The first token that fails ends the round.", 2), ("The gain depends on k. Larger k costs more.", 2),
+    ("We use K. Then V. The pages hold 16 tokens.", 3), ("It falls with c. Sampling is next.", 2), ("The batch is B. It grows. Reads of n. Writes of q.", 4),
+    ("J. Smith and D. E. Knuth say so.", 1), ("As by J. A. Kwon, it is paged.", 1), ("Take it w.r.t. The Pile, e.g. Wikipedia, or the U.S. Constitution.", 1),
+    ("See fig. The key is p. 5 of it, i.e. The hash.", 1)])
+def test_a_sentence_may_end_in_a_variable_and_not_in_an_initial(raw: str, count: int) -> None:
+    assert len(sentences(raw)) == count
+
+
 @pytest.mark.parametrize(("raw", "folded"), [
     ("So 1 + kα = 4.2 for αᵏ and ηt, ητ and logα hold.", 0), ("An оptimal tоkеn", 3), ("An οptimal blοck", 2), ("A blαck bοx", 2), ("It is tо the end", 1)])
 def test_look_alikes_are_folded_and_symbols_of_mathematics_stay(raw: str, folded: int) -> None:
