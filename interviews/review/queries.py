@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 import grading
@@ -29,30 +29,45 @@ LONG = 20_000  # characters of prose; some 3 s on a core
 LOOKED = "An interviewer has looked at this answer. The scorer had left it to a person:"
 
 
-# The parts of the review list, in the order in which they are offered: a name for the address, words, the interviews in it and the field that orders them.
-# Who has waited longest for a review comes first, and of what is done, the newest.
+# The parts of the review list, in the order in which they are offered: a name for the address, words and the field that orders its interviews.
+# Who has waited longest for a review comes first, and of what is done, the newest. What was scored again since its review waits for another one.
 QUEUES = {
-    "scored": ("To review", Interview.Status.SCORED, "finished_at"),
-    "grading": ("Being graded", Interview.Status.GRADING, "-finished_at"),
-    "published": ("Reviewed", Interview.Status.PUBLISHED, "-published_at"),
+    "scored": ("To review", "finished_at"),
+    "grading": ("Being graded", "-finished_at"),
+    "published": ("Reviewed", "-published_at"),
 }
 
 
 def review_queue(part: str, name: str = "") -> QuerySet[Interview]:
     """The interviews of one of `QUEUES`, or of the candidates whose name or address holds `name`."""
-    _, status, order = QUEUES[part]
-    return _over(name).filter(status=status).select_related("candidate").order_by(order, "pk")
+    return _over(name).filter(_held()[part]).select_related("candidate").order_by(QUEUES[part][1], "pk")
 
 
 def queued(name: str = "") -> dict[str, int]:
     """How many interviews each part of the review list holds."""
-    found = dict(_over(name).values_list("status").annotate(n=Count("pk")).order_by())
-    return {part: found.get(status, 0) for part, (_, status, _) in QUEUES.items()}
+    return _over(name).aggregate(**{part: Count("pk", filter=held) for part, held in _held().items()})
+
+
+def _held() -> dict[str, Q]:
+    """What each of `QUEUES` holds."""
+    published, again = Q(status=Interview.Status.PUBLISHED), Q(pk__in=scored_since_review())
+    return {"scored": Q(status=Interview.Status.SCORED) | published & again, "grading": Q(status=Interview.Status.GRADING), "published": published & ~again}
 
 
 def _over(name: str) -> QuerySet[Interview]:
-    over = Interview.objects.filter(status__in=[status for _, status, _ in QUEUES.values()])
+    over = Interview.objects.filter(status__in=[Interview.Status.SCORED, Interview.Status.GRADING, Interview.Status.PUBLISHED])
     return over.filter(Q(candidate__name__icontains=name) | Q(candidate__email__icontains=name)) if name else over
+
+
+def scored_since_review() -> QuerySet[Score, UUID]:
+    """The ids of the interviews with a published review that lacks a score which counts now and which nobody stands behind, as `settled` has it.
+
+    Only gradings after the first can be newer than a review: few are, so it begins with those.
+    """
+    again = Score.objects.filter(job__generation__gt=0, created_at__gt=F("job__question__interview__published_at")).exclude(state=Score.State.NOT_SCORED)
+    newer = Score.objects.filter(subject=OuterRef("subject"), created_at__gt=OuterRef("created_at")).exclude(state=Score.State.NOT_SCORED)
+    looked = Override.objects.filter(score=OuterRef("pk"), at__gte=OuterRef("created_at"))
+    return again.exclude(Exists(newer)).exclude(Exists(looked)).values_list("job__question__interview", flat=True)
 
 
 def _hidden_runs(question: InterviewQuestion) -> QuerySet[Run]:

@@ -48,7 +48,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     context = {
         "part": part,
         "name": name,
-        "parts": [(key, title, counts[key]) for key, (title, _, _) in queries.QUEUES.items()],
+        "parts": [(key, title, counts[key]) for key, (title, _) in queries.QUEUES.items()],
         "interviews": Paginator(queries.review_queue(part, name), PER_PAGE).get_page(request.GET.get("page")),
     }
     return render(request, "review/queue.html", context)

@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import grading
 from grading.models import CriterionScore, Score
 from interviews.live.models import Event, Interview
-from interviews.review import actions
+from interviews.review import actions, queries
 from interviews.review.models import Note, Override
 from sandbox.leases import MAX_ATTEMPTS
 from sandbox.models import Run
@@ -436,6 +438,74 @@ def test_the_review_list_has_parts_and_finds_a_candidate(people: People, make: M
     assert listed(f"?name={address.partition('@')[0].upper()}") == {str(waiting.pk)}
     assert listed("?name=nobody%25") == set()
     assert "Nothing here of a candidate" in client.get("/review/?name=nobody").content.decode()
+
+
+def badges(person: Person, page: str) -> dict[str, str]:
+    """What a list says of each interview, by its id."""
+    rows = re.findall(r"<tr><td>.*?</tr>", person.client.get(page).content.decode(), re.S)
+    return {re.search(r"[0-9a-f]{8}-[0-9a-f-]{27}", row)[0]: re.search(r'<span class="badge[^>]*>([^<]+)', row)[1] for row in rows}  # type: ignore[index]
+
+
+def test_what_was_scored_again_since_its_review_waits_for_another_one(people: People, make: Make) -> None:
+    reviewed, behind = scored(make()), scored(make())
+    for interview in (behind, reviewed):
+        post(people.interviewer, interview, "publish")
+
+    def rescored() -> None:
+        actions.rescore(interview=behind, actor=people.admin.user)
+        grade_all(behind)
+
+    def shown() -> tuple[dict[str, str], dict[str, str], dict[str, int], str]:
+        waits, done = badges(people.interviewer, "/review/"), badges(people.interviewer, "/review/?show=published")
+        again = people.candidate.client.get(f"/api/interviews/{behind.pk}/report/").json()["publish_again"]
+        assert again == (str(behind.pk) in waits)
+        return waits, done, queries.queued(), badges(people.candidate, "/")[str(behind.pk)]
+
+    published = {str(one.pk): "reviewed" for one in (behind, reviewed)}
+    settled = ({}, published, {"scored": 0, "grading": 0, "published": 2}, "reviewed")
+    told = "scored again since the review"
+    waiting = ({str(behind.pk): told}, {str(reviewed.pk): "reviewed"}, {"scored": 1, "grading": 0, "published": 1}, told)
+    assert shown() == settled
+    with pytest.MonkeyPatch.context() as broken:  # a rescore that fails changes nothing
+        broken.setattr(grading, "score", lambda *a, **k: 1 / 0)
+        actions.rescore(interview=behind, actor=people.admin.user)
+        for _ in range(MAX_ATTEMPTS):
+            grade_all(behind)
+    assert shown() == settled
+    rescored()
+    assert shown() == waiting
+    # Each answer that a person changes is settled; of what a rescore takes over that can't be said.
+    for asked in behind.questions.select_related("answer"):
+        assert shown() == waiting
+        score = queries.latest_score(asked)
+        assert score is not None
+        actions.override(interview=behind, actor=people.admin.user, score_id=score.pk, criterion_id=score.criteria.first().criterion, points=0, reason="No.")
+    assert shown() == settled
+    rescored()
+    assert shown() == waiting
+    post(people.interviewer, behind, "publish")
+    assert shown() == settled
+
+
+@pytest.mark.parametrize("page", ["/review/?show=published", "/review/", "/"])
+def test_the_number_of_queries_of_a_list_is_that_of_one_interview(people: People, make: Make, page: str) -> None:
+    person = people.candidate if page == "/" else people.interviewer
+
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as caught:
+            assert person.client.get(page).status_code == 200
+        return len(caught)
+
+    counts = []
+    for _ in range(2):
+        for again in (False, True):
+            interview = grade_all(finish(make(minutes=15), text=""))
+            post(people.interviewer, interview, "publish")
+            if again:
+                actions.rescore(interview=interview, actor=people.admin.user)
+                grade_all(interview)
+        counts.append(asked())
+    assert counts[0] == counts[1]
 
 
 def test_the_longest_wait_comes_first_and_long_lists_have_pages(people: People, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

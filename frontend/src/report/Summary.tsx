@@ -4,6 +4,12 @@ import { when } from "../shared/when";
 import { Bands, label } from "./Bands";
 import { Meter } from "./CriterionView";
 
+/** Whether a person stands behind the points. A score that is newer than the review is nobody's yet. */
+function Reviewed({ report }: { report: Report }) {
+  if (report.interview.status !== "published") return <span className="badge">not yet reviewed by a person</span>;
+  return report.publish_again ? <span className="badge warn">scored again since the review</span> : <span className="badge good">reviewed</span>;
+}
+
 export function Summary({ report }: { report: Report }) {
   const { interview } = report;
   return (
@@ -14,7 +20,7 @@ export function Summary({ report }: { report: Report }) {
       </p>
       <div className="row between">
         <h1 style={{ margin: 0 }}>{interview.title}</h1>
-        {interview.status === "published" ? <span className="badge good">reviewed</span> : <span className="badge">not yet reviewed by a person</span>}
+        <Reviewed report={report} />
       </div>
       <div className="card">
         <p style={{ fontSize: "var(--hero)", fontWeight: 680, lineHeight: 1, margin: "0 0 var(--s2)", letterSpacing: "-0.03em" }}>

@@ -1,9 +1,10 @@
 import { createElement } from "react";
 import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
-import type { Criterion, ReportQuestion, Score } from "../shared/types";
+import type { Criterion, Report, ReportQuestion, Score, Status } from "../shared/types";
 import { label } from "./Bands";
 import { QuestionView } from "./QuestionView";
+import { Summary } from "./Summary";
 
 const criterion: Criterion = { id: "limits", title: "Limits", points: 2, auto_points: 2, max: 4, levels: [], evidence: [], reason: "", missed: [], confidence: null, override: null };
 
@@ -24,6 +25,20 @@ describe("a level in words", () => {
   it("is none where there are no bands", () => {
     expect(label("", { L5: 14 })).toBe("no level");
     expect(label("below", {})).toBe("no level");
+  });
+});
+
+describe("the head of the report", () => {
+  it("calls reviewed only what a person stands behind", () => {
+    const head = (status: Status, publish_again: boolean): string => {
+      const interview = { id: "i", title: "Serving", candidate: "Ada", finished_at: null, status };
+      const report = { interview, publish_again, scaled_28: null, bands: {}, level: "", level_set: [], why: "", provisional: true, questions: [] } as unknown as Report;
+      return renderToStaticMarkup(createElement(Summary, { report }));
+    };
+    expect(head("scored", false)).toContain(">not yet reviewed by a person<");
+    expect(head("published", false)).toContain(">reviewed<");
+    expect(head("published", true)).toContain(">scored again since the review<");
+    expect(head("published", true)).not.toContain(">reviewed<");
   });
 });
 
