@@ -79,6 +79,7 @@ _RATE_TIME = re.compile(rf"\b([A-Za-z]*flops?)\s?/\s?s(?:ec(?:ond)?)?[-–·⋅*
 _BESIDE = r"(?:output|generated|decoded|concurrent|simultaneous|parallel)\s+(?=(?:[kM]?tok(?:en)?|seq(?:uence)?|req(?:uest)?|user)s?\b)"
 _WHICH = re.compile(rf"\b{_BESIDE}", re.I)
 _TYPESET = re.compile(r"\\|\$[^$]+\$|^\s*\*\*\S|`|\{,\}|<sup>|(?<=\d)~")  # LaTeX or markup around what is a number when it is read as prose is
+_IN_ALL = re.compile(r"(?<=\w)\s+(?:in\s+(?:total|all|sum)|total|altogether|overall)$", re.I)  # 80 GiB in total
 _FASTER = re.compile(r"^(?:(?:x|×|\*|times)\s*(?:faster|quicker|as\s+fast)|(?:(?:x|×|\*|times)\s*)?speed-?up)$", re.I)
 
 @cache
@@ -252,6 +253,7 @@ def read_quantity(text: str, bounds: bool = True) -> pint.Quantity[float]:
         raise UnitError("a field holds one number and its unit")
     rest = (read(text).text if _TYPESET.search(text) else text).strip().rstrip(".;")
     rest = re.sub(rf"^(?:{_BOUND}|{_ABOUT})+" if bounds else rf"^(?:{_ABOUT})+", "", rest, flags=re.I)
+    rest = re.sub(r"^[x×](?=\s?[\d.]+$)\s?", "", _IN_ALL.sub("", rest))  # ×2.05
     rest = _CARD_HOUR.sub("GPU", _MONEY.sub(lambda m: {"usd": "$", "eur": "€"}.get(m[0].lower(), ""), rest, count=1))
     dollar = rest.startswith(("$", "€"))
     lead = rest[0] if dollar else ""

@@ -97,9 +97,10 @@ def test_everyday_notation_is_read(value: float, unit: str, forms: tuple[str, ..
     (320, "KiB/token", ("320 KiB per token", "320 KiB/token", "327,680 B/token")),
     (10.45, "ms", ("≥ 10.45 ms", ">= 10.45 ms", "at least 10.45 ms", "no less than ~10.45 ms")),
     (10.45, "ms/step", ("10.45 ms/step", "no less than ~10.45 ms per forward pass")),
-    (55, "sequence", ("55", "55 requests", "55 users", "55 concurrent sequences", "up to 55 parallel requests")),
+    (55, "sequence", ("55", "55 requests", "55 users", "55 concurrent sequences", "up to 55 parallel requests", "55 in all", "55 sequences in total")),
     (2.5, "token/pass", ("2.5 tokens per step", "2.5 output tokens per forward pass")),
-    (2.5, "", ("2.5 tokens", "2.5x faster", "2.5 times as fast", "2.5× speed-up")),
+    (2.5, "", ("2.5 tokens", "2.5x faster", "2.5 times as fast", "2.5× speed-up", "x2.5", "×2.5", "× 2.5")),
+    (80, "GiB", ("80 GiB in total", "80 GiB total", "80 GiB altogether", "about 80 GiB overall")),
     (2344, "token/s", ("2,344 tps", "2,344 output tokens/s", "2,344 t/s", "2.344 kt/s", "2344 t / s")),
     (4.42e6, "GPU hour", ("4.42M H100-hours", "4.42 million A100 hours", "4,420,000 H200 GPU-hours", "4.42M GPU-hours")),
     (2.31, "$ per million tokens", ("$2.31 per million output tokens", "USD 2.31 per million tokens", "US$2.31/Mtok", "2.31 USD per million generated tokens")),
@@ -130,7 +131,8 @@ def test_a_figure_per_thing_fills_a_field_and_is_a_step_in_the_text() -> None:
     assert score(rubric, Answer("It is 320 KiB/s.", fields={"f": "320 GiB/token"})).total == 0
 
 
-@pytest.mark.parametrize("typed", ["2.05x slower", "$2.31 per million input tokens", "2 x 100 GB", "2*1024 GB", "2 x 10 GB", "4 x 1024 bytes", "8 x H100",
+@pytest.mark.parametrize("typed", ["2.05x slower", "x2 GB", "total 80 or 90 GB total",
+                                   "$2.31 per million input tokens", "2 x 100 GB", "2*1024 GB", "2 x 10 GB", "4 x 1024 bytes", "8 x H100",
                                    "1h30", "12 GB24", "12 or 24 GB", "at least 10 ms or 12 ms", "1 2 GB", "12 500,5 GB", "131 072^2",
                                    "0,125 GB", "3,5 GB", "1.3x10e12 FLOP", "5 m2"])
 def test_a_field_that_can_be_read_in_two_ways_is_refused(typed: str) -> None:
