@@ -1,5 +1,7 @@
 """What decides. The rule is checked with its noise given; the loop by its tokens, its law and its counts."""
 
+import math
+
 import torch
 
 from sandbox import checks
@@ -10,6 +12,7 @@ from sandbox.testing import test
 BINS = 4  # of a token's place in its law: few, so that a lasting shift shows in few answers
 TAIL = 0.05  # of a law, where its least likely tokens are: who cuts them off never gives one
 UNLIKELY = 0.5  # p / q of a draft that is more often rejected than not
+FEWER = 0.5  # of the drafts that the rule accepts: who accepts no more of them decides in another way
 MOST_PASSES = 1000  # of both engines for one answer; the longest that is logged needs some 150
 
 
@@ -163,6 +166,20 @@ class Answers:
             if float(ratio[i, first : first + place].min()) < UNLIKELY
         ]
 
+    def evidence(self):
+        """How much likelier it is that drafts are accepted with FEWER of the rule's chances than with the chances themselves, as a logarithm.
+
+        A draft that comes to be decided on, drawn from q, is accepted with the chance sum(min(p, q)), whatever went before. So for a right decoder this
+        likelihood ratio is 1 on average, however many draws there are and how they depend on each other, and above 1 / ALPHA once in 1 / ALPHA runs at most.
+        """
+        chances = torch.minimum(self.p, self.q).sum(-1).clamp(max=1 - 1e-6)
+        total = 0.0
+        for i, first, drafts, accepted in self.rounds:
+            for place in range(min(drafts, accepted + 1, self.count - first)):
+                chance = float(chances[i, first + place])
+                total += math.log(FEWER) if place < accepted else math.log((1 - FEWER * chance) / (1 - chance))
+        return total
+
 
 # greedy-exact --------------------------------------------------------------------------------------------------------
 
@@ -210,7 +227,7 @@ def accepts_by_the_ratio(sut, bench):
 
 @test("acceptance-law", points=2)
 def follows_the_target_law(sut, bench):
-    """At a temperature, each token of an answer has the target's distribution, given the tokens before it and how they came about."""
+    """At a temperature, each token has the target's distribution, given those before it and how they came about, and drafts are accepted by the rule."""
     prompts = [prompt(bench.rng, 6, 1)[0] for _ in range(24)]
     # Hot, where most is drafted too often and accepted all the same: a wrong acceptance must show in a few hundred answers.
     hot = Answers(sut, bench, max(prompts, key=lambda tokens: unlikely(tokens, 3.0)), 3.0, 260)
@@ -225,6 +242,8 @@ def follows_the_target_law(sut, bench):
         share = sum(float(hot.p[at][rare[at]].sum()) for at in after) / len(after)
         count = sum(bool(rare[at][hot.made[at[0]][at[1]]]) for at in after)
         checks.follows([count, len(after) - count], [share, 1 - share], "tokens that the draft gives more often, after an unlikely draft that was accepted")
+    # What is drawn from the target and kept where the draft said the same has the right law too, and makes the draft all but useless.
+    checks.that(hot.evidence() < -math.log(checks.ALPHA), "budget", "far fewer drafts are accepted than the rule accepts")
     # Colder and hotter: a temperature that is kept within bounds shows.
     cold = Answers(sut, bench, max(prompts, key=lambda tokens: float((law(tokens, 0.5) - law(tokens, 1.0)).abs().sum())), 0.5, 80)
     for answers in (hot, cold, Answers(sut, bench, prompts[0], 8.0, 50)):
