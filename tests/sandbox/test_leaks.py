@@ -119,7 +119,7 @@ def test_line_numbers_carry_nothing_out_of_a_hidden_test(toy: labs.Lab, pool: Po
     tests = (given(123456), given(987654))
     monkeypatch.setattr(labs.Lab, "tests", lambda self, *, hidden: tests)
     public, kept = (judge(JudgeRequest("counter", LINES + "\n" * 200, shown), pool=pool).tests for shown in (False, True))
-    assert ["line 156", "line 134", "line 112"] == [line.strip(" :") for line in public[0].message.splitlines()[1:]]
+    assert [line.strip(" :") for line in public[0].message.splitlines()[1:]] == ["line 156", "line 134", "line 112"]
     assert {test.message for test in kept} == {f"ValueError: {feedback.NOT_HERE}"}
 
 
