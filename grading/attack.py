@@ -73,6 +73,22 @@ def negated(text: str, rng: random.Random) -> str:
     return ". ".join(s.rstrip(".") for s in out) + "."
 
 
+def undecided(text: str, rng: random.Random) -> str:
+    """Every word that has an opposite, and every number, said beside another; where a sentence has neither, its first auxiliary beside its denial."""
+    out = []
+    for sentence in (clause.text for clause in read(text).sentences):
+        new = re.sub(r"(?<![\w.^(/-])(?:[A-Za-z]+|\d+(?:\.\d+)?)(?![\w^)/-])", lambda m: _beside(m[0]), sentence)
+        if new == sentence:
+            new = re.sub(r"\b(is|are|was|were|has|have|had|does|do|did|would|should|could|must)\b", r"\1 or \1 not", sentence, count=1)
+        out.append(new)
+    return ". ".join(s.rstrip(".") for s in out) + "."
+
+
+def _beside(word: str) -> str:
+    other = f"{float(word) * 3 + 1:.10g}" if word[0].isdigit() else opposite(word.lower())
+    return f"either {word} or {other}" if other else word
+
+
 def attacks(row: Row, other: Row, rng: random.Random) -> dict[str, str]:
     """Name -> text, made from a good answer (`row`) and an answer to another question."""
     good, reference = row["answer"], (row["references"] or [row["answer"]])[0]
@@ -92,6 +108,7 @@ def attacks(row: Row, other: Row, rng: random.Random) -> dict[str, str]:
         "good, inverted": inverted(good, rng),
         "model answer negated": negated(". ".join(split_reference(reference)), rng),
         "good, negated": negated(good, rng),
+        "good, and its opposite": undecided(good, rng),
         "good, called false": " ".join(f"It is false that {c.text[:1].lower()}{c.text[1:].rstrip('.')}." for c in read(good).sentences),
         "good, then taken back": good.rstrip(". ") + ". All of the above is false.",
         "off topic": other["answer"],

@@ -20,7 +20,7 @@ from grading.encoder import Encoder
 from grading.fusion import Evidence, Statement, Weights, margin, plain, subject
 from grading.gates import Gate
 from grading.lexicon import NEGATORS
-from grading.polarity import Opposition, oppose, pole_votes, same_number
+from grading.polarity import Opposition, hedged, oppose, pole_votes, same_number
 from grading.rubric import Claim, Misconception, Number
 from grading.text import Clause, Token, tokenise
 from grading.units import Found, find_quantities
@@ -35,6 +35,7 @@ DENIED = 0.6  # opposition from here on takes the credit
 SPEAKS = 0.4  # a clause of this score speaks of the claim, whether it meets it or not
 DENIED_SHARE = (0.15, 0.35)  # share of denied claims from which credit falls, and at which none is left
 TURNED_SHARE = (0.20, 0.45)  # the same for words that stand where their opposite belongs
+HEDGED_SHARE = (0.15, 0.35)  # the same for claims that an "or" leaves open
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Match:
     score_alone: float = 0.0  # the score that the clause would have in an answer against which nothing speaks
     doubted: str = ""  # what speaks against it, where that tips the scale
     votes: tuple[int, int] = (0, 0)  # pole words against and for it in its clause
+    hedged: bool = False  # its sentence leaves it open by "or"
 
 
 def rarity(encoder: Encoder, word: str) -> float:
@@ -268,7 +270,9 @@ def match(target: Target, found: Sequence[Candidate], clauses: Sequence[Clause],
     speaks = best.denial or (best.clause if best.score >= SPEAKS else None)
     if speaks is None:
         return best
-    return replace(best, votes=pole_votes(speaks.tokens, [s.tokens for s in statements[rows]]))
+    said = [s.tokens for s in statements[rows]]
+    sentence = next((c for c in clauses if c.whole and c.sentence == speaks.sentence), speaks)
+    return replace(best, votes=pole_votes(speaks.tokens, said), hedged=hedged(sentence.tokens, sentence.text, said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,14 +281,20 @@ class Coherence:
 
     factor: float = 1.0
     why: str = ""
+    open: bool = False  # whether it leaves so much open that what it leaves open earns nothing at all
+
+    def keeps(self, m: Match) -> float:
+        """What is left of a claim's score."""
+        return 0.0 if self.open and m.hedged else m.score * self.factor
 
 
 def coherence(found: Iterable[Match], least: int = 4, turned: tuple[float, float] = TURNED_SHARE) -> Coherence:
     """Judge the whole answer by what it says of the claims that it speaks of. What it does not speak of plays no part, so filler and length don't either.
 
     A genuine answer denies a claim here and there and has a stray opposite; an answer turned round does so throughout. Single words are weak
-    signs of that, their share over many claims is a strong one. `least`: words that must stand turned round before
-    any share counts; `turned`: the shares from which credit falls, and at which none is left.
+    signs of that, their share over many claims is a strong one. So is the share of claims that stand beside what excludes them and an "or".
+    `least`: words that must stand turned round, or claims left open, before any share counts; `turned`: the shares of
+    words from which credit falls, and at which none is left.
     """
     found = list(found)
     denied = sum(m.denial is not None for m in found)
@@ -298,4 +308,9 @@ def coherence(found: Iterable[Match], least: int = 4, turned: tuple[float, float
         factor = 1.0 - (against / (against + agree) - turned[0]) / (turned[1] - turned[0])
         if factor < keep.factor:
             keep = Coherence(max(0.0, factor), f"{against} of {against + agree} telling words stand where their opposite belongs")
+    left_open = sum(m.hedged and (m.denial is not None or m.score >= CUT) for m in found)
+    if left_open >= least and left_open / spoken > HEDGED_SHARE[0]:
+        factor = 1.0 - (left_open / spoken - HEDGED_SHARE[0]) / (HEDGED_SHARE[1] - HEDGED_SHARE[0])
+        if factor < keep.factor:
+            keep = Coherence(max(0.0, factor), f"of the {spoken} things that it speaks of, the answer leaves {left_open} open by an “or”", True)
     return keep if keep.factor < 1.0 else Coherence()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from grading.units import Found, UnitError, quantity, registry
 EVEN = 0.5  # what a denial counts where a second one may take it back
 MAIN = 24  # words in which a sentence says whether it denies
 SCOPE = 6  # content words that a negator reaches
+REACH, BESIDE = 8, 60  # words on either side of "or" that it joins; characters from a "may or may not" to what it leaves open
 _STOPS = frozenset(["but", "because", "whereas", "while", "although", "though", "since", "so", "if", "when", "unless", "which", "that"])
 _NEGATES_TO = frozenset(["fails", "fail", "failed", "failing", "unable", "refuse", "refuses"])  # only before "to"
 _CONTRAST = {("rather", "than"), ("instead", "of"), ("as", "opposed"), ("contrary", "to")}  # "rather than X": X is denied, up to the comma
@@ -33,6 +34,9 @@ _WHOLE = re.compile(r"\b(?:it(?:'s| is| was) (?:not|never) (?:true|correct|right
 _DIRECTED = frozenset(["than", "before", "after", "to", "into", "from", "over", "onto", "via", "precedes", "follows", "exceeds"])
 _CONTRASTING = frozenset(["while", "whereas", "unlike", "but"])  # what stands on one side of them belongs together
 _CAUSAL = frozenset(["because", "since"])
+_VERB = "(?:is|are|was|were|does|do|did|has|have|can|could|may|might|will|would|must|should|need|needs)"
+_OR_NOT = re.compile(rf"\b{_VERB}\b(?: \w+){{0,3}}?,? (?:and/)?or (?:{_VERB}(?:n['’]t| not)\b|cannot\b|not\b)", re.I)  # "may or may not", "is needed or not"
+_UNDECIDED = frozenset(["whether", "if", "when", "unless", "once"])  # "whether it is kept or dropped" leaves nothing open
 _TURNED = {"before": "after", "after": "before", "from": "to", "to": "from", "into": "from"}
 
 
@@ -136,6 +140,47 @@ def pole_votes(clause: Sequence[Token], statements: Sequence[Sequence[Token]]) -
     theirs = {place for tokens in statements for t in tokens if t.content for place in poles(t.text)}
     against = sum((axis, -pole) in theirs and (axis, pole) not in theirs and (axis, -pole) not in mine for axis, pole in mine)
     return against, len(mine & theirs)
+
+
+def hedged(sentence: Sequence[Token], text: str, statements: Sequence[Sequence[Token]]) -> bool:
+    """Whether a sentence leaves open what the statements settle: it offers by "or" a pole that they name beside its opposite ("memory-bound or
+    compute-bound"), a thing and its denial ("must or need not"), one of their numbers and another, or by "either" words of theirs and others.
+
+    One such sentence is mostly innocent ("each token is either kept or replaced"); many are an answer that doesn't choose."""
+    theirs = {t.stem for tokens in statements for t in tokens if t.content}
+    ours = [t.start for t in sentence if t.content and t.stem in theirs]
+    if any(bisect_left(ours, m.end() - BESIDE) < bisect_left(ours, m.end() + BESIDE) for m in _OR_NOT.finditer(text)):
+        return True
+    named = {place for tokens in statements for t in tokens if t.content for place in poles(t.text)}
+    figures = {t.text for tokens in statements for t in tokens if t.text[0].isdigit()}
+    for left, right, either in _alternatives(sentence, text):
+        mine, other = ({place for t in part for place in poles(t.text)} for part in (left, right))
+        if any((axis, -pole) in other and ((axis, pole) in named) != ((axis, -pole) in named) for axis, pole in mine):
+            return True
+        one, two = (part[0].text if part and part[0].text[0].isdigit() else "" for part in (left[-1:], right[:1]))
+        if one and two and (one in figures) != (two in figures):
+            return True
+        here, there = ([t.stem for t in part if t.content] for part in (left, right))
+        there = there[: len(here)]  # what follows is said of both: "either sixteen or forty tokens"
+        if either and bool((set(here) - set(there)) & theirs) != bool((set(there) - set(here)) & theirs):
+            return True
+    return False
+
+
+def _alternatives(tokens: Sequence[Token], text: str) -> Iterator[tuple[Sequence[Token], Sequence[Token], bool]]:
+    """(what stands before, what stands behind, whether "either" opens it) of each "or" or stroke that offers a choice. "Whether X or Y" offers none."""
+    breaks = [0, *(i for i in range(1, len(tokens)) if any(c in text[tokens[i - 1].end : tokens[i].start] for c in ",;:.")), len(tokens)]
+    for i in range(1, len(tokens)):
+        joined = tokens[i].text != "or"
+        stroke = "/" in text[tokens[i - 1].end : tokens[i].start] and not tokens[i].text[0].isdigit()  # 40/16 is a quotient
+        if (joined and not stroke) or (not joined and i + 1 == len(tokens)):
+            continue
+        left = tokens[max(breaks[bisect_left(breaks, i) - 1], i - REACH) : i]
+        first = i if joined else i + 1
+        right = tokens[first : min(breaks[bisect_left(breaks, first + 1)], first + REACH)]
+        opening = max((k for k, t in enumerate(left) if t.text == "either"), default=-1)
+        if opening >= 0 or not any(t.text in _UNDECIDED for t in left):
+            yield left[opening + 1 :], right, opening >= 0
 
 
 def _denied_verbs(tokens: Sequence[Token]) -> set[str]:

@@ -156,7 +156,7 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
     whole = coherence(m for (_, name), m in found.items() if not name.startswith("!"))
     if whole.why:
         reading = replace(reading, flags=(*reading.flags, "contradictory"))
-        found = {key: m if key[1].startswith("!") else replace(m, score=m.score * whole.factor) for key, m in found.items()}
+        found = {key: m if key[1].startswith("!") else replace(m, score=whole.keeps(m)) for key, m in found.items()}
     criteria = []
     for criterion in rubric.criteria:
         if criterion.tests:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 import grading
-from grading.attack import inverted, negated
+from grading.attack import inverted, negated, undecided
 from grading.variants import GENERATOR
 from interviews.bank.files import Exemplar, ParsedQuestion, parse_question, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
@@ -54,8 +54,8 @@ PROSE = [question for question in QUESTIONS if all(criterion.claims for criterio
 
 
 @pytest.mark.parametrize("question", PROSE, ids=lambda question: question.slug)
-@pytest.mark.parametrize("turn", [inverted, negated])
-def test_the_best_answer_turned_round_stays_below_every_band_and_says_why(question: ParsedQuestion, turn: Callable[..., str]) -> None:
+@pytest.mark.parametrize("turn", [inverted, negated, undecided])
+def test_the_best_answer_turned_round_or_left_open_stays_below_every_band_and_says_why(question: ParsedQuestion, turn: Callable[..., str]) -> None:
     best = next(exemplar for exemplar in question.exemplars if exemplar.level == "L7")
     score = marked(question, grading.Answer(text=turn(best.answer.text, random.Random(7))))
     assert (score.level, score.state, "contradictory" in score.flags) == ("below", "review", True)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from grading import Answer, Question, Rubric, score
-from grading.attack import FILLER, inverted, keywords, negated, shuffled
+from grading.attack import FILLER, inverted, keywords, negated, shuffled, undecided
 
 torch.set_num_threads(1)
 
@@ -70,6 +70,29 @@ def test_every_missed_claim_has_a_reason():
 @pytest.mark.parametrize("text", ["", "   \n", "fine", "ok I think so", PROMPT, "qxz wvk jjkx zzqp xkcd vvbn qpwo xnvz", "\x00\x00", "🙂🙂🙂", "Not sure."])
 def test_nothing_earns_nothing(text):
     assert mark(text).total == 0
+
+
+BOTH = ["The cache is divided into fixed-size or dynamic blocks, either sixteen or forty tokens each.",
+        "A block table maps either the logical blocks of each sequence to physical blocks, or the physical blocks to logical ones.",
+        "Blocks are or are not allocated on demand while the sequence grows.",
+        "So at most or at least one partly filled block for each sequence is wasted.",
+        "Decode is limited by memory bandwidth or by arithmetic.",
+        "Prefill is limited by memory/arithmetic, because it processes many tokens at once."]
+
+
+def test_an_answer_that_does_not_choose_between_what_is_right_and_what_excludes_it_earns_nothing_and_goes_to_a_person():
+    import random
+
+    for text in (" ".join(BOTH), undecided(GOOD, random.Random(1))):
+        result = mark(text)
+        assert (result.total, result.level, result.state) == (0, "below", "review")
+        assert re.match(r"Of the \d things that it speaks of, the answer leaves \d open", result.reason)
+
+
+@pytest.mark.parametrize("chosen", range(len(BOTH)))
+def test_one_or_two_things_left_open_cost_nothing_of_the_rest(chosen):
+    text = " ".join(BOTH[i] if i in (chosen, (chosen + 1) % len(BOTH)) else true for i, true in enumerate(TRUE))
+    assert "contradictory" not in mark(text).flags
 
 
 @pytest.mark.parametrize("change", [keywords, shuffled])

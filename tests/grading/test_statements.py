@@ -10,7 +10,7 @@ from grading.encoder import encoder
 from grading.evaluate import DataError
 from grading.evidence import DENIED, weigh
 from grading.lexicon import AXES, POLES
-from grading.polarity import _nearest, denies, oppose
+from grading.polarity import _nearest, denies, hedged, oppose
 from grading.statements import measure, read_all, read_file
 from grading.text import tokenise
 
@@ -64,6 +64,23 @@ def test_a_word_of_the_same_root_is_no_opposite(statement: str, line: str) -> No
     tokens = tokenise(statement)
     weights = weigh(encoder(), tokens, frozenset())
     assert [oppose(tokenise(text), text, tokens, statement, weights).strength for text in said] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("statement", "line", "open_"), [
+    ("Later tokens are discarded.", "Later tokens are either discarded or kept.", True),
+    ("Later tokens are discarded.", "Later tokens are discarded/kept.", True),
+    ("Later tokens are discarded.", "It is not known before the check whether later tokens are discarded or kept.", False),
+    ("A token is either accepted or rejected.", "Each token is accepted or rejected.", False),
+    ("The tokenizers must be the same.", "The tokenizers must or need not be the same.", True),
+    ("The tokenizers must be the same.", "It matters whether or not the tokenizers are the same.", False),
+    ("The floor is 10.4 ms.", "The floor is 10.4 or 20.8 ms.", True),
+    ("The floor is 10.4 ms.", "The floor is 140 / 13.4, which is 10.4 ms.", False),
+    ("Blocks hold sixteen tokens.", "Blocks hold either sixteen or forty tokens.", True),
+    ("The draft proposes the tokens.", "Either the draft or the verifier proposes the tokens.", True),
+    ("Blocks are found in a table.", "Blocks are found in a hash table or a dictionary.", False),
+])  # fmt: skip
+def test_an_or_leaves_open_what_a_statement_settles(statement: str, line: str, open_: bool) -> None:
+    assert hedged(tokenise(line), line, [tokenise(statement)]) is open_
 
 
 def test_every_word_in_the_table_of_opposites_was_put_there() -> None:
@@ -124,3 +141,9 @@ def test_opposites_in_a_text_without_end_are_read_in_the_time_of_its_length() ->
     statement = "The draft proposes and the target accepts or rejects."
     tokens = tokenise(statement)
     assert oppose(tokenise(text), text, tokens, statement, weigh(encoder(), tokens, frozenset())).strength <= 1
+
+
+def test_what_a_text_without_end_leaves_open_is_read_in_the_time_of_its_length() -> None:
+    statement = tokenise("The draft proposes.")
+    for text in ("it is or is not, " * 20_000, "either this or that " * 20_000, "one/two " * 40_000):
+        assert not hedged(tokenise(text), text, [statement])
