@@ -194,6 +194,12 @@ def _denied_verbs(tokens: Sequence[Token]) -> set[str]:
     return out
 
 
+def _permitted(tokens: Sequence[Token]) -> set[str]:
+    """Stems of the verbs that "may" or "can" allows: "may be removed", "can stay"."""
+    heads = (next((t for t in tokens[i + 1 : i + 4] if t.content), None) for i, t in enumerate(tokens) if t.text in ("may", "can"))
+    return {head.stem for head in heads if head is not None and head.text not in NEGATORS}
+
+
 def _parity(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str, shared: set[str], weights: Mapping[str, float]) -> Opposition:
     """Shared words that one side negates and the other does not. Their weighted share among the shared words is the strength."""
     def odd(tokens: Sequence[Token], text: str) -> dict[str, float]:
@@ -212,6 +218,8 @@ def _parity(a: Sequence[Token], a_text: str, b: Sequence[Token], b_text: str, sh
     flat = {head for head in _denied_verbs(a) & shared if left.get(head, 0.0) >= 0.5 > right.get(head, 0.0)}
     if flat:  # "is not allocated" denies the statement that says "allocated", however much else they share
         return Opposition(0.85 * even, "says the opposite (negation)")
+    if {head for head in _permitted(a) & _denied_verbs(b) & shared if right.get(head, 0.0) >= 0.5 > left.get(head, 0.0)}:
+        return Opposition(0.85 * even, "allows what must not be")
     share = hit / sum(weights.get(w, 0.1) + 0.2 for w in shared)
     return Opposition(min(1.0, 1.3 * share) * even, "says the opposite (negation)")
 

@@ -66,6 +66,14 @@ def test_a_word_of_the_same_root_is_no_opposite(statement: str, line: str) -> No
     assert [oppose(tokenise(text), text, tokens, statement, weights).strength for text in said] == [0.0, 0.0]
 
 
+@pytest.mark.parametrize(("line", "wrong"), [
+    ("Special tokens such as a header may be removed too.", True), ("Special tokens can be removed.", True), ("Special tokens can't be removed.", False),
+    ("No special token may be removed.", False), ("Special tokens stay, nothing of them is ever removed.", False),
+])  # fmt: skip
+def test_who_allows_what_a_statement_forbids_contradicts_it(line: str, wrong: bool) -> None:
+    assert opposed("Special tokens are never removed.", line) is wrong
+
+
 @pytest.mark.parametrize(("statement", "line", "open_"), [
     ("Later tokens are discarded.", "Later tokens are either discarded or kept.", True),
     ("Later tokens are discarded.", "Later tokens are discarded/kept.", True),
