@@ -69,6 +69,21 @@ def met(slug: str, level: str, old: str, new: str) -> dict[str, bool]:
     return {mark.id: mark.met for c in marked(question, grading.Answer(text=text.replace(old, new))).criteria for mark in c.marks if mark.kind == "claim"}
 
 
+@pytest.mark.parametrize(("slug", "claim", "said"), [
+    ("speculative-decoding-fundamentals", "ratio", "A token of the draft is kept with probability min(1, q/p)."),
+    ("speculative-decoder", "ratio", "Accept a drafted token with probability min(1, q/p)."),
+    ("speculative-decoding-fundamentals", "memory", "It needs less memory than plain decoding, KV cache included."),
+    ("token-healing", "cheap", "A request costs double with healing."),
+    ("token-healing", "special", "Special tokens at the end may be removed as well, since they come back later."),
+    ("token-healing", "not-needed-chat", "Chat needs it because its messages end with special tokens."),
+    ("token-healing", "check-set", "For ht we allow t, tt and whatever else ends with the text."),
+])
+def test_a_plainly_wrong_sentence_makes_no_claim(slug: str, claim: str, said: str) -> None:
+    question = next(question for question in QUESTIONS if question.slug == slug)
+    marks = {mark.id: mark.met for c in marked(question, grading.Answer(text=said)).criteria for mark in c.marks if mark.kind == "claim"}
+    assert not marks[claim]
+
+
 @pytest.mark.parametrize("level", ["L6", "L7"])
 @pytest.mark.parametrize("minus", [("p - q", "q - p"), ("p-q", "q-p")])
 def test_the_residual_is_target_minus_draft_and_not_the_other_way_round(level: str, minus: tuple[str, str]) -> None:
