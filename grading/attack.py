@@ -176,7 +176,7 @@ def attack_bank(root: Path, limit: int = 150, seed: int = 7) -> dict[str, Any]:
     {"questions", "attacks": {name: {n, mean, of_good, reaches_l5, flagged, change_of_28}}, "tried", "reaching_l5", "share_reaching_l5",
     "reached": [{question, attack, total, level}]}. Reaching the L5 line is to be marked with any band at all. Off topic is the good answer to the last
     question before that shares no topic with this one, "everything" all such answers in one; the crib sheet is the same for every question (`CRIB`).
-    The good answer to one that does share a topic, the genuine answers and what should change nothing are no attacks and stand apart from the share.
+    The good answers to all that do share a topic, the genuine answers and what should change nothing are no attacks and stand apart from the share.
     """
     from grading.scorer import score
 
@@ -189,8 +189,9 @@ def attack_bank(root: Path, limit: int = 150, seed: int = 7) -> dict[str, Any]:
     for i, folder in enumerate(asked[:limit]):
         row: Row = {"answer": best[i], "references": [best[i]], "question": folder.question.prompt}
         before = [(i - step) % len(asked) for step in range(1, len(asked))]
-        foreign, kin = ([best[k] for k in before if bool(folder.topics & asked[k].topics) == related] for related in (False, True))
-        texts = attacks(row, {"answer": foreign[0] if foreign else GERMAN}, rng) | ({RELATED: kin[0]} if kin else {})
+        foreign = [best[k] for k in before if not folder.topics & asked[k].topics]
+        texts = attacks(row, {"answer": foreign[0] if foreign else GERMAN}, rng)
+        texts |= {f"{asked[k].path.name}: {RELATED}": best[k] for k in before if folder.topics & asked[k].topics}
         texts |= {"crib sheet": crib} | ({"everything": "\n\n".join(foreign)} if foreign else {})
         for name, _, answer in (e for e in folder.exemplars if e[1] == BELOW):
             texts |= {f"{name}: {kind}": text for kind, text in {
