@@ -1,5 +1,6 @@
 """Reads of the banks."""
 
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from interviews.bank.models import Pack, Question
@@ -27,6 +28,6 @@ def find(name: str) -> Question | None:
     if not found:
         try:
             found = askable().filter(id=name)
-        except ValueError:
+        except ValidationError:  # no uuid
             return None
     return found[0] if len(found) == 1 else None

@@ -14,6 +14,7 @@ import grading
 from grading.models import RubricVersion, Score
 from interviews.accounts.models import User
 from interviews.bank.actions import rubric_of
+from interviews.bank.models import Question
 from interviews.errors import Problem
 from interviews.live import actions as live
 from interviews.live import events
@@ -143,8 +144,9 @@ def give_up(*, job: GradeJob) -> None:
 
 
 @transaction.atomic
-def rescore(*, interview: Interview, actor: User) -> int:
-    """Grades every answer again with the scorer as it is now. Old scores stay. Returns how many answers are graded again: none while one is already.
+def rescore(*, interview: Interview, actor: User, only: Collection[Question] = ()) -> int:
+    """Grades every answer again, or those to the questions `only`, with the scorer as it is now. Old scores stay. Returns how many answers are graded
+    again: none while one is already.
 
     Code that was never judged, because the judge failed, is judged first; its grading follows when that run is over. While it waits in vain for a judge
     that is not there, the other answers can be graded again, it is not.
@@ -156,8 +158,8 @@ def rescore(*, interview: Interview, actor: User) -> int:
     _check_scored(interview)
     if queries.being_graded(interview):
         return 0
-    count = 0
-    for question in interview.questions.select_related("version", "answer", "interview__candidate"):
+    count, asked = 0, interview.questions.select_related("version", "answer", "interview__candidate")
+    for question in asked.filter(version__question__in=only) if only else asked:
         if question.version.kind == "code":
             if queries.pending_run(question):
                 continue

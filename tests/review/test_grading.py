@@ -1,10 +1,12 @@
 """From the end of an interview to its scores: durable, honest about failures, never invented."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.utils import DatabaseError
 from django.utils import timezone
@@ -311,6 +313,41 @@ def test_a_rescore_is_shown_beside_the_score_before_and_keeps_what_a_person_deci
     assert [(c["points"], c["auto_points"], bool(c["override"])) for c in reviewer["criteria"]][:2] == [(0, 0, True), (0, 0, False)]
     assert candidate["before"]["points"][first.criterion] == first.points  # the review is not published
     assert second.points > 0
+
+
+def test_the_answers_to_a_question_are_compared_and_when_asked_graded_again(
+    make: Make, people: People, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, blank, going = scored(make()), scored(make(), text=""), finish(make())
+    before, slugs = score_of(one, "written"), [question(interview, "written").version.question.slug for interview in (one, blank)]
+    assert slugs[0] != slugs[1]  # nobody is asked twice while there is something new
+    monkeypatch.setattr(grading.scorer, "CUT", 1.1)  # a scorer that finds nothing stated
+
+    def said(*args: str) -> str:
+        call_command("rescore", *args)
+        return capsys.readouterr().out
+
+    rows = {row["interview"]: row for row in json.loads(said(*slugs, "--json"))}
+    assert {pk: (row["before"]["total"], row["after"]["total"]) for pk, row in rows.items()} == {str(one.pk): (before.total, 0), str(blank.pk): (0, 0)}
+    assert f"{slugs[0]}: 1 answer, 1 otherwise, 1 at another level, {-before.total:+.2f} points on average" in said(*slugs)
+    assert f"{slugs[1]}: 1 answer, 0 otherwise, 0 at another level, +0.00 points on average" in said(slugs[1])
+    assert len(json.loads(said("--json"))) == one.questions.count() + blank.questions.count()  # every question that was asked
+    assert Score.objects.filter(subject=before.subject).count() == 1
+    for by in ((), ("--by", people.candidate.user.email)):
+        with pytest.raises(CommandError, match="--apply needs --by"):
+            call_command("rescore", *slugs, "--apply", *by)
+    with pytest.raises(CommandError, match="No question 'nowhere'"):
+        call_command("rescore", "nowhere")
+
+    assert "2 answers queued" in said(*slugs, "--apply", "--by", people.interviewer.user.email)
+    assert "0 answers queued" in said(*slugs, "--apply", "--by", people.interviewer.user.email)  # they are being graded
+    grade_all(one)
+    after = score_of(one, "written")
+    assert (after.total, Score.objects.filter(pk=before.pk).exists()) == (0, True)
+    shown = next(q["score"] for q in queries.report(one, one.candidate)["questions"] if q["kind"] == "written")
+    assert (shown["total"], shown["before"]["total"]) == (0, before.total)
+    assert Score.objects.filter(subject=question(one, "estimate").answer.pk).count() == 1
+    assert not Score.objects.filter(subject=question(going, "written").answer.pk).exists()
 
 
 def test_a_rescore_that_fails_hides_nothing_and_loses_no_decision(make: Make, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
