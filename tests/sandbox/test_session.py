@@ -347,13 +347,17 @@ def test_what_orphans_computed_is_not_forgotten(jail: Jail) -> None:
 
 @contextlib.contextmanager
 def beside_a_thread_that_computes() -> Iterator[None]:
-    """Another judge of this process, so to speak: it holds Python's lock for as long as it may, whenever it gets it."""
+    """Another judge of this process, so to speak: it holds Python's lock for as long as it may, whenever it gets it, forty times.
+
+    Not for ever: where other processes have the processor that it computes on, each time is as long as they make it."""
     stop = threading.Event()
     others = PROCESSORS - {processor.here()}
 
     def compute() -> None:
         os.sched_setaffinity(0, others or PROCESSORS)
-        while not stop.is_set():
+        for _ in range(40):
+            if stop.is_set():
+                break
             sum(range(4_000_000))  # for some 0.1 s nobody else can have the lock
 
     thread = threading.Thread(target=compute)
@@ -376,7 +380,7 @@ def test_waiting_for_pythons_lock_is_not_held_against_a_submission(limits: Limit
             began = time.monotonic()
             calls.ask(Model(), 30)
             took = time.monotonic() - began
-        assert took > 2, "nobody waited for the lock"
+        assert took > 1.1, "nobody waited for the lock for longer than the limit"
         session.finish()
         assert took - session.lent < 1.5
 
