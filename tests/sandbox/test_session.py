@@ -371,7 +371,7 @@ def beside_a_thread_that_computes() -> Iterator[None]:
 
 @pytest.mark.parametrize("limits", [Limits(test_s=1, call_s=30), Limits(test_s=30, call_s=1)], ids=["test", "call"])
 def test_waiting_for_pythons_lock_is_not_held_against_a_submission(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.session.PATIENCE", 60)
+    monkeypatch.setattr("sandbox.session.PATIENCE", 600)
     with start(JailSpec(), default()) as jail, processor.settled() as cpu:
         session = Session(jail, limits)
         session.load(CALLS, "Calls", 0, cpu)
