@@ -405,7 +405,8 @@ def test_a_wait_ends_when_the_bytes_are_there_whoever_has_the_lock() -> None:
     os.close(writing)
 
 
-def test_what_the_judge_reads_for_a_submission_is_on_its_time() -> None:
+def test_what_the_judge_reads_for_a_submission_is_on_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.session.PATIENCE", 600)
     with start(JailSpec(), default()) as jail, processor.settled() as cpu:
         session = Session(jail, Limits(test_s=1, call_s=30))
         session.load(CALLS, "Calls", 0, cpu)
