@@ -61,6 +61,7 @@ def chains() -> list[list[Leg]]:
             Leg("engine", [*PYTEST, "tests/engine"], 1),
             Leg("grading", [*PYTEST, "tests/grading"], 1),
             Leg("bank", [*PYTEST, EXEMPLARS], 1),
+            Leg("site on SQLite", [*PYTEST, *SITE], 1, sqlite),
             Leg("front end", ["npm", "run", "test", "--silent"], 1, cwd=ROOT / "frontend"),
             Leg("types", [str(bin_dir / "mypy")]),
         ],
@@ -68,7 +69,6 @@ def chains() -> list[list[Leg]]:
             Leg("site on PostgreSQL", [*PYTEST, *SITE], 1, postgres),
             Leg("sandbox", [*PYTEST, "tests/sandbox"], 1, postgres),
             Leg("attacks", [*PYTEST, "tests/attacks"], 1),
-            Leg("site on SQLite", [*PYTEST, *SITE], 1, sqlite),
             Leg("browser", [*PYTEST, "tests/e2e"], 1),
         ],
     ]
