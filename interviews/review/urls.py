@@ -3,6 +3,7 @@ from django.urls import path
 from interviews.review import api, views
 
 urlpatterns = [
+    path("marking/", views.marking, name="marking"),
     path("interviews/<uuid:pk>/report/", views.report, name="report"),
     path("review/", views.queue, name="review_queue"),
     path("review/<uuid:pk>/", views.desk, name="review_desk"),

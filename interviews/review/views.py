@@ -15,7 +15,7 @@ from interviews.accounts.models import Role, User
 from interviews.errors import Problem
 from interviews.live import access
 from interviews.live.models import Interview
-from interviews.review import comparing, queries, rejudging
+from interviews.review import comparing, explained, queries, rejudging
 from interviews.review.models import Rejudge
 
 PER_PAGE = 25  # interviews of the review list
@@ -26,6 +26,11 @@ def _interview(user: User, pk: UUID) -> Interview:
         return access.interview_for(user, pk)
     except NotFound as error:
         raise Http404("There is no such interview, or it is not yours.") from error
+
+
+def marking(request: HttpRequest) -> HttpResponse:
+    """How answers are marked, for everybody."""
+    return render(request, "review/marking.html", {"example": explained.example(), "sections": explained.sections()})
 
 
 @login_required
