@@ -69,3 +69,9 @@ def test_a_cookie_with_a_nul_is_refused(client: Client) -> None:
 def test_json_nested_without_end_is_refused_with_a_sentence(admin_client: Client) -> None:
     answer = admin_client.post("/api/interviews/", "[" * 200_000, content_type="application/json")
     assert (answer.status_code, answer.json()["detail"]) == (400, "The request is nested too deeply.")
+
+
+def test_a_browser_finds_the_icon_where_it_looks_by_itself(client: Client) -> None:
+    answer = client.get("/favicon.ico", follow=True)
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "image/svg+xml"
