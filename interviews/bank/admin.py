@@ -31,12 +31,19 @@ def base_of(question: Question) -> str:
     return " ".join(version.hash for version in (question.current, question.loaded) if version)
 
 
+class FileField(forms.CharField):
+    """A file as text. Browsers send CRLF; files in git end lines with LF, and that alone is no change."""
+
+    def to_python(self, value: Any) -> str:
+        return str(super().to_python(value)).replace("\r\n", "\n")
+
+
 class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
     """Three files as text. Exemplar answers keep what they are; they come and go with a loaded pack."""
 
-    question_yaml = forms.CharField(widget=AREA, label="question.yaml", strip=False)
-    prompt_md = forms.CharField(widget=AREA, label="prompt.md", strip=False)
-    rubric_yaml = forms.CharField(widget=AREA, label="rubric.yaml", strip=False)
+    question_yaml = FileField(widget=AREA, label="question.yaml", strip=False)
+    prompt_md = FileField(widget=AREA, label="prompt.md", strip=False)
+    rubric_yaml = FileField(widget=AREA, label="rubric.yaml", strip=False)
     base = forms.CharField(widget=forms.HiddenInput)  # what the text began as
     FILES = {"question_yaml": "question.yaml", "prompt_md": "prompt.md", "rubric_yaml": "rubric.yaml"}
 
@@ -55,10 +62,9 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["base"].initial = base_of(self.instance)
 
     def contents(self) -> dict[str, str]:
-        """The edited files beside the exemplar answers. Browsers send CRLF; files in git end lines with LF."""
+        """The edited files beside the exemplar answers."""
         kept = {path: text for path, text in self.instance.current.files.items() if path not in self.FILES.values()}
-        edited = {path: self.cleaned_data[field].replace("\r\n", "\n") for field, path in self.FILES.items()}
-        return kept | edited
+        return kept | {path: self.cleaned_data[field] for field, path in self.FILES.items()}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -57,6 +57,12 @@ def test_saving_without_a_change_adds_no_version(people: People, question: Quest
     assert question.versions.count() == 1
 
 
+def test_the_history_names_what_was_changed_and_nothing_else(people: People, question: Question) -> None:
+    people.admin.client.post(address(question), form(question, prompt_md="New prompt.\n"))
+    history = people.admin.client.get(address(question).replace("/change/", "/history/")).content.decode()
+    assert "Changed prompt.md." in history
+
+
 def test_a_fault_is_shown_at_its_field_with_its_line_and_nothing_is_saved(people: People, question: Question) -> None:
     page = people.admin.client.post(address(question), form(question, rubric_yaml="bands: {L5: 14}\n"))
     assert page.status_code == 200
