@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
 from interviews.bank.actions import edit_question, take_loaded
 from interviews.bank.files import BankError, parse_question
@@ -149,8 +149,23 @@ class PackAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(QuestionVersion)
 class QuestionVersionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["title", "question", "hash", "created_at", "created_by"]
+    list_display = ["title", "version", "created_at", "created_by"]
     list_filter = ["question__pack", "kind"]
+    list_select_related = ["created_by"]
+    ordering = ["-created_at", "-id"]
+    fields = ["question", "hash", "created_at", "created_by", "texts"]
+
+    @admin.display(ordering="hash")
+    def version(self, version: QuestionVersion) -> str:
+        return version.hash[:8]
+
+    @admin.display(description="Files")
+    def texts(self, version: QuestionVersion) -> str:
+        """The files as they were, to be read, or copied into the question's form to have them back."""
+        shown = '<details{}><summary>{}</summary><pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre></details>'
+        edited = QuestionForm.FILES.values()
+        ordered = sorted(version.files.items(), key=lambda file: (file[0] not in edited, file[0]))
+        return format_html_join("", shown, ((" open" if path in edited else "", path, text) for path, text in ordered))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

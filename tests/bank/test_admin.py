@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.utils.html import escape
 
 from interviews.accounts.models import Role, User
 from interviews.bank.actions import edit_question, load_pack
@@ -61,6 +62,19 @@ def test_the_history_names_what_was_changed_and_nothing_else(people: People, que
     people.admin.client.post(address(question), form(question, prompt_md="New prompt.\n"))
     history = people.admin.client.get(address(question).replace("/change/", "/history/")).content.decode()
     assert "Changed prompt.md." in history
+
+
+def test_an_admin_reads_a_version_as_it_was_written(people: People, question: Question) -> None:
+    version = question.current
+    assert "\n" in version.files["prompt.md"].strip()
+    where = f"/admin/bank/questionversion/{version.pk}/change/"
+    assert where in people.admin.client.get(question.get_absolute_url()).content.decode()
+    assert where not in people.interviewer.client.get(question.get_absolute_url()).content.decode()
+    page = people.admin.client.get(where).content.decode()
+    for path, text in version.files.items():
+        assert f"<summary>{path}</summary>" in page
+        assert escape(text) in page
+    assert version.hash[:8] in people.admin.client.get("/admin/bank/questionversion/").content.decode()
 
 
 def test_a_fault_is_shown_at_its_field_with_its_line_and_nothing_is_saved(people: People, question: Question) -> None:
