@@ -1,9 +1,9 @@
 /** The answer with the words that earned points marked; a mark and its criterion light up together. */
 import { useMemo } from "react";
 import { Drawing } from "../shared/Drawing";
-import { pieces } from "../shared/highlight";
+import { earnedBy, pieces } from "../shared/highlight";
 import { type BoardElement, drawables } from "../shared/scene";
-import type { Channel, ReportQuestion } from "../shared/types";
+import type { Channel, Criterion, ReportQuestion } from "../shared/types";
 
 /** The elements of a stored scene; none when it can't be read, which the score's reason says. */
 function elementsOf(scene: string): BoardElement[] {
@@ -21,31 +21,30 @@ interface Props {
   onPick: (criterion: string) => void;
 }
 
+/** Words that earned points, for the criteria that they did; without any, just the words. */
+function Earned({ text, by, active, onPick }: Pick<Props, "active" | "onPick"> & { text: string; by: Criterion[] }) {
+  if (!by.length) return <span>{text}</span>;
+  return (
+    <mark className={by.some(({ id }) => id === active) ? "active" : ""} title={by.map(({ title }) => title).join(", ")} onClick={() => onPick(by[0]!.id)}>
+      {text}
+    </mark>
+  );
+}
+
 function Marked({ text, channel, question, active, onPick }: Props & { text: string; channel: Channel }) {
   const criteria = question.score?.criteria ?? [];
   const found = useMemo(() => pieces(text, criteria, channel), [text, criteria, channel]);
   return (
     <div className={`answer ${channel === "code" ? "code-answer" : ""}`} tabIndex={channel === "code" ? 0 : undefined}>
-      {found.map((piece, index) =>
-        piece.criteria.length ? (
-          <mark
-            key={index}
-            className={active && piece.criteria.includes(active) ? "active" : ""}
-            title={criteria.filter((criterion) => piece.criteria.includes(criterion.id)).map((criterion) => criterion.title).join(", ")}
-            onClick={() => onPick(piece.criteria[0]!)}
-          >
-            {piece.text}
-          </mark>
-        ) : (
-          <span key={index}>{piece.text}</span>
-        ),
-      )}
+      {found.map((piece, index) => (
+        <Earned key={index} text={piece.text} by={criteria.filter(({ id }) => piece.criteria.includes(id))} active={active} onPick={onPick} />
+      ))}
     </div>
   );
 }
 
 export function AnswerView(props: Props) {
-  const { answer, field_labels: labels } = props.question;
+  const { answer, field_labels: labels, score } = props.question;
   const elements = useMemo(() => elementsOf(answer.scene), [answer.scene]);
   // In the order in which they were asked.
   const fields = Object.keys({ ...labels, ...answer.fields }).flatMap((id) => (answer.fields[id]?.trim() ? [[id, answer.fields[id]] as const] : []));
@@ -69,7 +68,9 @@ export function AnswerView(props: Props) {
             {fields.map(([id, value]) => (
               <tr key={id}>
                 <th scope="row">{labels[id] ?? id}</th>
-                <td className="mono">{value}</td>
+                <td className="mono">
+                  <Earned text={value} by={earnedBy(value, score?.criteria ?? [])} active={props.active} onPick={props.onPick} />
+                </td>
               </tr>
             ))}
           </tbody>

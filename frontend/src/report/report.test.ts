@@ -66,6 +66,13 @@ describe("a question of the report", () => {
     expect([...shown.matchAll(/<th scope="row">([^<]+)/g)].map((match) => match[1])).toEqual(["Of each", "In all"]);
   });
 
+  it("marks a field that earned points, as it does words", () => {
+    const answer = { text: "", code: "", fields: { each: "1 GB", total: "3 GB" }, scene: "" };
+    const evidence = [{ channel: "fields" as const, start: 0, end: 4, text: "3 GB" }];
+    const shown = markup("q1", { criteria: [{ ...criterion, evidence }] }, { answer, field_labels: { each: "Of each", total: "In all" } });
+    expect([...shown.matchAll(/<mark[^>]*title="([^"]*)"[^>]*>([^<]+)/g)].map(([, title, words]) => [title, words])).toEqual([["Limits", "3 GB"]]);
+  });
+
   it("names its level by its own bands", () => {
     expect(markup("q1")).toContain("below L6");
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pieces } from "./highlight";
+import { earnedBy, pieces } from "./highlight";
 import type { Criterion } from "./types";
 
 const criterion = (id: string, ...spans: [number, number][]): Criterion =>
@@ -24,5 +24,14 @@ describe("evidence in the answer", () => {
 
   it("passes spans by that lie outside", () => {
     expect(pieces("ab", [criterion("x", [1, 9])], "text")).toEqual([{ text: "ab", criteria: [] }]);
+  });
+});
+
+describe("evidence in the fields", () => {
+  it("is what a field holds as a whole", () => {
+    const field = (id: string, channel: string, text: string): Criterion => ({ id, evidence: [{ channel, start: 0, end: text.length, text }] }) as unknown as Criterion;
+    const criteria = [field("size", "fields", "320 KiB"), field("said", "text", "320 KiB"), field("fit", "fields", "58")];
+    expect(earnedBy("320 KiB", criteria).map(({ id }) => id)).toEqual(["size"]);
+    expect(earnedBy("320 KiB ", criteria)).toEqual([]);
   });
 });
