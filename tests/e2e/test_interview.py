@@ -398,6 +398,15 @@ def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:
     page.unroute("**/api/**/report/")
     page.get_by_role("button", name="Load the page again").click()
     page.locator(".board canvas").first.wait_for(timeout=30_000)
+    # A drawing of any size is in sight as a whole, and the page scrolls on over it.
+    far = [{"id": str(x), "type": "rectangle", "x": x, "y": 0, "width": 100, "height": 50, "version": 1} for x in (0, 5000)]
+    reported(page, lambda report: report["questions"][0]["answer"].update(scene=json.dumps({"elements": far})))
+    board = page.locator(".board")
+    expect(board.locator(".reset-zoom-button")).to_have_text(re.compile(r"^1\d%$"), timeout=30_000)
+    board.hover()
+    before = page.evaluate("scrollY")
+    page.mouse.wheel(0, 200)
+    page.wait_for_function("before => scrollY > before", arg=before)
 
 
 def test_the_room_by_keyboard_alone(visit: Visit) -> None:

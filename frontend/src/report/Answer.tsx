@@ -43,17 +43,25 @@ function Marked({ text, channel, question, active, onPick }: Props & { text: str
   );
 }
 
+/** What was drawn, which needs more room than half of the page. */
+export function Drawn({ question }: { question: ReportQuestion }) {
+  const elements = useMemo(() => elementsOf(question.answer.scene), [question.answer.scene]);
+  if (!elements.length) return null;
+  return (
+    <div className="card">
+      <Drawing loading={<p className="soft">The drawing is loading.</p>} elements={elements} label={`The drawing for ${question.title}`} readOnly />
+    </div>
+  );
+}
+
 export function AnswerView(props: Props) {
   const { answer, field_labels: labels, score } = props.question;
-  const elements = useMemo(() => elementsOf(answer.scene), [answer.scene]);
+  const drawn = useMemo(() => elementsOf(answer.scene).length > 0, [answer.scene]);
   // In the order in which they were asked.
   const fields = Object.keys({ ...labels, ...answer.fields }).flatMap((id) => (answer.fields[id]?.trim() ? [[id, answer.fields[id]] as const] : []));
-  if (!answer.text.trim() && !answer.code.trim() && !fields.length && !elements.length) return <p className="empty">Nothing was written.</p>;
+  if (!answer.text.trim() && !answer.code.trim() && !fields.length) return <p className="empty">{drawn ? "Nothing was written beside the drawing." : "Nothing was written."}</p>;
   return (
     <div className="stack">
-      {elements.length > 0 && (
-        <Drawing loading={<p className="soft">The drawing is loading.</p>} elements={elements} label={`The drawing for ${props.question.title}`} readOnly />
-      )}
       {answer.code.trim() && (
         <details open={!answer.text.trim()}>
           <summary>Code</summary>

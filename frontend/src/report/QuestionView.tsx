@@ -6,7 +6,7 @@ import { Html } from "../shared/Html";
 import { RunView } from "../shared/RunView";
 import type { Criterion, ReportQuestion, Score } from "../shared/types";
 import { when } from "../shared/when";
-import { AnswerView } from "./Answer";
+import { AnswerView, Drawn } from "./Answer";
 import { label } from "./Bands";
 import { CriterionView } from "./CriterionView";
 
@@ -92,6 +92,7 @@ export function QuestionView({ question, controls, children }: Props) {
           <Html html={question.prompt_html} />
         </div>
       </details>
+      <Drawn question={question} />
       <div className="split">
         <section className="card sticky" aria-label={`Answer to ${question.title}`} ref={answer}>
           <h3>Answer</h3>

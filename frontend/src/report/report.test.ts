@@ -73,6 +73,12 @@ describe("a question of the report", () => {
     expect([...shown.matchAll(/<mark[^>]*title="([^"]*)"[^>]*>([^<]+)/g)].map(([, title, words]) => [title, words])).toEqual([["Limits", "3 GB"]]);
   });
 
+  it("says of a drawing alone that nothing was written beside it", () => {
+    const scene = JSON.stringify({ elements: [{ id: "a", type: "rectangle" }] });
+    expect(markup("q1", {}, { answer: { text: "", code: "", fields: {}, scene } })).toContain("Nothing was written beside the drawing.");
+    expect(markup("q1")).toContain("Nothing was written.");
+  });
+
   it("names its level by its own bands", () => {
     expect(markup("q1")).toContain("below L6");
   });

@@ -1,11 +1,11 @@
 /** The whiteboard: Excalidraw, self-hosted. Loaded only where a drawing is made or shown; nothing of it calls out. */
 import "./boardAssets";
-import { CaptureUpdateAction, Excalidraw, MainMenu } from "@excalidraw/excalidraw";
+import { CaptureUpdateAction, Excalidraw, getCommonBounds, MainMenu } from "@excalidraw/excalidraw";
 import "@excalidraw/excalidraw/index.css";
 import type { ExcalidrawImperativeAPI } from "@excalidraw/excalidraw/types";
-import { useEffect, useLayoutEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useLayoutEffect, useState, useSyncExternalStore, type WheelEvent } from "react";
 import type * as Y from "yjs";
-import { type BoardElement, pull, push } from "./scene";
+import { type BoardElement, fit, pull, push } from "./scene";
 import { Soon } from "./soon";
 
 interface Props {
@@ -26,6 +26,11 @@ const theme = (): "dark" | "light" => (document.documentElement.dataset.theme ??
 /** Excalidraw's dialogs take Escape only while the focus is in them, and some have nothing to focus. */
 function closeDialog(event: KeyboardEvent): void {
   if (event.key === "Escape") document.querySelector<HTMLElement>(".excalidraw-modal-container .Modal__background")?.click();
+}
+
+/** Over a drawing that is read the wheel scrolls the page, which goes on below; with Ctrl it zooms. */
+function leaveToPage(event: WheelEvent): void {
+  if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
 }
 
 function onTheme(changed: () => void): () => void {
@@ -97,8 +102,20 @@ export default function Board({ map, elements, label, readOnly }: Props) {
     };
   }, [map, api, readOnly]);
 
+  // A drawing in a page is there to be read: all of it is in sight, however large it was drawn. Excalidraw sets its scene after it hands out its interface.
+  useEffect(() => {
+    if (map || !api) return;
+    const stop = api.onChange((shown, state) => {
+      if (state.isLoading || !shown.length) return;
+      stop();
+      const { zoom, ...scroll } = fit(getCommonBounds(shown), state); // Excalidraw's own fit knows steps of 10 % alone
+      api.updateScene({ appState: { ...scroll, zoom: { value: zoom as never } }, captureUpdate: CaptureUpdateAction.NEVER });
+    });
+    return stop;
+  }, [map, api]);
+
   return (
-    <div className="board" role="application" aria-label={label}>
+    <div className={map ? "board" : "board read"} role="application" aria-label={label} onWheelCapture={map ? undefined : leaveToPage}>
       <Excalidraw
         excalidrawAPI={setApi}
         initialData={start as never}

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import * as Y from "yjs";
-import { type BoardElement, drawables, ordered, pull, push, words } from "./scene";
+import { type BoardElement, drawables, fit, ordered, pull, push, words } from "./scene";
 
 const box = (id: string, more: Partial<BoardElement> = {}): BoardElement => ({ id, type: "rectangle", version: 1, ...more });
 
@@ -104,4 +104,16 @@ test("what was drawn comes back whole", () => {
     }),
   ];
   expect(drawables(elements)).toEqual(elements);
+});
+
+test("a drawing that is read lies in its board as a whole, in the middle, and no larger than drawn", () => {
+  const board = { width: 1000, height: 450 };
+  const seen = (bounds: [number, number, number, number]): number[] => {
+    const { zoom, scrollX, scrollY } = fit(bounds, board);
+    return [(bounds[0] + scrollX) * zoom, (bounds[1] + scrollY) * zoom, (bounds[2] + scrollX) * zoom, (bounds[3] + scrollY) * zoom].map(Math.round);
+  };
+  expect(seen([0, 0, 2000, 400])).toEqual([30, 131, 970, 319]); // wide
+  expect(seen([-500, -100, -400, 1900])).toEqual([489, 14, 511, 437]); // high
+  expect(seen([10, 10, 110, 60])).toEqual([450, 200, 550, 250]); // small
+  expect(seen([5, 5, 5, 5])).toEqual([500, 225, 500, 225]); // a point
 });

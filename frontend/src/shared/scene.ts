@@ -117,3 +117,10 @@ export function push(map: Y.Map<string>, known: Map<string, string>, elements: r
   }, origin);
   return true;
 }
+
+/** How far to zoom and scroll so that a board of this size shows all that lies within [left, top, right, bottom], with a margin, and nothing larger than drawn. */
+export function fit(bounds: readonly [number, number, number, number], board: { width: number; height: number }): { zoom: number; scrollX: number; scrollY: number } {
+  const [left, top, right, bottom] = bounds;
+  const zoom = Math.max(0.05, Math.min(1, (0.94 * board.width) / (right - left || 1), (0.94 * board.height) / (bottom - top || 1)));
+  return { zoom, scrollX: board.width / 2 / zoom - (left + right) / 2, scrollY: board.height / 2 / zoom - (top + bottom) / 2 };
+}
