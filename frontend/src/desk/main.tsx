@@ -44,7 +44,7 @@ function Notes({ report, onNote }: { report: Report; onNote: (text: string) => P
       <h2 id="notes-title">Notes</h2>
       {report.notes.length === 0 && <p className="soft">No notes yet. The candidate reads them once you publish.</p>}
       {report.notes.map((note) => (
-        <p key={note.id} style={{ whiteSpace: "pre-wrap" }}>
+        <p key={note.id} className="written">
           {note.text} <span className="soft small">{note.by}, {when(note.at)}</span>
         </p>
       ))}

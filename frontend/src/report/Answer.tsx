@@ -76,7 +76,7 @@ export function AnswerView(props: Props) {
             {fields.map(([id, value]) => (
               <tr key={id}>
                 <th scope="row">{labels[id] ?? id}</th>
-                <td className="mono">
+                <td className="mono written">
                   <Earned text={value} by={earnedBy(value, score?.criteria ?? [])} active={props.active} onPick={props.onPick} />
                 </td>
               </tr>

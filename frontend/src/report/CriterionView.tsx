@@ -89,7 +89,7 @@ export function CriterionView({ id, criterion, active, settled, before, onPick, 
         </details>
       )}
       {criterion.override && (
-        <p className="banner small" style={{ margin: "var(--s2) 0 0" }}>
+        <p className="banner small written" style={{ margin: "var(--s2) 0 0" }}>
           <strong>{criterion.override.by}</strong>{" "}
           {criterion.override.points === criterion.auto_points ? "confirmed" : `changed ${criterion.auto_points} to`} {criterion.override.points}
           {criterion.override.reason && `: ${criterion.override.reason}`}

@@ -25,7 +25,7 @@ function ReportPage({ id }: { id: string }) {
             <section className="card" style={{ marginTop: "var(--s4)" }}>
               <h2>From the interviewer</h2>
               {report.notes.map((note) => (
-                <p key={note.id} style={{ whiteSpace: "pre-wrap" }}>
+                <p key={note.id} className="written">
                   {note.text} <span className="soft small">{note.by}</span>
                 </p>
               ))}
