@@ -148,6 +148,7 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     desk.get_by_role("button", name="Publish", exact=True).click()
     desk.get_by_role("button", name="Publish now").click()
     expect(desk.get_by_text("published", exact=True)).to_be_visible()
+    expect(desk.get_by_role("status").filter(has_text="published")).to_be_focused()  # the button is gone
 
     page.goto(report)
     expect(page.get_by_text("Explain why before what.")).to_be_visible()

@@ -12,7 +12,7 @@ function Publish({ report, waits, onPublish }: { report: Report; waits: boolean;
   const seen = useRef<Seen>({ scores: [], seen: 0 });
   const { status, candidate } = report.interview;
   const again = status === "published";
-  if (again && !report.publish_again) return <span className="badge good">published</span>;
+  if (again && !report.publish_again) return null;
   const open = (): void => {
     if (waits) return;
     seen.current = { scores: report.questions.flatMap(({ score }) => (score ? [score.id] : [])), seen: report.seq };
@@ -20,7 +20,6 @@ function Publish({ report, waits, onPublish }: { report: Report; waits: boolean;
   };
   return (
     <>
-      {again && <span className="badge good">published</span>}
       <button type="button" className="primary" aria-disabled={waits} onClick={open}>
         {again ? "Publish again" : "Publish"}
       </button>
@@ -59,10 +58,15 @@ export function ReviewActions({ report, doing, act }: { report: Report; doing: A
   const { id, status } = report.interview;
   const rescoring = report.questions.some((question) => question.rescoring);
   const waits = rescoring || doing.busy;
+  const state = useRef<HTMLSpanElement>(null);
+  const publish = async (seen: Seen): Promise<void> => {
+    if (await doing.run(() => act(() => api.publish(id, seen)))) state.current?.focus(); // the button is gone
+  };
   if (status !== "scored" && status !== "published") return <span className="badge info">being graded</span>;
   return (
     <span className="row">
-      <span role="status">
+      <span role="status" ref={state} tabIndex={-1} className="row">
+        {status === "published" && <span className="badge good">published</span>}
         {rescoring && (
           <span className="badge info">
             <span className="spinner" aria-hidden="true" /> being scored again
@@ -82,7 +86,7 @@ export function ReviewActions({ report, doing, act }: { report: Report; doing: A
           Judge code again
         </a>
       )}
-      <Publish report={report} waits={waits} onPublish={(seen) => void doing.run(() => act(() => api.publish(id, seen)))} />
+      <Publish report={report} waits={waits} onPublish={(seen) => void publish(seen)} />
     </span>
   );
 }

@@ -6,11 +6,21 @@ import { MarkForm } from "./MarkForm";
 import { choice } from "./OverrideForm";
 import { ReviewActions } from "./ReviewActions";
 
-/** The buttons of a review and whether they can be used. */
-function buttons({ status = "scored", rescoring = false, busy = false }: { status?: Status; rescoring?: boolean; busy?: boolean }): Record<string, boolean> {
+interface State {
+  status?: Status;
+  rescoring?: boolean;
+  busy?: boolean;
+}
+
+function actions({ status = "scored", rescoring = false, busy = false }: State): string {
   const report = { interview: { id: "i", status, candidate: "Ada" }, publish_again: true, questions: [{ run: null, score: null, rescoring }] } as unknown as Report;
   const doing = { busy, problem: null, run: async () => true, forget: () => undefined };
-  const html = renderToStaticMarkup(createElement(ReviewActions, { report, doing, act: async () => null })).split("<dialog")[0]!;
+  return renderToStaticMarkup(createElement(ReviewActions, { report, doing, act: async () => null })).split("<dialog")[0]!;
+}
+
+/** The buttons of a review and whether they can be used. */
+function buttons(state: State): Record<string, boolean> {
+  const html = actions(state);
   return Object.fromEntries([...html.matchAll(/<button([^>]*)>([^<]+)/g)].map(([, attributes, name]) => [name, !attributes!.includes('aria-disabled="true"')]));
 }
 
@@ -20,6 +30,13 @@ describe("what is done with a review", () => {
     expect(buttons({ status: "published" })).toEqual({ "Score again": true, "Publish again": true });
     expect(buttons({ rescoring: true })).toEqual({ "Score again": false, Publish: false });
     expect(buttons({ busy: true })).toEqual({ "Score again": false, Publish: false });
+  });
+
+  it("is told where it is heard", () => {
+    const told = (state: State): string => actions(state).match(/<span role="status"[^>]*>(.*?)<button/)![1]!.replace(/<[^>]+>/g, "").trim();
+    expect(told({})).toBe("");
+    expect(told({ status: "published" })).toBe("published");
+    expect(told({ rescoring: true })).toBe("being scored again");
   });
 
   it("is nothing while it is graded", () => {
