@@ -149,6 +149,10 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     desk.get_by_role("button", name="Publish now").click()
     expect(desk.get_by_text("published", exact=True)).to_be_visible()
     expect(desk.get_by_role("status").filter(has_text="published")).to_be_focused()  # the button is gone
+    desk.keyboard.press("j")
+    desk.keyboard.press("2")
+    expect(first.get_by_role("radio").nth(2)).to_be_focused()
+    first.get_by_role("button", name=re.compile("^(Keep|Cancel)")).click()
 
     page.goto(report)
     expect(page.get_by_text("Explain why before what.")).to_be_visible()
@@ -394,11 +398,6 @@ def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:
     reported(page, lambda report: report["questions"][0]["answer"].update(scene=json.dumps({"elements": elements})))
     page.locator(".board canvas").first.wait_for(timeout=30_000)
     assert page.locator(".board iframe").count() == 0
-    reported(page, lambda report: report.update(questions=[None]))
-    expect(page.get_by_role("alert")).to_contain_text("This page can't be shown")
-    page.unroute("**/api/**/report/")
-    page.get_by_role("button", name="Load the page again").click()
-    page.locator(".board canvas").first.wait_for(timeout=30_000)
     # A drawing of any size is in sight as a whole, and the page scrolls on over it.
     far = [{"id": str(x), "type": "rectangle", "x": x, "y": 0, "width": 100, "height": 50, "version": 1} for x in (0, 5000)]
     reported(page, lambda report: report["questions"][0]["answer"].update(scene=json.dumps({"elements": far})))
@@ -408,6 +407,11 @@ def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:
     before = page.evaluate("scrollY")
     page.mouse.wheel(0, 200)
     page.wait_for_function("before => scrollY > before", arg=before)
+    reported(page, lambda report: report.update(questions=[None]))
+    expect(page.get_by_role("alert")).to_contain_text("This page can't be shown")
+    page.unroute("**/api/**/report/")
+    page.get_by_role("button", name="Load the page again").click()
+    page.locator(".board canvas").first.wait_for(timeout=30_000)
 
 
 def test_the_room_by_keyboard_alone(visit: Visit) -> None:

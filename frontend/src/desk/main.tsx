@@ -26,7 +26,9 @@ function useKeys(): void {
         (next?.querySelector<HTMLElement>("input:checked") ?? next?.querySelector<HTMLElement>("button"))?.focus();
         next?.scrollIntoView({ block: "nearest" });
       } else if (/^[0-9]$/.test(event.key) && here >= 0) {
-        all[here]!.querySelectorAll<HTMLInputElement>("input[type=radio]")[Number(event.key)]?.click();
+        const chosen = all[here]!.querySelectorAll<HTMLInputElement>("input[type=radio]")[Number(event.key)];
+        chosen?.focus(); // the arrow keys go on from here
+        chosen?.click();
       }
     };
     document.addEventListener("keydown", onKey);
