@@ -117,7 +117,7 @@ export function QuestionView({ question, controls, children }: Props) {
       </div>
       {question.run && (
         <details className="card" open={!!question.run.flight}>
-          <summary>What your code did</summary>
+          <summary>What the code did</summary>
           <div className="stack" style={{ marginTop: "var(--s3)" }}>
             <RunView run={question.run} />
             {question.run.flight && <FlightView flight={question.run.flight} />}

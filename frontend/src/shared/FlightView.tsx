@@ -81,7 +81,7 @@ export function FlightView({ flight }: { flight: Flight }) {
           {sum.steps} steps · {sum.tokens} tokens · peak {sum.peak}/{flight.total_blocks} blocks
           {sum.drafted ? ` · ${sum.accepted} of ${sum.drafted} drafts accepted` : ""}
           {sum.hits ? ` · ${sum.hits} tokens from cache` : ""}
-          {sum.preemptions ? ` · ${sum.preemptions} preemptions` : ""}
+          {sum.preemptions ? ` · ${sum.preemptions} preemption${sum.preemptions === 1 ? "" : "s"}` : ""}
         </span>
         {flight.truncated && <span className="badge warn">first steps only</span>}
       </figcaption>
