@@ -49,7 +49,7 @@ export function Summary({ report }: { report: Report }) {
                   <a href={`#q-${question.id}`}>{question.title}</a> <span className="soft small">{question.kind}</span>
                 </td>
                 <td>
-                  <span className="row" style={{ gap: "var(--s2)" }}>
+                  <span className="row" style={{ gap: "var(--s2)", minHeight: "1lh" }}>
                     {question.score?.criteria.map((criterion) => (
                       <span key={criterion.id} style={{ width: "2.2rem" }} title={`${criterion.title}: ${criterion.points} of ${criterion.max}`}>
                         <Meter points={criterion.points} max={criterion.max} />
@@ -57,7 +57,7 @@ export function Summary({ report }: { report: Report }) {
                     ))}
                   </span>
                 </td>
-                <td className="num">{question.score?.total ?? "—"}{question.score?.total != null && ` / ${question.score.max}`}</td>
+                <td className="num whole">{question.score?.total ?? "—"}{question.score?.total != null && ` / ${question.score.max}`}</td>
                 <td>{question.score ? (question.score.state === "not_scored" ? "not scored" : label(question.score.level, question.score.bands)) : "being graded"}</td>
               </tr>
             ))}
