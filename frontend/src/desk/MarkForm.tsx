@@ -8,9 +8,10 @@ interface Props {
   score: Score;
   /** Returns why it failed, or null. */
   onSave: (points: Record<string, number>, reason: string) => Promise<string | null>;
+  onDone: () => void;
 }
 
-export function MarkForm({ score, onSave }: Props) {
+export function MarkForm({ score, onSave, onDone }: Props) {
   const [points, setPoints] = useState<Record<string, number>>({});
   const [reason, setReason] = useState("");
   const saving = useAction();
@@ -25,7 +26,7 @@ export function MarkForm({ score, onSave }: Props) {
         style={{ marginTop: "var(--s3)" }}
         onSubmit={(event) => {
           event.preventDefault();
-          void saving.run(() => onSave(points, reason));
+          void saving.run(() => onSave(points, reason)).then((ok) => ok && onDone());
         }}
       >
         {score.to_mark.map((criterion) => {

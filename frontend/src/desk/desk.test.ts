@@ -56,7 +56,7 @@ describe("points that were chosen", () => {
 describe("points by hand", () => {
   it("are asked for every criterion, and given only when there is one for each", () => {
     const to_mark = ["a", "b"].map((id) => ({ id, title: `Criterion ${id}`, max: 4, levels: [] }));
-    const html = renderToStaticMarkup(createElement(MarkForm, { score: { id: "s", to_mark } as unknown as Score, onSave: async () => null }));
+    const html = renderToStaticMarkup(createElement(MarkForm, { score: { id: "s", to_mark } as unknown as Score, onSave: async () => null, onDone: () => undefined }));
     expect([...html.matchAll(/<legend>([^<]+)/g)].map((match) => match[1])).toEqual(["Criterion a", "Criterion b"]);
     expect(html.match(/type="radio"/g)).toHaveLength(10);
     expect(html).toContain("2 of 2 still to choose");

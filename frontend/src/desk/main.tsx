@@ -127,7 +127,11 @@ function Desk({ id }: { id: string }) {
               }
             >
               {report.can_review && question.score && question.score.to_mark.length > 0 && (
-                <MarkForm score={question.score} onSave={(points, reason) => act(() => api.mark(id, { score_id: question.score!.id, points, reason }))} />
+                <MarkForm
+                  score={question.score}
+                  onSave={(points, reason) => act(() => api.mark(id, { score_id: question.score!.id, points, reason }))}
+                  onDone={() => document.getElementById(`q-${question.id}`)?.focus()} // the form is gone
+                />
               )}
             </QuestionView>
           ))}

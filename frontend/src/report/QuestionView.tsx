@@ -45,6 +45,7 @@ function ScoreLine({ question }: { question: ReportQuestion }) {
 interface Props {
   question: ReportQuestion;
   controls?: ((criterion: Criterion, score: Score) => ReactNode) | undefined;
+  /** What stands beside the answer where there are no points. */
   children?: ReactNode;
 }
 
@@ -66,7 +67,7 @@ export function QuestionView({ question, controls, children }: Props) {
   return (
     <section className="stack" aria-labelledby={`q-${question.id}`} style={{ marginTop: "var(--s7)" }}>
       <div className="row between">
-        <h2 id={`q-${question.id}`} style={{ margin: 0 }}>
+        <h2 id={`q-${question.id}`} tabIndex={-1} style={{ margin: 0 }}>
           {question.position + 1}. {question.title}
         </h2>
         <ScoreLine question={question} />
@@ -112,7 +113,7 @@ export function QuestionView({ question, controls, children }: Props) {
               {controls?.(criterion, score)}
             </CriterionView>
           ))}
-          {score && !score.criteria.length && <p className="empty">There are no points to show.</p>}
+          {score && !score.criteria.length && (children || <p className="empty">There are no points to show.</p>)}
         </section>
       </div>
       {question.run && (
@@ -137,7 +138,6 @@ export function QuestionView({ question, controls, children }: Props) {
           question {score.version.question.slice(0, 8)} · rubric {score.version.rubric.slice(0, 8)} · {score.scorer || "no scorer"}
         </p>
       )}
-      {children}
     </section>
   );
 }

@@ -8,11 +8,11 @@ import { Summary } from "./Summary";
 
 const criterion: Criterion = { id: "limits", title: "Limits", points: 2, auto_points: 2, max: 4, levels: [], evidence: [], reason: "", missed: [], confidence: null, override: null };
 
-function markup(id: string, score: Partial<Score> = {}, changes: Partial<ReportQuestion> = {}): string {
+function markup(id: string, score: Partial<Score> = {}, changes: Partial<ReportQuestion> = {}, form?: string): string {
   const whole = { state: "scored", total: 2, max: 4, level: "below", bands: { L6: 3 }, reason: "", before: null, rescore_failed: null, version: { question: "", rubric: "" }, criteria: [criterion], ...score };
   const answer = { text: "", code: "", fields: {}, scene: "" };
   const question = { id, position: 0, title: "A question", prompt_html: "", model_answer_html: "", withheld: false, answer, field_labels: {}, run: null, score: whole, ...changes };
-  return renderToStaticMarkup(createElement(QuestionView, { question: question as unknown as ReportQuestion }));
+  return renderToStaticMarkup(createElement(QuestionView, { question: question as unknown as ReportQuestion, children: form }));
 }
 
 describe("a level in words", () => {
@@ -77,6 +77,15 @@ describe("a question of the report", () => {
     const scene = JSON.stringify({ elements: [{ id: "a", type: "rectangle" }] });
     expect(markup("q1", {}, { answer: { text: "", code: "", fields: {}, scene } })).toContain("Nothing was written beside the drawing.");
     expect(markup("q1")).toContain("Nothing was written.");
+  });
+
+  it("has the form for points beside the answer, where there are none", () => {
+    const beside = (criteria: Criterion[], form?: string): string =>
+      markup("q1", { criteria }, { model_answer_html: "<p>As it could be.</p>" }, form).split("A model answer")[0]!.split("Criteria of")[1]!;
+    expect(beside([], "The form.")).toContain("The form.");
+    expect(beside([], "The form.")).not.toContain("There are no points to show.");
+    expect(beside([])).toContain("There are no points to show.");
+    expect(beside([criterion], "The form.")).not.toContain("The form.");
   });
 
   it("names its level by its own bands", () => {
