@@ -19,6 +19,8 @@ interface Props {
   active: boolean;
   /** Whether a person has decided, so that the scorer's doubts no longer matter. */
   settled: boolean;
+  /** Whether a person gave the points, because the scorer could not. */
+  byHand: boolean;
   /** The points before a rescore, when there was one. */
   before?: number | undefined;
   onPick: () => void;
@@ -37,7 +39,7 @@ function Sureness({ confidence }: { confidence: number }) {
   );
 }
 
-export function CriterionView({ id, criterion, active, settled, before, onPick, children }: Props) {
+export function CriterionView({ id, criterion, active, settled, byHand, before, onPick, children }: Props) {
   const level = criterion.levels[Math.floor(criterion.points)];
   const drawn = [...new Set(criterion.evidence.filter(({ channel }) => channel === "scene").map(({ text }) => text))];
   return (
@@ -91,7 +93,7 @@ export function CriterionView({ id, criterion, active, settled, before, onPick, 
       {criterion.override && (
         <p className="banner small written" style={{ margin: "var(--s2) 0 0" }}>
           <strong>{criterion.override.by}</strong>{" "}
-          {criterion.override.points === criterion.auto_points ? "confirmed" : `changed ${criterion.auto_points} to`} {criterion.override.points}
+          {criterion.override.points === criterion.auto_points ? (byHand ? "gave" : "confirmed") : `changed ${criterion.auto_points} to`} {criterion.override.points}
           {criterion.override.reason && `: ${criterion.override.reason}`}
         </p>
       )}

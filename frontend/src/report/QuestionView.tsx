@@ -10,6 +10,8 @@ import { AnswerView, Drawn } from "./Answer";
 import { label } from "./Bands";
 import { CriterionView } from "./CriterionView";
 
+const BY_HAND = "a person"; // as the server names what graded
+
 function ScoreLine({ question }: { question: ReportQuestion }) {
   const score = question.score;
   if (!score)
@@ -106,6 +108,7 @@ export function QuestionView({ question, controls, children }: Props) {
               id={place(criterion.id)}
               criterion={criterion}
               settled={score.settled}
+              byHand={score.scorer === BY_HAND}
               before={score.before?.points[criterion.id]}
               active={criterion.id === active}
               onPick={() => showWords(criterion.id)}

@@ -102,6 +102,7 @@ describe("a question of the report", () => {
     const override = (points: number): Partial<Score> => ({ criteria: [{ ...criterion, points, override: { id: 1, points, reason: "I looked.", by: "Ines", at: "" } }] });
     expect(markup("q1", override(2))).toContain("confirmed 2: I looked.");
     expect(markup("q1", override(3))).toContain("changed 2 to 3: I looked.");
+    expect(markup("q1", { ...override(2), scorer: "a person" })).toContain("gave 2: I looked.");
   });
 
   it("says how sure the scorer is of its own points alone", () => {
