@@ -62,3 +62,14 @@ def people(db: None) -> People:
         admin=person("admin", Role.ADMIN),
         stranger=Person("stranger", None, Client()),
     )
+
+
+def queries_of(person: Person, path: str) -> int:
+    """How many queries the page costs once whatever is looked up only once has been."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    person.client.get(path)
+    with CaptureQueriesContext(connection) as queries:
+        assert person.client.get(path).status_code == 200
+    return len(queries)

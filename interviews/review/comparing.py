@@ -1,9 +1,10 @@
 """What judging again would change, in words and numbers. No writes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from django.db.models import QuerySet
+from django.db.models import Count, Min, QuerySet
 
 from interviews.live.models import InterviewQuestion
 from interviews.review.models import Rejudge, RejudgedRun
@@ -75,11 +76,27 @@ def row_json(row: RejudgedRun) -> dict[str, Any]:
     }
 
 
+def _whose(rows: QuerySet[RejudgedRun]) -> QuerySet[RejudgedRun]:
+    """The rows with what a title says of them, and not the files of their questions."""
+    return rows.select_related("question__interview__candidate", "question__version").defer("question__version__files")
+
+
 def title_of(rejudge: Rejudge) -> str:
     """What was judged again, in words."""
+    return _title(rejudge, _whose(rejudge.runs.all()).first())
+
+
+def listed(rejudges: QuerySet[Rejudge]) -> Iterable[tuple[Rejudge, str, int]]:
+    """Each of them with its title and the number of its runs."""
+    found = list(rejudges.annotate(count=Count("runs"), first=Min("runs")))
+    rows = _whose(RejudgedRun.objects.all()).in_bulk([one.first for one in found])
+    return [(one, _title(one, rows.get(one.first)), one.count) for one in found]
+
+
+def _title(rejudge: Rejudge, row: RejudgedRun | None) -> str:
+    """`row`: its first."""
     if rejudge.scope == Rejudge.Scope.LAB:
         return f"Lab {rejudge.target}"
-    row = rejudge.runs.select_related("question__interview__candidate", "question__version").first()
     if row is None:
         return rejudge.target
     interview: Any = row.question.interview

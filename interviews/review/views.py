@@ -80,7 +80,7 @@ def _reviewer(request: HttpRequest) -> User:
 def rejudges(request: HttpRequest) -> HttpResponse:
     """What was judged again, and, for admins, the labs that can be."""
     user = _reviewer(request)
-    found = [(one, comparing.title_of(one), one.runs.count()) for one in Rejudge.objects.select_related("by")[:100]]
+    found = comparing.listed(Rejudge.objects.select_related("by")[:100])
     return render(request, "review/rejudges.html", {"rejudges": found, "labs": comparing.labs_judged() if user.role == Role.ADMIN else []})
 
 

@@ -19,7 +19,7 @@ from sandbox import actions as sandbox_actions
 from sandbox import queries as sandbox_queries
 from sandbox import tasks as sandbox_tasks
 from sandbox.models import Run, TestResult
-from tests.conftest import People
+from tests.conftest import People, queries_of
 from tests.live.helpers import question
 from tests.review.helpers import end, grade_all, scored
 
@@ -210,6 +210,20 @@ def test_a_lab_is_judged_again_by_admins_and_not_their_own_interviews(people: Pe
         rejudging.apply(rejudge=rejudge, actor=user)
     with pytest.raises(Problem, match="No code was judged there"):
         rejudging.start(scope="lab", target=lab, actor=user)
+
+
+def test_the_list_says_what_each_was_and_costs_no_queries_for_each(people: People, make: Make) -> None:
+    interviews = [scored(make()) for _ in range(3)]
+    lab = question(interviews[0], "code").version.lab
+    rejudging.start(scope="lab", target=lab, actor=people.admin.user)
+    costs = [queries_of(people.interviewer, "/review/rejudges/")]
+    for interview in interviews:
+        rejudging.start(scope="run", target=str(counted(interview).pk), actor=people.interviewer.user)
+    costs.append(queries_of(people.interviewer, "/review/rejudges/"))
+    assert costs[0] == costs[1]
+    found = {(title, count) for _, title, count in people.interviewer.client.get("/review/rejudges/").context["rejudges"]}
+    asked = question(interviews[0], "code")
+    assert found == {(f"Lab {lab}", 3), (f"{asked.version.title} (Candidate, {interviews[0].title})", 1)}
 
 
 def test_a_score_that_rests_on_the_old_run_is_not_written_after_the_new_one_counts(people: People, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
