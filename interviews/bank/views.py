@@ -28,7 +28,7 @@ def question(request: HttpRequest, pack: str, slug: str) -> HttpResponse:
     context = {
         "question": found,
         "version": version,
-        "versions": found.versions.order_by("-created_at"),
+        "versions": found.versions.defer("files").select_related("created_by").order_by("-created_at"),
         "prompt_html": render_prompt(prompt, version.title),
         "rubric": rubric.to_dict(),
         "exemplars": [(e.name, e.level, markdown(in_words(e.answer)), e.answer.code) for e in exemplars],

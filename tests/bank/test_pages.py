@@ -3,10 +3,10 @@
 import pytest
 
 from interviews.bank import files
-from interviews.bank.actions import load_pack
+from interviews.bank.actions import edit_question, load_pack
 from interviews.bank.management.commands.load_bank import PACKS
 from interviews.bank.models import Question
-from tests.conftest import People
+from tests.conftest import People, queries_of
 
 pytestmark = pytest.mark.django_db
 
@@ -36,3 +36,17 @@ def test_a_version_that_was_stored_before_a_rule_was_made_is_still_shown(people:
     with pytest.raises(files.BankError):
         files.parse_question(question.slug, question.current.files)
     assert people.admin.client.get(question.get_absolute_url()).status_code == 200
+
+
+@pytest.mark.parametrize("where", ["the question", "the admin site"])
+def test_no_version_of_a_question_costs_a_query_of_its_own(people: People, question: Question, where: str) -> None:
+    path = question.get_absolute_url() if where == "the question" else "/admin/bank/questionversion/"
+
+    def edit(prompt: str) -> None:
+        edit_question(question=question, files={**question.current.files, "prompt.md": prompt}, by=people.admin.user)
+
+    edit("Anew.\n")
+    before = queries_of(people.admin, path)
+    for n in range(3):
+        edit(f"Anew, for the {n + 2}. time.\n")
+    assert queries_of(people.admin, path) == before
