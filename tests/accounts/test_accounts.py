@@ -337,3 +337,12 @@ def test_guessing_from_many_addresses_is_slowed_but_for_a_browser_that_was_signe
     for _ in range(5):
         assert not sign_in(mine, "candidate@example.test", "wrong")
     assert not sign_in(mine, "candidate@example.test"), "a known browser guesses no faster"
+
+
+def test_a_form_that_was_refused_says_so_first_and_what_describes_a_field_is_there(client: Client) -> None:
+    assert "<title>Create an account" in client.get("/accounts/signup/").content.decode()
+    page = client.post("/accounts/signup/", {"email": "ada@example.test", "password1": "short", "password2": "short"}).content.decode()
+    assert "<title>Error: Create an account" in page
+    described = {name for names in re.findall(r'aria-describedby="([^"]+)"', page) for name in names.split()}
+    assert {"id_password1_helptext", "id_password1_error"} <= described
+    assert described <= set(re.findall(r' id="([^"]+)"', page))
