@@ -1,4 +1,4 @@
-/** Server-rendered pages with formulas. */
-import { renderMath } from "./shared/math";
+/** Server-rendered pages with Markdown. */
+import { finish } from "./shared/markdown";
 
-renderMath(document.body);
+finish(document);

@@ -1,14 +1,11 @@
-/** HTML that the server made from Markdown and sanitised, with its formulas drawn. */
+/** HTML that the server made from Markdown and sanitised, with its formulas drawn and its code in reach of the keyboard. */
 import { memo, useEffect, useRef } from "react";
-import { renderMath } from "./math";
+import { finish } from "./markdown";
 
 export const Html = memo(function Html({ html, className = "prose" }: { html: string; className?: string }) {
   const ref = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    if (!ref.current) return;
-    renderMath(ref.current);
-    // A block that scrolls must be reachable by keyboard.
-    for (const block of ref.current.querySelectorAll("pre")) block.tabIndex = 0;
+    if (ref.current) finish(ref.current);
   }, [html]);
   return <div ref={ref} className={className} dangerouslySetInnerHTML={{ __html: html }} />;
 });
