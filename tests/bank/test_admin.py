@@ -217,4 +217,4 @@ def test_who_restores_a_version_is_named_and_not_its_first_author(people: People
     bea.force_login(User.objects.create_user("bea@example.test", role=Role.ADMIN, name="Bea"), "django.contrib.auth.backends.ModelBackend")
     assert bea.post(address(question), form(question, prompt_md=loaded)).status_code == 302
     assert "undo what Bea changed meanwhile" in people.admin.client.post(address(question), begun).content.decode()
-    assert " by Bea)" in people.interviewer.client.get(question.get_absolute_url()).content.decode()
+    assert " by <bdi>Bea</bdi>)" in people.interviewer.client.get(question.get_absolute_url()).content.decode()

@@ -316,7 +316,7 @@ def test_the_pages_show_what_would_change_and_decide(people: People, make: Make)
     assert "data-live" not in page and "1 better" in page and "test_budget" in page and "disabled" not in page
     client.post(detail, {"apply": ""})
     page = client.get(detail).content.decode()
-    assert "Let the new results count" not in page and "decided by Interviewer" in page
+    assert "Let the new results count" not in page and "decided by <bdi>Interviewer</bdi>" in page
     assert detail in client.get("/review/rejudges/").content.decode()
     assert "A whole lab" in people.admin.client.get("/review/rejudges/").content.decode()
     assert people.candidate.client.get("/review/rejudges/").status_code == 403

@@ -26,10 +26,10 @@ function Publish({ report, waits, onPublish }: { report: Report; waits: boolean;
       <dialog ref={dialog} aria-labelledby="publish-title">
         <h2 id="publish-title">{again ? "Publish this review again?" : "Publish this review?"}</h2>
         {again ? (
-          <p>Some scores are newer than what was published. {candidate} then sees these, too, as reviewed by a person.</p>
+          <p>Some scores are newer than what was published. <bdi>{candidate}</bdi> then sees these, too, as reviewed by a person.</p>
         ) : (
           <p>
-            {candidate} then reads your notes and sees the scores as reviewed by a person. You can still change points afterwards; every change is kept with
+            <bdi>{candidate}</bdi> then reads your notes and sees the scores as reviewed by a person. You can still change points afterwards; every change is kept with
             its reason.
           </p>
         )}

@@ -47,7 +47,7 @@ function Notes({ report, onNote }: { report: Report; onNote: (text: string) => P
       {report.notes.length === 0 && <p className="soft">No notes yet. The candidate reads them once you publish.</p>}
       {report.notes.map((note) => (
         <p key={note.id} className="written">
-          {note.text} <span className="soft small">{note.by}, {when(note.at)}</span>
+          {note.text} <span className="soft small"><bdi>{note.by}</bdi>, {when(note.at)}</span>
         </p>
       ))}
       <form

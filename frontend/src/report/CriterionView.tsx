@@ -92,7 +92,7 @@ export function CriterionView({ id, criterion, active, settled, byHand, before, 
       )}
       {criterion.override && (
         <p className="banner small written" style={{ margin: "var(--s2) 0 0" }}>
-          <strong>{criterion.override.by}</strong>{" "}
+          <strong><bdi>{criterion.override.by}</bdi></strong>{" "}
           {criterion.override.points === criterion.auto_points ? (byHand ? "gave" : "confirmed") : `changed ${criterion.auto_points} to`} {criterion.override.points}
           {criterion.override.reason && `: ${criterion.override.reason}`}
         </p>

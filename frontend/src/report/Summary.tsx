@@ -15,7 +15,7 @@ export function Summary({ report }: { report: Report }) {
   return (
     <header className="stack">
       <p className="small soft" style={{ marginBottom: 0 }}>
-        {interview.candidate}
+        <bdi>{interview.candidate}</bdi>
         {interview.finished_at && ` · ${when(interview.finished_at)}`}
       </p>
       <div className="row between">

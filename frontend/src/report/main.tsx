@@ -26,7 +26,7 @@ function ReportPage({ id }: { id: string }) {
               <h2>From the interviewer</h2>
               {report.notes.map((note) => (
                 <p key={note.id} className="written">
-                  {note.text} <span className="soft small">{note.by}</span>
+                  {note.text} <span className="soft small"><bdi>{note.by}</bdi></span>
                 </p>
               ))}
             </section>
