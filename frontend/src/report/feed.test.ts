@@ -3,7 +3,7 @@ import { ApiError } from "../shared/api";
 import type { Report } from "../shared/types";
 import { Feed, keepFresh, type Shown } from "./feed";
 
-const report = (total: number): Report => ({ total }) as Report;
+const report = (total: number, seq = 0): Report => ({ total, seq }) as Report;
 
 /** Calls that are answered when the test says so, in whichever order. */
 class Calls {
@@ -15,8 +15,8 @@ class Calls {
     return this.open.length;
   }
 
-  async answer(call: number, total: number): Promise<void> {
-    this.open[call]!.resolve(report(total));
+  async answer(call: number, total: number, seq = 0): Promise<void> {
+    this.open[call]!.resolve(report(total, seq));
     await settle();
   }
 
@@ -102,10 +102,34 @@ describe("a report's feed", () => {
     expect(shown.failedLoad).toBeNull();
   });
 
-  it("loads at the first ring and at each new event, not at one that it knows", () => {
+  it("loads at each new event, not at one that it knows", async () => {
     feed.ring(4);
     feed.ring(4);
+    await loads.answer(0, 7, 4);
+    feed.ring(4);
+    expect(loads.count).toBe(1);
     feed.ring(5);
+    expect(loads.count).toBe(2);
+  });
+
+  it("loads again when what rang during a load is not in it, and not when it is", async () => {
+    void feed.refresh();
+    feed.ring(4);
+    expect(loads.count).toBe(1);
+    await loads.answer(0, 7, 4);
+    expect(loads.count).toBe(1);
+    void feed.refresh();
+    feed.ring(5);
+    await loads.answer(1, 7, 4);
+    expect(loads.count).toBe(3);
+    await loads.answer(2, 8, 4);
+    expect(loads.count).toBe(3); // it began after the ring: to ask once more would help nobody
+  });
+
+  it("loads again when a load failed during which it rang", async () => {
+    void feed.refresh();
+    feed.ring(4);
+    await loads.fail(0, "The server can't be reached.");
     expect(loads.count).toBe(2);
   });
 });
@@ -145,7 +169,9 @@ describe("what keeps a report fresh", () => {
     vi.unstubAllGlobals();
   });
 
-  it("loads again when the socket says hello: what happened before it was missed", () => {
+  it("loads again when the socket's hello tells of what the report lacks", async () => {
+    await loads.answer(0, 7, 8);
+    Socket.last.onmessage!({ data: JSON.stringify({ type: "hello", seq: 8, remaining_ms: 0, status: "grading" }) });
     expect(loads.count).toBe(1);
     Socket.last.onmessage!({ data: JSON.stringify({ type: "hello", seq: 9, remaining_ms: 0, status: "grading" }) });
     expect(loads.count).toBe(2);

@@ -20,7 +20,8 @@ export class Feed {
   private shown: Shown = { report: null, failedLoad: null };
   private calls = 0;
   private latest = 0;
-  private rung: number | null = null;
+  private loading = 0;
+  private rung = -1;
 
   constructor(
     private readonly load: () => Promise<Report>,
@@ -29,11 +30,15 @@ export class Feed {
 
   refresh = async (): Promise<void> => {
     const call = ++this.calls;
+    const known = this.rung;
+    this.loading += 1;
     try {
       this.take(call, await this.load());
     } catch (error) {
       if (call > this.latest) this.show({ failedLoad: words(error) });
     }
+    this.loading -= 1;
+    if (this.rung > known) this.answer();
   };
 
   /** Does what the reader asked for. Returns why it failed, to be said where they asked; null when it worked. Refused because of what they can't have seen, it shows that. */
@@ -49,11 +54,15 @@ export class Feed {
     }
   };
 
-  /** Event `seq` exists. The first ring counts too: the event may have come after the report was loaded. */
+  /** Event `seq` exists. It may have come after the report was loaded; a load that is under way when it rings may have it or not. */
   ring(seq: number): void {
-    if (seq === this.rung) return;
+    if (seq <= this.rung) return;
     this.rung = seq;
-    void this.refresh();
+    this.answer();
+  }
+
+  private answer(): void {
+    if (!this.loading && (this.shown.report?.seq ?? -1) < this.rung) void this.refresh();
   }
 
   private take(call: number, report: Report): boolean {

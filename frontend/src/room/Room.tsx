@@ -135,6 +135,7 @@ export function Room({ id }: { id: string }) {
   const countdown = useMemo(() => new Countdown(), []);
   const askClock = useRef(() => {});
   const current = useRef<Interview | null>(null);
+  const loading = useRef<Promise<Interview | null> | null>(null);
   current.current = state;
   const heading = useRef<HTMLHeadingElement>(null);
   const startedHere = useRef(false);
@@ -148,7 +149,7 @@ export function Room({ id }: { id: string }) {
     },
     [countdown],
   );
-  const refresh = useCallback(async (): Promise<Interview | null> => {
+  const load = useCallback(async (): Promise<Interview | null> => {
     const sentAt = performance.now();
     try {
       const fresh = await api.state(id);
@@ -159,9 +160,12 @@ export function Room({ id }: { id: string }) {
       return null;
     }
   }, [id, take]);
+  const refresh = useCallback(() => (loading.current = load()), [load]);
   const catchUp = useCallback(
     async (seq: number): Promise<void> => {
       const known = current.current;
+      // The first state is on its way as the line opens, and mostly has what the line tells of.
+      if (!known && seq <= ((await loading.current)?.seq ?? -1)) return;
       if (!known || known.status === "ready") return void (await refresh());
       if (seq <= known.seq) return setTrouble(null);
       try {
