@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from django.utils.decorators import method_decorator
+from django.views.decorators.gzip import gzip_page
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -66,6 +68,7 @@ class NewRejudge(serializers.Serializer[Any]):
     target = serializers.CharField(max_length=80)
 
 
+@method_decorator(gzip_page, name="dispatch")  # tens of kilobytes of prose, which shrink to a quarter
 class ReportDetail(APIView):
     @extend_schema(responses=dict)
     def get(self, request: Request, pk: UUID) -> Response:

@@ -1,5 +1,7 @@
 """GET /api/interviews/<id>/report/."""
 
+import gzip
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +34,14 @@ def test_who_reads_it(people: People, make: Make) -> None:
     interview = scored(make())
     codes = {person.name: person.client.get(url(interview)).status_code for person in people}
     assert codes == {"candidate": 200, "other": 404, "interviewer": 200, "admin": 200, "stranger": 403}
+
+
+def test_it_travels_compressed(people: People, make: Make) -> None:
+    address = url(scored(make()))
+    whole = people.candidate.client.get(address)
+    small = people.candidate.client.get(address, headers={"accept-encoding": "gzip"})
+    assert small["Content-Encoding"] == "gzip" and len(small.content) < len(whole.content) / 2
+    assert json.loads(gzip.decompress(small.content)) == whole.json()
 
 
 def test_there_is_none_before_the_end(people: People, make: Make) -> None:
