@@ -1,5 +1,6 @@
 /** Before the start: what comes, and the button that starts the clock. */
 import type { Interview, Kind } from "../shared/types";
+import { Away } from "./Away";
 
 const KINDS: Record<Kind, string> = {
   written: "Written answer",
@@ -10,7 +11,7 @@ const KINDS: Record<Kind, string> = {
   code: "Code against the engine",
 };
 
-export function Lobby({ state, busy, onStart }: { state: Interview; busy: boolean; onStart: () => void }) {
+export function Lobby({ state, online, busy, onStart }: { state: Interview; online: boolean; busy: boolean; onStart: () => void }) {
   const minutes = state.duration_ms / 60_000;
   return (
     <div className="wrap page stack">
@@ -42,6 +43,7 @@ export function Lobby({ state, busy, onStart }: { state: Interview; busy: boolea
         </table>
       </div>
       {!state.sandbox.ok && state.outline.some((item) => item.kind === "code") && <p className="banner warn">{state.sandbox.reason}</p>}
+      <Away gone={!online}>There is no line to the server, and without one nothing that you write is saved. Don't start before it is there.</Away>
       <p>
         <button type="button" className="primary" aria-disabled={busy} onClick={() => busy || onStart()}>
           {busy && <span className="spinner" aria-hidden="true" />}

@@ -3,6 +3,7 @@ import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from "r
 import { api } from "../shared/api";
 import type { Interview, Run } from "../shared/types";
 import { Answers } from "./answers";
+import { Away } from "./Away";
 import { announcement, Countdown, digits, end, END_MS } from "./clock";
 import { Doorbell, socketUrl } from "./doorbell";
 import { Lobby } from "./Lobby";
@@ -339,6 +340,7 @@ export function Room({ id }: { id: string }) {
         ))}
         <Lobby
           state={state}
+          online={online}
           busy={busy}
           onStart={() => {
             startedHere.current = true;
@@ -366,6 +368,9 @@ export function Room({ id }: { id: string }) {
           </span>
           {running && open.can_write && <Finish state={state} answers={answers} busy={busy} onFinish={() => void finish()} />}
         </div>
+        <Away className="wide" gone={open.can_write && (!online || answers.state?.kind === "offline")}>
+          The line to the server is gone. What you write is kept in this browser and sent when the line is back; what arrives after the end does not count.
+        </Away>
         {busy && running && (
           <p className="banner wide" role="status">
             <span className="spinner" aria-hidden="true" /> Saving your last changes, then finishing…

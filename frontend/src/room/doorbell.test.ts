@@ -67,6 +67,14 @@ describe("the doorbell", () => {
     expect([Line.all.length, online]).toEqual([2, [true, false, true]]);
   });
 
+  it("calls a line one only when somebody answers on it", () => {
+    last().readyState = 1;
+    last().onopen?.();
+    expect(online).toEqual([]);
+    last().accept();
+    expect(online).toEqual([true]);
+  });
+
   it("keeps a line on which anything comes", () => {
     last().accept();
     bell.askClock();

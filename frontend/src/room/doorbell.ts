@@ -71,14 +71,12 @@ export class Doorbell {
     this.socket = socket;
     this.watch = setTimeout(this.giveUp, OPENING_MS);
     const opened = performance.now();
-    socket.onopen = () => {
-      if (this.socket === socket) this.onLine(true);
-    };
     socket.onmessage = (event) => {
       if (this.socket !== socket) return;
       this.tries = 0;
       this.quiet();
       const message = JSON.parse(String(event.data)) as Message;
+      if (message.type === "hello") this.onLine(true); // a line that opens may lead to nobody
       const sentAt = message.type === "hello" ? opened : message.type === "clock" ? this.asked.shift() : undefined;
       this.onMessage(message, sentAt ?? performance.now());
     };
