@@ -41,6 +41,7 @@ function Sureness({ confidence }: { confidence: number }) {
 
 export function CriterionView({ id, criterion, active, settled, byHand, before, onPick, children }: Props) {
   const level = criterion.levels[Math.floor(criterion.points)];
+  const words = [...new Set(criterion.evidence.filter(({ channel }) => channel === "text").map(({ text }) => `“${text.trim()}”`))];
   const drawn = [...new Set(criterion.evidence.filter(({ channel }) => channel === "scene").map(({ text }) => text))];
   return (
     <article className={`criterion ${active ? "active" : ""}`} id={id}>
@@ -70,6 +71,7 @@ export function CriterionView({ id, criterion, active, settled, byHand, before, 
           {!settled && !criterion.override && criterion.confidence !== null && <Sureness confidence={criterion.confidence} />}
         </p>
       )}
+      {words.length > 0 && <p className="hidden-text">Words that count: {words.join(", ")}</p>}
       {drawn.length > 0 && (
         <details className="small">
           <summary>Drawn ({drawn.length})</summary>

@@ -1,5 +1,5 @@
 /** The head of the report: the level, why, and where each question stands. */
-import type { Report } from "../shared/types";
+import type { Criterion, Report } from "../shared/types";
 import { when } from "../shared/when";
 import { Bands, label } from "./Bands";
 import { Meter } from "./CriterionView";
@@ -8,6 +8,12 @@ import { Meter } from "./CriterionView";
 function Reviewed({ report }: { report: Report }) {
   if (report.interview.status !== "published") return <span className="badge">not yet reviewed by a person</span>;
   return report.publish_again ? <span className="badge warn">scored again since the review</span> : <span className="badge good">reviewed</span>;
+}
+
+/** What a meter says that has no words beside it. */
+function told({ title, points, max }: Criterion): { title: string; "aria-label": string } {
+  const words = `${title}: ${points} of ${max}`;
+  return { title: words, "aria-label": words };
 }
 
 export function Summary({ report }: { report: Report }) {
@@ -27,7 +33,7 @@ export function Summary({ report }: { report: Report }) {
           {report.scaled_28 === null ? "Not scored yet" : label(report.level, report.bands)}
           {report.provisional && report.scaled_28 !== null && <span className="badge warn" style={{ marginLeft: "var(--s3)", verticalAlign: "middle" }}>provisional</span>}
         </p>
-        <p>{report.why}</p>
+        <p role="status">{report.why}</p>
         <Bands scaled={report.scaled_28} bands={report.bands} level={report.level} set={report.level_set} />
       </div>
       <div className="card scroll">
@@ -51,7 +57,7 @@ export function Summary({ report }: { report: Report }) {
                 <td>
                   <span className="row" style={{ gap: "var(--s2)", minHeight: "1lh" }}>
                     {question.score?.criteria.map((criterion) => (
-                      <span key={criterion.id} style={{ width: "2.2rem" }} title={`${criterion.title}: ${criterion.points} of ${criterion.max}`}>
+                      <span key={criterion.id} role="img" style={{ width: "2.2rem" }} {...told(criterion)}>
                         <Meter points={criterion.points} max={criterion.max} />
                       </span>
                     ))}

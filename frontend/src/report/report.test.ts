@@ -42,6 +42,24 @@ describe("the head of the report", () => {
   });
 });
 
+describe("the report without eyes", () => {
+  it("says what each meter of the table shows, and tells when the points change", () => {
+    const interview = { id: "i", title: "Serving", candidate: "Ada", finished_at: null, status: "scored" };
+    const score = { state: "scored", total: 2, max: 4, level: "L5", bands: { L5: 2 }, criteria: [criterion] };
+    const questions = [{ id: "q1", title: "A question", kind: "written", score }];
+    const report = { interview, scaled_28: 14, bands: {}, level: "L5", level_set: [], why: "2 of 4 points.", questions } as unknown as Report;
+    const shown = renderToStaticMarkup(createElement(Summary, { report }));
+    expect(shown).toMatch(/<span role="img"[^>]* aria-label="Limits: 2 of 4"/);
+    expect(shown).toContain('<p role="status">2 of 4 points.</p>');
+  });
+
+  it("reads the words that a criterion marks in the answer", () => {
+    const evidence = [{ channel: "text" as const, start: 0, end: 5, text: "paged" }, { channel: "scene" as const, start: 0, end: 0, text: "a box" }];
+    expect(markup("q1", { criteria: [{ ...criterion, evidence }] })).toContain("Words that count: “paged”</p>");
+    expect(markup("q1")).not.toContain("Words that count");
+  });
+});
+
 describe("a question of the report", () => {
   it("gives the criteria ids of its own: questions share theirs", () => {
     expect(markup("q1")).toContain('id="criterion-q1-limits"');
