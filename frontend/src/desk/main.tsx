@@ -11,10 +11,12 @@ import { MarkForm } from "./MarkForm";
 import { OverrideForm } from "./OverrideForm";
 import { ReviewActions } from "./ReviewActions";
 import { useAction, useUnsaved } from "./useAction";
+import { useKept } from "./useKept";
 
-/** j and k move between criteria, digits choose points, as long as nobody is typing. */
-function useKeys(): void {
+/** j and k move between criteria, digits choose points, as long as nobody is typing. Who speaks to the browser, or often hits a key unmeant, turns that off. */
+function useKeys(on: boolean): void {
   useEffect(() => {
+    if (!on) return;
     const onKey = (event: KeyboardEvent): void => {
       const target = event.target as HTMLElement;
       if (target.closest("textarea, select, input:not([type=radio])") || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -33,7 +35,20 @@ function useKeys(): void {
     };
     document.addEventListener("keydown", onKey);
     return () => document.removeEventListener("keydown", onKey);
-  }, []);
+  }, [on]);
+}
+
+function Keys() {
+  const [on, setOn] = useKept("roofline-keys", true);
+  useKeys(on);
+  return (
+    <label className="row small soft" style={{ margin: 0, gap: "var(--s2)", flexWrap: "nowrap", fontWeight: "inherit" }}>
+      <input type="checkbox" checked={on} onChange={(event) => setOn(event.target.checked)} />
+      <span>
+        Keys: <kbd>j</kbd> <kbd>k</kbd> next and previous criterion · <kbd>0</kbd>–<kbd>4</kbd> points
+      </span>
+    </label>
+  );
 }
 
 function Notes({ report, onNote }: { report: Report; onNote: (text: string) => Promise<string | null> }) {
@@ -78,7 +93,6 @@ function Notes({ report, onNote }: { report: Report; onNote: (text: string) => P
 function Desk({ id }: { id: string }) {
   const { report, problem, act } = useReport(id);
   const doing = useAction();
-  useKeys();
   return (
     <div className="wrap page">
       {problem && (
@@ -102,9 +116,7 @@ function Desk({ id }: { id: string }) {
       {report && (
         <>
           <div className="row between no-print" style={{ marginBottom: "var(--s4)" }}>
-            <p className="small soft" style={{ margin: 0 }}>
-              <kbd>j</kbd> <kbd>k</kbd> next and previous criterion · <kbd>0</kbd>–<kbd>4</kbd> points
-            </p>
+            <Keys />
             {report.can_review && <ReviewActions report={report} doing={doing} act={act} />}
           </div>
           {!report.can_review && <p className="banner warn">This is your own interview: a colleague reviews it.</p>}
