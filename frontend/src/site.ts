@@ -16,8 +16,10 @@ function stored(): Theme | null {
   }
 }
 
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+
 function current(): Theme {
-  return stored() ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  return stored() ?? (DARK.matches ? "dark" : "light");
 }
 
 function apply(theme: Theme | null): void {
@@ -30,6 +32,7 @@ function apply(theme: Theme | null): void {
 }
 
 apply(stored());
+DARK.addEventListener("change", () => apply(stored())); // many systems change with the time of day
 document.addEventListener("click", (event) => {
   const button = (event.target as Element).closest("[data-theme-toggle]");
   if (!button) return;

@@ -62,6 +62,14 @@ def test_a_page_is_drawn_in_the_chosen_colours_from_its_first_moment(visit: Visi
     assert page.evaluate("window.chosen < performance.getEntriesByName('first-paint')[0].startTime")
 
 
+def test_the_button_for_the_colours_follows_the_system(visit: Visit, site: Site) -> None:
+    page = visit().page
+    page.goto(site.url)
+    for scheme, other in (("light", "dark"), ("dark", "light")):
+        page.emulate_media(color_scheme=scheme)
+        expect(page.get_by_role("button", name=f"Use {other} colours")).to_be_visible()
+
+
 def test_nothing_moves_where_motion_is_not_wanted(visit: Visit) -> None:
     candidate = visit("candidate")
     page = candidate.page
