@@ -95,6 +95,48 @@ def test_an_alert_about_the_line_goes_when_the_line_is_back(visit: Visit) -> Non
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+def test_what_a_question_that_nobody_opens_lacks_is_sent(visit: Visit) -> None:
+    candidate = visit("candidate")
+    page = candidate.page
+    lines: list[WebSocketRoute] = []
+    cut = False
+
+    def pass_on(line: WebSocketRoute) -> None:
+        if cut:
+            line.close()
+        else:
+            line.connect_to_server()
+            lines.append(line)
+
+    def as_if_run(route: Route) -> None:
+        answer = route.fetch()
+        state = answer.json()
+        for question in state["questions"][1:]:
+            question["runs"] = [{"id": question["id"], "question_id": question["id"], "kind": "public", "state": "D", "verdict": "WA", "tests": []}]
+        route.fulfill(response=answer, json=state)
+
+    candidate.context.route_web_socket(re.compile("/ws/answers/"), pass_on)
+    begun(candidate)
+    title = open_question(page, 1)
+    saved(page)
+    cut = True
+    for line in lines:
+        line.close()
+    page.get_by_role("textbox", name=f"Answer to {title}").click()
+    page.keyboard.insert_text("Written without a line.")
+    expect(page.get_by_test_id("saved")).to_contain_text("Offline")
+    page.wait_for_timeout(1_000)  # for the copy on this device
+    # A question that has a verdict shows that, and not whether anything is written for it.
+    page.route(re.compile("/api/interviews/[^/]+/$"), as_if_run)
+    cut = False
+    page.goto(page.url.replace("#q2", "#q1"))
+    page.reload()
+    expect(page.locator(".questions button").nth(1)).to_contain_text("WA")
+    other = visit("candidate")
+    other.page.goto(page.url.replace("#q1", "#q2"))
+    expect(other.page.get_by_role("textbox", name=f"Answer to {title}")).to_have_text("Written without a line.", timeout=15_000)
+
+
 @pytest.mark.parametrize("first", ["the doorbell", "the failure"])
 def test_a_start_whose_answer_got_lost_leaves_no_alert(visit: Visit, first: str) -> None:
     candidate = visit("candidate")

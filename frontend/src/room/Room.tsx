@@ -255,6 +255,11 @@ export function Room({ id }: { id: string }) {
     };
   }, [answers, countdown, refresh, running]);
 
+  const questions = state?.questions;
+  useEffect(() => {
+    // Every answer, looked at or not: this device may hold words that the server lacks, and a question is opened without a line as well.
+    for (const question of questions ?? []) answers.get(question);
+  }, [answers, questions]);
   const over = state !== null && state.status !== "ready" && state.status !== "running";
   useEffect(() => {
     if (over) answers.end();
