@@ -24,6 +24,37 @@ def begun(visitor: Visitor, title: str = "Advanced inference, L5, 30 minutes") -
     return open_question(visitor.page, 0)
 
 
+def open_code(page: Page) -> None:
+    """Goes to the question that asks for code."""
+    index = 0
+    while not page.get_by_role("region", name="Runs").count():
+        index += 1
+        open_question(page, index)
+        page.wait_for_timeout(200)
+
+
+def breakable(visitor: Visitor, path: str) -> Callable[[bool], None]:
+    """What cuts the lines of this visitor's pages that `path` names, or lets the pages have them again."""
+    lines: list[WebSocketRoute] = []
+    broken = False
+
+    def pass_on(line: WebSocketRoute) -> None:
+        if broken:
+            line.close()
+        else:
+            line.connect_to_server()
+            lines.append(line)
+
+    def cut(now: bool) -> None:
+        nonlocal broken
+        broken = now
+        while now and lines:
+            lines.pop().close()
+
+    visitor.context.route_web_socket(re.compile(path), pass_on)
+    return cut
+
+
 def set_deadline(site: Site, page: Page, seconds: float) -> datetime:
     """The time of the interview on this page ends so many seconds from now, and the page asks for it. Returns when that is."""
     interview = page.url.split("/interviews/")[1].split("/")[0].replace("-", "")
@@ -98,15 +129,7 @@ def test_an_alert_about_the_line_goes_when_the_line_is_back(visit: Visit) -> Non
 def test_what_a_question_that_nobody_opens_lacks_is_sent(visit: Visit) -> None:
     candidate = visit("candidate")
     page = candidate.page
-    lines: list[WebSocketRoute] = []
-    cut = False
-
-    def pass_on(line: WebSocketRoute) -> None:
-        if cut:
-            line.close()
-        else:
-            line.connect_to_server()
-            lines.append(line)
+    cut = breakable(candidate, "/ws/answers/")
 
     def as_if_run(route: Route) -> None:
         answer = route.fetch()
@@ -115,26 +138,39 @@ def test_what_a_question_that_nobody_opens_lacks_is_sent(visit: Visit) -> None:
             question["runs"] = [{"id": question["id"], "question_id": question["id"], "kind": "public", "state": "D", "verdict": "WA", "tests": []}]
         route.fulfill(response=answer, json=state)
 
-    candidate.context.route_web_socket(re.compile("/ws/answers/"), pass_on)
     begun(candidate)
     title = open_question(page, 1)
     saved(page)
-    cut = True
-    for line in lines:
-        line.close()
+    cut(True)
     page.get_by_role("textbox", name=f"Answer to {title}").click()
     page.keyboard.insert_text("Written without a line.")
     expect(page.get_by_test_id("saved")).to_contain_text("Offline")
     page.wait_for_timeout(1_000)  # for the copy on this device
     # A question that has a verdict shows that, and not whether anything is written for it.
     page.route(re.compile("/api/interviews/[^/]+/$"), as_if_run)
-    cut = False
+    cut(False)
     page.goto(page.url.replace("#q2", "#q1"))
     page.reload()
     expect(page.locator(".questions button").nth(1)).to_contain_text("WA")
     other = visit("candidate")
     other.page.goto(page.url.replace("#q1", "#q2"))
     expect(other.page.get_by_role("textbox", name=f"Answer to {title}")).to_have_text("Written without a line.", timeout=15_000)
+
+
+def test_that_a_run_waits_for_the_line_is_said_as_long_as_it_does(visit: Visit) -> None:
+    candidate = visit("candidate")
+    page = candidate.page
+    cut = breakable(candidate, "/ws/answers/")
+    begun(candidate, "Advanced inference, L6, 60 minutes")
+    open_code(page)
+    saved(page)
+    cut(True)
+    page.get_by_role("button", name="Run", exact=True).click()
+    waits = page.get_by_role("alert").filter(has_text="not saved yet")
+    expect(waits).to_have_count(1, timeout=15_000)
+    cut(False)
+    saved(page)
+    expect(waits).to_have_count(0)
 
 
 @pytest.mark.parametrize("first", ["the doorbell", "the failure"])
@@ -187,11 +223,7 @@ def test_a_run_for_which_nothing_rang_is_seen_within_the_minute(visit: Visit) ->
     one.page.clock.install()
     begun(one, "Advanced inference, L6, 60 minutes")
     runs = [visitor.page.get_by_role("region", name="Runs") for visitor in (one, two)]
-    index = 0
-    while not runs[0].count():
-        index += 1
-        open_question(one.page, index)
-        one.page.wait_for_timeout(200)
+    open_code(one.page)
     two.page.goto(one.page.url)
     two.page.get_by_role("button", name="Run", exact=True).click()
     none = "Run checks your code"

@@ -17,6 +17,7 @@ interface Props {
   onRun: (run: Run) => void;
 }
 
+const UNSAVED = "Your last changes are not saved yet. Wait for “Saved”, then run again.";
 const PAUSE = 400; // ms without a key before a field is read
 
 /** How the scorer reads a field as it stands, so that nobody loses points to a comma or a unit that it does not know. */
@@ -136,13 +137,17 @@ function Code({ state, question, answers, onRun }: Props) {
   const latest = question.runs.at(-1);
   const busy = asking || (latest !== undefined && latest.state !== "D");
   const closed = !state.can_write;
+  const settled = answers.state?.kind === "saved";
+  useEffect(() => {
+    if (settled) setProblem((old) => (old === UNSAVED ? null : old));
+  }, [settled]);
 
   const start = useCallback(
     async (kind: "public" | "hidden") => {
       setProblem(null);
       setAsking(true);
       try {
-        if (!(await answers.settle())) throw new ApiError("Your last changes are not saved yet. Wait for “Saved”, then run again.", "unsaved", 0, null);
+        if (!(await answers.settle())) throw new ApiError(UNSAVED, "unsaved", 0, null);
         onRun(await api.run(state.id, question.id, kind));
       } catch (error) {
         setProblem(error instanceof Error ? error.message : String(error));
