@@ -173,6 +173,19 @@ def test_that_a_run_waits_for_the_line_is_said_as_long_as_it_does(visit: Visit) 
     expect(waits).to_have_count(0)
 
 
+def test_a_network_that_goes_away_is_told_at_once(visit: Visit) -> None:
+    candidate = visit("candidate")
+    page = candidate.page
+    title = begun(candidate)
+    saved(page)
+    candidate.context.set_offline(True)
+    page.get_by_role("textbox", name=f"Answer to {title}").click()
+    page.keyboard.insert_text("Nobody hears this yet.")
+    expect(page.get_by_test_id("saved")).to_contain_text("Offline", timeout=3_000)
+    candidate.context.set_offline(False)
+    saved(page)
+
+
 @pytest.mark.parametrize("first", ["the doorbell", "the failure"])
 def test_a_start_whose_answer_got_lost_leaves_no_alert(visit: Visit, first: str) -> None:
     candidate = visit("candidate")

@@ -203,11 +203,17 @@ export function Room({ id }: { id: string }) {
       bell.askClock();
       void catchUp(Number.MAX_SAFE_INTEGER);
     };
+    // The browser knows at once what a silent line shows only in time.
+    const drop = (): void => {
+      bell.retry(true);
+      answers.retry(true);
+    };
     const leave = (): void => answers.flush();
     const resync = setInterval(bell.askClock, RESYNC_MS);
     document.addEventListener("visibilitychange", wake);
     window.addEventListener("focus", wake);
     window.addEventListener("online", wake);
+    window.addEventListener("offline", drop);
     window.addEventListener("pagehide", leave);
     return () => {
       bell.close();
@@ -215,6 +221,7 @@ export function Room({ id }: { id: string }) {
       document.removeEventListener("visibilitychange", wake);
       window.removeEventListener("focus", wake);
       window.removeEventListener("online", wake);
+      window.removeEventListener("offline", drop);
       window.removeEventListener("pagehide", leave);
     };
   }, [answers, catchUp, countdown, id, refresh]);
