@@ -1,5 +1,6 @@
 """The server-rendered pages around the room."""
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -16,42 +17,49 @@ from interviews.live import access, actions, queries
 from interviews.live.models import Blueprint
 
 PER_PAGE = 10  # of one's own interviews: what starts a new one stands below them
+USUAL = {"level": "L6", "minutes": "45", "topics": []}
 
 
 def home(request: HttpRequest) -> HttpResponse:
     """What the site is, for a visitor; one's interviews and the way to a new one, for who is signed in."""
     if not request.user.is_authenticated:
         return render(request, "landing.html")
+    return _interviews(request)
+
+
+def _interviews(request: HttpRequest, chosen: dict[str, Any] = USUAL, refused: Problem | None = None) -> HttpResponse:
+    """One's interviews and the way to a new one. What was chosen and refused stands in the form as it was, with the reason."""
     context = {
         "interviews": Paginator(queries.interviews_of(request.user), PER_PAGE).get_page(request.GET.get("page")),
         "blueprints": Blueprint.objects.all(),
         "topics": topics(),
         "levels": actions.LEVELS,
+        "chosen": chosen,
+        "refused": refused and refused.detail,
     }
-    return render(request, "home.html", context)
+    return render(request, "home.html", context, status=refused.status_code if refused else 200)
 
 
 @login_required
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """Makes an interview from the form and goes to its room. A wrong choice comes back as a message."""
+    """Makes an interview from the form and goes to its room, or shows the choice again and says what is wrong with it."""
     if request.method == "GET":
         # Who was signed out comes back from the sign-in page this way, without what they had chosen.
         messages.info(request, "Choose the interview once more: nothing was set up.")
         return redirect("home")
     slug = request.POST.get("blueprint")
+    minutes = request.POST.get("minutes", "")
+    chosen = {"level": request.POST.get("level", ""), "minutes": minutes, "topics": request.POST.getlist("topics")}
     try:
         if slug:
             wanted = actions.plan_of(slug)
         else:
-            minutes = request.POST.get("minutes", "")
-            wanted = actions.plan(
-                level=request.POST.get("level", ""),
-                minutes=int(minutes) if minutes.isdecimal() and len(minutes) < 6 else 0,
-                topics=request.POST.getlist("topics"),
-            )
+            wanted = actions.plan(**{**chosen, "minutes": int(minutes) if minutes.isdecimal() and len(minutes) < 6 else 0})
         return redirect(actions.create_interview(candidate=request.user, blueprint=wanted))
     except Problem as problem:
+        if not slug:
+            return _interviews(request, chosen, problem)
         messages.error(request, str(problem.detail))
         return redirect("home")
 

@@ -1,12 +1,13 @@
 """POST /api/interviews/: from a blueprint, or from level, minutes and topics."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from interviews.bank.actions import load_pack
-from interviews.bank.queries import askable
+from interviews.bank.queries import askable, topics
 from interviews.live import actions, blueprints
 from interviews.live.models import Blueprint, Event, Interview
 from tests.conftest import People
@@ -110,9 +111,27 @@ def test_the_form_of_the_home_page_leads_into_the_room(people: People, bank: Pat
 
 
 def test_the_form_says_what_was_wrong(people: People, bank: Path) -> None:
-    page = people.candidate.client.post("/interviews/new/", {"level": "L6", "minutes": "٣"}, follow=True)
-    assert "minutes" in page.content.decode()
+    actions.ensure_blueprints()
+    page = people.candidate.client.post("/interviews/new/", {"level": "L6", "minutes": "٣"})
+    assert "Choose 10 to 180 minutes." in page.content.decode()
     assert not Interview.objects.exists()
+
+
+def test_what_was_chosen_stands_in_the_form_that_was_refused(people: People, bank: Path) -> None:
+    actions.ensure_blueprints()
+    for number in range(11):
+        Interview.objects.create(candidate=people.candidate.user, title=f"No. {number}", level="L5", minutes=10, blueprint={})
+    wish = {"level": "L7", "minutes": "999", "topics": [topics()[0], "<b>"]}
+    page = people.candidate.client.post("/interviews/new/", wish)
+    assert page.status_code == 400
+    html = page.content.decode()
+    assert '<details class="card" style="margin-top: var(--s4)" open>' in html
+    assert 'role="alert">Choose 10 to 180 minutes.</p>' in html
+    assert 'value="999"' in html and "<b>" not in html
+    assert re.findall(r'value="([^"]+)" checked', html) == ["L7", topics()[0]]
+    assert 'href="/?page=2"' in html  # of the home page: this address shows nothing to who follows a link
+    fresh = people.candidate.client.get("/").content.decode()
+    assert re.findall(r'value="([^"]+)" checked', fresh) == ["L6"] and 'value="45"' in fresh and " open>" not in fresh
 
 
 def test_who_comes_back_from_signing_in_is_led_to_choose_again(people: People, bank: Path) -> None:
