@@ -56,6 +56,15 @@ def reset_password(client: Client, password: str) -> None:
     client.post(client.get(key[0]).url, {"password1": password, "password2": password})
 
 
+@pytest.mark.parametrize("path", ["login", "signup"])
+def test_what_describes_a_field_is_on_its_page(client: Client, path: str) -> None:
+    for page in (client.get(f"/accounts/{path}/"), client.post(f"/accounts/{path}/", {"email": "a", "login": "a", "password1": "a"})):
+        html = page.content.decode()
+        described = {name for names in re.findall(r'aria-describedby="([^"]+)"', html) for name in names.split()}
+        assert described
+        assert described <= set(re.findall(r' id="([^"]+)"', html))
+
+
 def test_signing_up_makes_a_candidate_and_signs_them_in(client: Client) -> None:
     form = {"email": "ada@example.test", "password1": "correct horse battery", "password2": "correct horse battery"}
     assert client.post("/accounts/signup/", form).status_code == 302
