@@ -65,6 +65,14 @@ def test_what_describes_a_field_is_on_its_page(client: Client, path: str) -> Non
         assert described <= set(re.findall(r' id="([^"]+)"', html))
 
 
+@pytest.mark.parametrize("backend, says", [("console", "in its log: ask whoever runs the site"), ("locmem", "a link is on its way")])
+def test_nobody_waits_for_a_mail_that_is_not_sent(people: People, client: Client, settings: object, backend: str, says: str) -> None:
+    settings.EMAIL_BACKEND = f"django.core.mail.backends.{backend}.EmailBackend"  # type: ignore[attr-defined]
+    assert ("This site sends no mail." in client.get("/accounts/password/reset/").content.decode()) == (backend == "console")
+    page = client.post("/accounts/password/reset/", {"email": "candidate@example.test"}, follow=True)
+    assert says in page.content.decode()
+
+
 def test_signing_up_makes_a_candidate_and_signs_them_in(client: Client) -> None:
     form = {"email": "ada@example.test", "password1": "correct horse battery", "password2": "correct horse battery"}
     assert client.post("/accounts/signup/", form).status_code == 302
