@@ -122,6 +122,12 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     expect(page.locator(".criterion.active")).to_have_count(1)
     candidate.look("report")
     report = page.url
+    # Paper has the name of each criterion, and what is folded on the screen.
+    page.emulate_media(media="print")
+    assert page.locator(".criterion h4 button").count() == page.locator(".criterion h4 button").filter(visible=True).count() > 0
+    folded = page.locator("details:not(.no-print, [open]) > :not(summary)").evaluate_all("parts => parts.map(part => part.checkVisibility())")
+    assert folded and all(folded)
+    page.emulate_media(media="screen")
 
     interviewer = visit("interviewer")
     desk = interviewer.page

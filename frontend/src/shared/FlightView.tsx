@@ -85,7 +85,7 @@ export function FlightView({ flight }: { flight: Flight }) {
         </span>
         {flight.truncated && <span className="badge warn">first steps only</span>}
       </figcaption>
-      <details className="small" style={{ marginTop: "var(--s2)" }}>
+      <details className="small no-print" style={{ marginTop: "var(--s2)" }}>
         <summary>As a table</summary>
         <div className="scroll" tabIndex={0} style={{ maxHeight: "20rem" }}>
           <table>
