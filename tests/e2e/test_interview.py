@@ -106,8 +106,9 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
             page.get_by_text("What the engine did").click()
             page.get_by_role("img", name=re.compile("engine steps")).wait_for()
         for field, value in exemplar.answer.fields.items():
-            label = next(item["label"] for item in question.meta["fields"] if item["id"] == field)
-            page.get_by_label(label).fill(value)
+            asked = next(item for item in question.meta["fields"] if item["id"] == field)
+            expect(page.get_by_label(asked["label"])).to_have_accessible_description(re.compile(re.escape(asked["hint"])))
+            page.get_by_label(asked["label"]).fill(value)
         expect(page.get_by_text(re.compile("^Read as "))).to_have_count(len(exemplar.answer.fields))
         write(page, f"Answer to {question.meta['title']}", exemplar.answer.text)
         saved(page)

@@ -70,11 +70,15 @@ function Fields({ question, map, readOnly }: { question: Question; map: Y.Map<st
               spellCheck={false}
               maxLength={200}
               placeholder="number and unit"
-              aria-describedby={`reading-${field.id}`}
+              aria-describedby={`${field.hint ? `hint-${field.id} ` : ""}reading-${field.id}`}
               onChange={(event) => map.set(field.id, event.target.value)}
             />
+            {field.hint && (
+              <p className="hint" id={`hint-${field.id}`}>
+                {field.hint}
+              </p>
+            )}
             <Reading id={`reading-${field.id}`} text={map.get(field.id) ?? ""} />
-            {field.hint && <p className="hint">{field.hint}</p>}
           </div>
         ))}
       </div>
