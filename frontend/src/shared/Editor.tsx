@@ -13,6 +13,8 @@ import type * as Y from "yjs";
 const theme = EditorView.theme({
   "&": { backgroundColor: "var(--surface)", color: "var(--ink)" },
   ".cm-scroller": { fontFamily: "inherit", lineHeight: "1.6", overflow: "auto" },
+  // As high as the editor, which is higher than a few lines: the place below them is to be clicked as well.
+  ".cm-scroller, .cm-content, .cm-gutters": { minHeight: "inherit" },
   ".cm-content": { caretColor: "var(--accent)", padding: "0.75rem 0" },
   ".cm-line": { padding: "0 1rem" },
   ".cm-cursor": { borderLeftColor: "var(--accent)", borderLeftWidth: "2px" },
@@ -33,6 +35,8 @@ const colours = HighlightStyle.define([
   { tag: t.heading, fontWeight: "650" },
   { tag: t.strong, fontWeight: "650" },
   { tag: t.emphasis, fontStyle: "italic" },
+  { tag: t.monospace, fontFamily: "var(--mono)", fontSize: "0.9em" },
+  { tag: t.processingInstruction, color: "var(--soft)", fontFamily: "var(--mono)", fontSize: "0.9em", fontStyle: "normal" },
 ]);
 
 interface Props {
