@@ -364,6 +364,13 @@ def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:
     page.evaluate("scrollTo(0, 0)")
     place = board.bounding_box()
     assert place is not None
+    # What looks for words of the drawing has no door to a library of others, which lies on another host.
+    page.mouse.click(place["x"] + 320, place["y"] + 360)
+    page.keyboard.press("Control+f")
+    expect(page.get_by_placeholder("Find text on canvas")).to_be_visible()
+    expect(page.locator(".board").get_by_role("tab")).to_have_count(0)
+    expect(page.get_by_label("Library")).to_be_hidden()
+    page.locator(".board").get_by_role("button", name="Close").click()
     # Two boxes with their names, side by side, and an arrow from one to the other.
     for name, x in (("Waiting queue", 150), ("Scheduler", 450)):
         page.mouse.click(place["x"] + 320, place["y"] + 360)
