@@ -339,18 +339,30 @@ def reported(page: Page, change: Callable[[dict], None]) -> None:
     page.reload()
 
 
+def choose(visitor: Visitor, minutes: int, topic: str) -> None:
+    """Sets up an interview on one topic, by the form."""
+    page = visitor.page
+    page.goto(visitor.site.url)
+    page.get_by_text("Or choose level").click()
+    page.get_by_label("Minutes").fill(str(minutes))
+    page.get_by_label(topic, exact=True).check()
+    page.get_by_role("button", name="Set up", exact=True).click()
+    page.get_by_role("button", name="Start the clock").wait_for()
+
+
+def test_the_lobby_says_when_there_is_little_to_ask(visit: Visit) -> None:
+    candidate = visit("candidate")
+    few = candidate.page.get_by_text("On these topics the bank has questions for")
+    choose(candidate, 60, "training")
+    expect(few).to_contain_text("10 of the 60 minutes")
+    choose(candidate, 10, "training")
+    expect(few).to_have_count(0)
+
+
 def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:
     candidate = visit("candidate")
     page = candidate.page
-    address = page.evaluate(
-        """async () => {
-            const token = document.cookie.match(/csrftoken=(\\w+)/)?.[1] ?? document.querySelector("[name=csrfmiddlewaretoken]").value;
-            const body = JSON.stringify({ level: "L6", minutes: 20, topics: ["engine-architecture"] });
-            const headers = { "Content-Type": "application/json", "X-CSRFToken": token };
-            return (await (await fetch("/api/interviews/", { method: "POST", headers, body })).json()).url;
-        }"""
-    )
-    page.goto(f"{site.url}{address}")
+    choose(candidate, 20, "engine-architecture")
     page.get_by_role("button", name="Start the clock").click()
     board = page.locator(".board canvas.interactive")
     board.wait_for(timeout=30_000)

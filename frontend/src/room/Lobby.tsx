@@ -11,8 +11,11 @@ const KINDS: Record<Kind, string> = {
   code: "Code against the engine",
 };
 
+const FULL = 0.75; // of the time; with less to do in it somebody would wonder what is missing
+
 export function Lobby({ state, online, busy, onStart }: { state: Interview; online: boolean; busy: boolean; onStart: () => void }) {
   const minutes = state.duration_ms / 60_000;
+  const planned = state.outline.reduce((sum, item) => sum + item.minutes, 0);
   return (
     <div className="wrap page stack">
       <h1>{state.title}</h1>
@@ -20,6 +23,12 @@ export function Lobby({ state, online, busy, onStart }: { state: Interview; onli
         You have {minutes} minutes from the moment you press Start. The clock is the server's and does not stop when you leave; come back on any
         device and go on. Your text is saved as you type. When the time is over, what was saved last is graded.
       </p>
+      {planned < FULL * minutes && (
+        <p className="banner">
+          On these topics the bank has questions for {planned} of the {minutes} minutes. The clock gives you all of them; to be asked more, set up an interview on
+          more topics.
+        </p>
+      )}
       <div className="card scroll">
         <table>
           <thead>
