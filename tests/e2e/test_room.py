@@ -173,6 +173,26 @@ def test_that_a_run_waits_for_the_line_is_said_as_long_as_it_does(visit: Visit) 
     expect(waits).to_have_count(0)
 
 
+def test_a_room_hears_of_the_judge_that_is_there_again(visit: Visit) -> None:
+    candidate = visit("candidate")
+    page = candidate.page
+    sandbox = {"ok": False, "reason": "Code can't be run at the moment."}
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json={**response.json(), "sandbox": sandbox})
+
+    begun(candidate, "Advanced inference, L6, 60 minutes")
+    page.route(re.compile("/api/interviews/[^/]+/$"), answer)
+    page.reload()
+    page.locator(".questions").wait_for()
+    open_code(page)
+    absent = page.get_by_text("Code can't be run at the moment")
+    expect(absent).to_have_count(1)
+    sandbox = {"ok": True, "reason": ""}
+    expect(absent).to_have_count(0, timeout=20_000)
+
+
 def test_a_network_that_goes_away_is_told_at_once(visit: Visit) -> None:
     candidate = visit("candidate")
     page = candidate.page

@@ -282,6 +282,14 @@ export function Room({ id }: { id: string }) {
     return () => clearInterval(timer);
   }, [refresh, state?.status]);
 
+  const judgeless = !over && state?.sandbox.ok === false && [...state.questions, ...state.outline].some(({ kind }) => kind === "code");
+  useEffect(() => {
+    if (!judgeless) return;
+    // Nobody rings when there is a judge again.
+    const timer = setInterval(() => void refresh(), 10_000);
+    return () => clearInterval(timer);
+  }, [judgeless, refresh]);
+
   const graded = state?.status === "scored" || state?.status === "published";
   useEffect(() => {
     if (!graded) return;
