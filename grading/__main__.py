@@ -111,9 +111,10 @@ def _fit(args: argparse.Namespace) -> int:
     from grading.fusion import FILE
     from grading.marked import read_all, table
 
-    weights, found = cross_validated(read_all(Path(args.folder), Path(args.bank)))
+    weights, found, stripped = cross_validated(read_all(Path(args.folder), Path(args.bank)))
     print(json.dumps(weights.to_dict(), indent=1))
     print("\neach question with the weights that the others give:\n" + table(found))
+    print("\nthe same by rubrics with one paraphrase for each claim, no terms and no contradictions:\n" + table(stripped))
     if args.write:
         FILE.write_text(json.dumps(weights.to_dict(), indent=1) + "\n", "utf-8")
     return 0

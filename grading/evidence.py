@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from grading.alignment import order_recall
 from grading.encoder import Encoder
-from grading.fusion import Evidence, Statement, Weights, margin, plain, subject
+from grading.fusion import Evidence, Statement, Weights, margin, subject
 from grading.gates import Gate
 from grading.lexicon import NEGATORS
 from grading.polarity import Opposition, hedged, oppose, pole_votes, same_number
@@ -27,8 +27,8 @@ from grading.units import Found, find_quantities
 
 CUT = 0.5
 WANTED, MISSING, W_NUMBER = 4, 3.2, 3.0  # clauses looked at closely; nearness that all terms are worth in choosing them; logits of the numbers
+BARE, STEEP = -3.0, 0.5  # nearness below which a claim without terms loses besides, and logits for each of it
 FAR = 3.0  # nearness behind the nearest statement from which on another has no say in whether a clause denies the claim
-PLAIN_BIAS = -0.6
 CLEARLY = 0.5  # nearness by which a denial has to come nearer than what else meets the claim
 KNOWN = 0.25  # weight of a word that the question already said
 DENIED = 0.6  # opposition from here on takes the credit
@@ -180,7 +180,6 @@ class Candidate:
     statement: int  # the row of the nearest statement
     features: tuple[float, ...]
     near: float  # nearness of its nearest statement
-    plain: float  # the same by meaning and words alone
     missing: tuple[int, ...]
     number: float
     differs: bool
@@ -220,7 +219,7 @@ def candidates(target: Target, clauses: Sequence[Clause], evidence: Evidence, st
         number, differs = window.numbers(clauses[i], target.item.numbers) if target.item.numbers else (1.0, False)
         features = (share, window.here(clauses[i], target.forms), float(near[i].mean()), margin(float(nearest[i]), float(rivals[i])),
                     margin(float(nearest[i]), float(evidence.wronged[i])), order)
-        out.append(Candidate(i, j, features, float(nearest[i]), plain(float(evidence.cosine[i, j]), float(evidence.lexical[i, j])), missing, number, differs))
+        out.append(Candidate(i, j, features, float(nearest[i]), missing, number, differs))
     return out
 
 
@@ -229,10 +228,10 @@ def logit(target: Target, candidate: Candidate, weights: Weights) -> float:
     if isinstance(target.item, Misconception):
         _, _, near, lead, _, _ = candidate.features
         return weights.wrong_bias + weights.wrong[0] * near + weights.wrong[1] * lead - MISSING * (1.0 - candidate.terms)
-    if target.forms:
-        z = weights.claim_bias + sum(w * f for w, f in zip(weights.claim, candidate.features, strict=True))
-    else:  # nothing was fitted to claims without terms: they are held to plain nearness, by hand and more strictly
-        z = candidate.plain + PLAIN_BIAS
+    bias, each = (weights.claim_bias, weights.claim) if target.forms else (weights.bare_bias, weights.bare)
+    z = bias + sum(w * f for w, f in zip(each, candidate.features, strict=True))
+    if not target.forms:
+        z -= STEEP * max(0.0, BARE - candidate.near)
     if target.item.numbers:
         z += (0.5 if candidate.number == 1.0 else 0.0) - W_NUMBER * (1.0 - candidate.number)
     return z

@@ -7,7 +7,7 @@ A ridge-penalised logistic regression by Newton's method. Which of a claim's cla
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from grading.encoder import encoder
 from grading.fusion import FEATURES, Weights
 from grading.marked import MarkedAnswer, MarkedQuestion, report
-from grading.rubric import Misconception
+from grading.rubric import Misconception, Rubric
 from grading.scorer import lay_beside, read_answer
 
 RIDGE = 10.0
@@ -29,7 +29,8 @@ Matrix = NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Example:
     """One claim or misconception beside one answer: `features` [candidates, 6], the answer's `doubt` and `away`, and whether the markers found it. `trust` is
-    less than 1 for answers to another question, of which nobody marked anything: of the same field, they say some things by the way."""
+    less than 1 for answers to another question, of which nobody marked anything: of the same field, they say some things by the way. `bare`: of a rubric that
+    asks for no terms."""
 
     question: str
     wrong: bool
@@ -37,6 +38,16 @@ class Example:
     against: tuple[float, float]
     met: bool
     trust: float = 1.0
+    bare: bool = False
+
+
+def stripped(question: MarkedQuestion, paraphrases: int = 1) -> MarkedQuestion:
+    """The question with a rubric as a first draft has it: claims with so many paraphrases, without terms and contradictions."""
+    def strip(rubric: Rubric) -> Rubric:
+        return replace(rubric, criteria=tuple(replace(c, claims=tuple(replace(claim, paraphrases=claim.paraphrases[:paraphrases], terms=(), contradictions=())
+                                                                      for claim in c.claims)) for c in rubric.criteria))
+
+    return replace(question, folder=replace(question.folder, rubric=strip(question.folder.rubric)))
 
 
 def examples(question: MarkedQuestion, others: Sequence[MarkedQuestion] = ()) -> list[Example]:
@@ -63,7 +74,7 @@ def _beside(question: MarkedQuestion, text: str, marked: MarkedAnswer | None = N
             continue  # nobody marked what a claim excludes, or what an answer to another question gets wrong
         met = marked is not None and target.item.id in (marked.final[criterion].misconceptions if wrong else marked.final[criterion].claims)
         features = np.array([c.features for c in beside.candidates((criterion, name))])
-        yield Example(question.folder.path.name, wrong, features, (beside.doubt, beside.away), met, 1.0 if marked else FOREIGN)
+        yield Example(question.folder.path.name, wrong, features, (beside.doubt, beside.away), met, 1.0 if marked else FOREIGN, not target.forms)
 
 
 def logistic(x: Matrix, y: Matrix, trust: Matrix, ridge: float = RIDGE) -> Matrix:
@@ -99,14 +110,24 @@ def _fit(rows: Sequence[Example], columns: Sequence[int], against: bool) -> Matr
 
 
 def fit(rows: Sequence[Example]) -> Weights:
-    """The weights that fit these examples."""
-    claim = [round(float(w), 4) for w in _fit([row for row in rows if not row.wrong], range(len(FEATURES)), True)]
-    wrong = [round(float(w), 4) for w in _fit([row for row in rows if row.wrong], (FEATURES.index("nearness"), FEATURES.index("lead")), False)]
-    return Weights(tuple(claim[: len(FEATURES)]), claim[-1], claim[-3], claim[-2], (wrong[0], wrong[1]), wrong[2])
+    """The weights that fit these examples. What an answer says wrong and how far it is away is weighed on claims with terms, for all."""
+    def of(rows: Sequence[Example], names: Sequence[str], against: bool) -> tuple[list[float], list[float], float]:
+        columns = [FEATURES.index(name) for name in names]
+        found = [round(float(w), 4) for w in _fit(rows, columns, against)]
+        told = [0.0] * len(FEATURES)
+        for column, weight in zip(columns, found, strict=False):
+            told[column] = weight
+        return told, found[len(columns) : -1], found[-1]
+
+    claim, (doubt, away), bias = of([row for row in rows if not row.wrong and not row.bare], FEATURES, True)
+    bare, _, bare_bias = of([row for row in rows if not row.wrong and row.bare], FEATURES[2:], True)
+    wrong, _, wrong_bias = of([row for row in rows if row.wrong], ("nearness", "lead"), False)
+    return Weights(tuple(claim), bias, tuple(bare), bare_bias, doubt, away, (wrong[2], wrong[3]), wrong_bias)
 
 
-def cross_validated(questions: Sequence[MarkedQuestion]) -> tuple[Weights, dict[str, Any]]:
-    """(the weights by all questions, the report in which each question is scored with the weights by the others)."""
-    rows = [row for q in questions for row in examples(q, [other for other in questions if not q.folder.topics & other.folder.topics])]
+def cross_validated(questions: Sequence[MarkedQuestion]) -> tuple[Weights, dict[str, Any], dict[str, Any]]:
+    """(the weights by all questions, the report in which each question is scored with the weights by the others, the same for rubrics as stripped)."""
+    rows = [row for q in questions for others in [[other for other in questions if not q.folder.topics & other.folder.topics]]
+            for row in (*examples(q, others), *(row for row in examples(stripped(q), others) if not row.wrong))]
     held = {q.folder.path.name: fit([row for row in rows if row.question != q.folder.path.name]) for q in questions}
-    return fit(rows), report(questions, held)
+    return fit(rows), report(questions, held), report([stripped(q) for q in questions], held)

@@ -45,11 +45,13 @@ FILE = Path(__file__).with_name("weights.json")
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What counts how much: for a claim `claim` (in the order of FEATURES), `claim_bias`, and taken off the `doubt` and how far `away` the answer is; for a
-    misconception `wrong` (nearness, lead) and `wrong_bias`."""
+    """What counts how much: for a claim `claim` (in the order of FEATURES), `claim_bias`, for one without terms `bare` and `bare_bias`, and taken off the
+    `doubt` and how far `away` the answer is; for a misconception `wrong` (nearness, lead) and `wrong_bias`."""
 
     claim: tuple[float, ...]
     claim_bias: float
+    bare: tuple[float, ...]
+    bare_bias: float
     doubt: float
     away: float
     wrong: tuple[float, float]
@@ -57,11 +59,13 @@ class Weights:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Weights:
-        return cls(tuple(float(data["claim"][name]) for name in FEATURES), float(data["claim_bias"]), float(data["doubt"]), float(data["away"]),
+        return cls(tuple(float(data["claim"][name]) for name in FEATURES), float(data["claim_bias"]),
+                   tuple(float(data["bare"][name]) for name in FEATURES), float(data["bare_bias"]), float(data["doubt"]), float(data["away"]),
                    (float(data["wrong"]["nearness"]), float(data["wrong"]["lead"])), float(data["wrong_bias"]))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"claim": dict(zip(FEATURES, self.claim, strict=True)), "claim_bias": self.claim_bias, "doubt": self.doubt, "away": self.away,
+        return {"claim": dict(zip(FEATURES, self.claim, strict=True)), "claim_bias": self.claim_bias,
+                "bare": dict(zip(FEATURES, self.bare, strict=True)), "bare_bias": self.bare_bias, "doubt": self.doubt, "away": self.away,
                 "wrong": {"nearness": self.wrong[0], "lead": self.wrong[1]}, "wrong_bias": self.wrong_bias}
 
 
@@ -232,4 +236,7 @@ def away(best: Sequence[float], claimed: Array) -> float:
 
 
 def margin(value: float, rival: float) -> float:
+    """How far a value is before its rival. Where there is no rival that says nothing, for or against."""
+    if rival == NO_RIVAL:
+        return 0.0
     return min(CAP, max(-CAP, value - rival))

@@ -24,7 +24,7 @@ from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question
 from grading.rubric import BELOW, Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, Token, read, tokenise
 
-SCORER = "claims-6"
+SCORER = "claims-7"
 WRONG_CUT = 0.5
 
 

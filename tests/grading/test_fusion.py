@@ -7,10 +7,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grading import Rubric
+from grading import Rubric, draft_rubric
 from grading.fit import Example, fit, logistic
 from grading.folders import read_folder
-from grading.fusion import ENOUGH, FAR, FEATURES, FIELD, FILE, LONG, MORE, NEAR, Statement, Weights, away, doubt, margin, plainly, shipped, subject, telling
+from grading.fusion import (
+    ENOUGH,
+    FAR,
+    FEATURES,
+    FIELD,
+    FILE,
+    LONG,
+    MORE,
+    NEAR,
+    NO_RIVAL,
+    Statement,
+    Weights,
+    away,
+    doubt,
+    margin,
+    plainly,
+    shipped,
+    subject,
+    telling,
+)
 from grading.scorer import score
 from grading.text import tokenise
 
@@ -30,7 +49,8 @@ PACKS = Path(__file__).parents[2] / "interviews/bank/packs/advanced-inference"
 
 def test_no_shipped_weight_speaks_against_evidence() -> None:
     weights = shipped()
-    assert min(*weights.claim, weights.doubt, weights.away, *weights.wrong) >= 0
+    assert min(*weights.claim, *weights.bare, weights.doubt, weights.away, *weights.wrong) >= 0
+    assert weights.bare[:2] == (0.0, 0.0)  # of the terms that such a claim doesn't have
     assert Weights.from_dict(weights.to_dict()) == weights
     assert json.loads(FILE.read_text()) == weights.to_dict()
 
@@ -55,10 +75,13 @@ def test_the_fit_looks_at_the_clause_that_its_own_weights_choose() -> None:
         met = i % 2 == 0
         best = [1.0, 1.0, 3.0 if met else -3.0, 0.0, 0.0, 0.5]
         rows += [Example("q", False, np.array([[0.0, 0.0, *rng.normal(size=4)], best]), (0.0, 0.0), met),
+                 Example("q", False, np.array([[1.0, 1.0, 0.0, 0.0, 0.0, 0.9 if met else 0.1]]), (0.0, 0.0), met, bare=True),
                  Example("q", True, np.array([[0.0, 0.0, 2.0 if met else -2.0, 0.0, 0.0, 0.0]]), (0.0, 0.0), met)]  # fmt: skip
     weights = fit(rows)
     assert weights.claim[FEATURES.index("nearness")] > 0.3
     assert weights.wrong[0] > 0.3
+    assert weights.bare[FEATURES.index("order")] > 3.0  # of its own rows alone
+    assert weights.claim[FEATURES.index("order")] == pytest.approx(0.0, abs=0.1)
 
 
 def test_near_misses_bring_an_answer_no_nearer_to_the_subject() -> None:
@@ -174,3 +197,23 @@ def test_hardly_any_mistake_that_a_rubric_names_earns_its_claim() -> None:
     wrong = [line for claim, line in said if any(m.id == claim.id and m.met for c in score(found.rubric, line, found.question).criteria for m in c.marks)]
     assert len(said) > 100
     assert len(wrong) <= 0.1 * len(said), wrong
+
+
+MODEL_ANSWER = ("The memory is divided into blocks of a fixed size. A block table maps the logical blocks of a sequence to physical blocks. "
+                "Blocks are allocated on demand while the sequence grows.")
+
+
+@pytest.mark.parametrize(("answer", "points"), [
+    ("Memory gets split into equally sized blocks. Each sequence's table says which physical block holds which logical one. "
+     "Nothing is reserved ahead of time: a block is taken when the sequence needs it.", 6),
+    ("Memory gets split into equally sized blocks.", 2),
+    ("A soup is boiled until the carrots are soft, and butter is added at the end.", 0),
+    ("memory blocks fixed size table maps logical physical sequence allocated demand grows", 0)])  # fmt: skip
+def test_a_draft_of_a_rubric_hears_what_is_said_in_other_words(answer: str, points: int) -> None:
+    """Its claims ask for no terms and have no paraphrases."""
+    assert score(draft_rubric(ASKED, MODEL_ANSWER, 6), answer, ASKED).total == points
+
+
+def test_where_there_is_no_rival_none_speaks_for_a_claim() -> None:
+    assert margin(3.0, NO_RIVAL) == 0.0
+    assert margin(3.0, NO_RIVAL + 1e-3) == 5.0

@@ -19,7 +19,8 @@ CLAIMS = ["Decode is bound by memory bandwidth because every step reads all weig
           "Continuous batching admits a request as soon as another one leaves.", "The block table maps logical blocks to physical blocks."]
 RUBRIC = Rubric.from_dict({"bands": {"L5": 3, "L6": 6, "L7": 8}, "criteria": [
     {"id": "phases", "title": "Phases", "points": 4, "rule": {1: 2, 2: 4},
-     "claims": [{"id": "decode", "text": CLAIMS[0]}, {"id": "prefill", "text": CLAIMS[1]}],
+     "claims": [{"id": "decode", "text": CLAIMS[0], "terms": [["decode"], ["memory"]]},
+                {"id": "prefill", "text": CLAIMS[1], "terms": [["prefill"], ["compute"]]}],
      "misconceptions": [{"id": "no-cache", "text": "The cache is recomputed from scratch for every token.", "deduct": 1, "feedback": "It is kept."}]},
     {"id": "serving", "title": "Serving", "points": 4, "rule": {1: 2, 2: 4},
      "claims": [{"id": "batching", "text": CLAIMS[2]}, {"id": "table", "text": CLAIMS[3], "depends_on": ["batching"]}]}]})

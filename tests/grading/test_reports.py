@@ -150,7 +150,8 @@ def test_attacking_a_bank_counts_what_reaches_the_l5_line(tmp_path, capsys):
     claims = ["A cache keeps recently used data in fast memory.", "The slow memory is read only when the cache does not have the data.",
               "When the cache is full, the line that was used least recently is evicted."]
     rubric = {"bands": {"L5": 2, "L6": 4, "L7": 5}, "criteria": [
-        {"id": f"c{i}", "title": "C", "points": 2, "claims": [{"id": "a", "text": text}]} for i, text in enumerate(claims)]}
+        {"id": f"c{i}", "title": "C", "points": 2, "claims": [{"id": "a", "text": text, "terms": terms}]}
+        for i, (text, terms) in enumerate(zip(claims, ([["keeps"], ["fast"]], [["slow"], ["only"]], [["full"], ["evicted"]]), strict=True))]}
     (folder / "rubric.yaml").write_text(json.dumps(rubric))
     (folder / "prompt.md").write_text("Explain how a processor's cache works.\n")
     (folder / "answers/l7.md").write_text("---\nlevel: L7\n---\n" + " ".join(claims) + "\n")
