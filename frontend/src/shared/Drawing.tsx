@@ -9,7 +9,7 @@ export function Drawing({ loading, ...board }: ComponentProps<typeof Board> & { 
   const said = () => words(board.map ? pull(board.map) : (board.elements ?? []));
   return (
     <Boundary says="The drawing can't be shown. It is kept as it was drawn." instead={() => <div className="answer">{said()}</div>} className="inside">
-      <Suspense fallback={<div className="board">{loading}</div>}>
+      <Suspense fallback={<div className={board.map ? "board" : "board read"}>{loading}</div>}>
         <Board {...board} />
       </Suspense>
     </Boundary>
