@@ -91,6 +91,17 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def until(page: Page, expression: str, argument: object = None) -> None:
+    """Waits for an expression to hold on a page.
+
+    Playwright's own `wait_for_function` looks a second time from inside the page, where the page's policy forbids to evaluate a string.
+    """
+    deadline = time.monotonic() + 30
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < deadline, f"never came to hold: {expression}"
+        page.wait_for_timeout(50)
+
+
 class Visitor:
     """Somebody at a browser, who notices errors in the console and pages that axe objects to."""
 

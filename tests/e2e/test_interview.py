@@ -15,7 +15,7 @@ from grading.variants import GENERATOR
 from interviews.bank.files import ParsedQuestion, parse_question, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
 from sandbox import labs
-from tests.e2e.conftest import Site, Visitor
+from tests.e2e.conftest import Site, Visitor, until
 
 pytestmark = pytest.mark.e2e
 Visit = Callable[..., Visitor]
@@ -432,7 +432,7 @@ def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:
     board.hover()
     before = page.evaluate("scrollY")
     page.mouse.wheel(0, 200)
-    page.wait_for_function("before => scrollY > before", arg=before)
+    until(page, "before => scrollY > before", before)
     reported(page, lambda report: report.update(questions=[None]))
     expect(page.get_by_role("alert")).to_contain_text("This page can't be shown")
     page.unroute("**/api/**/report/")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
-from tests.e2e.conftest import Site, Visitor
+from tests.e2e.conftest import Site, Visitor, until
 from tests.e2e.test_interview import open_question, saved, start
 from tests.e2e.test_room import begun
 
@@ -58,7 +58,7 @@ def test_a_page_is_drawn_in_the_chosen_colours_from_its_first_moment(visit: Visi
 
     page.route("**/assets/site-*.js", late)
     page.reload()
-    page.wait_for_function("window.chosen && performance.getEntriesByName('first-paint').length")
+    until(page, "window.chosen && performance.getEntriesByName('first-paint').length")
     assert page.evaluate("window.chosen < performance.getEntriesByName('first-paint')[0].startTime")
 
 

@@ -5,9 +5,9 @@
 import os
 
 WORDS = ("hidden_tests", "public_tests", "wrong_", "judging", "oracle", "lab.yaml", ".git", "manage.py", "rubric")
+LIBRARIES = ("/proc", "/sys", "/usr")  # and site-packages: what the distribution and the wheels brought; on a cold disk a walk there takes all the time
 found = []
 for root, folders, files in os.walk("/"):
-    folders[:] = [f for f in folders if os.path.join(root, f) not in ("/proc", "/sys") and f not in ("torch", "numpy", "sympy", "networkx")]
-    found += [os.path.join(root, name) for name in (*folders, *files) if any(word in name for word in WORDS) and "site-packages" not in root
-              and not root.startswith("/usr")]
+    folders[:] = [f for f in folders if os.path.join(root, f) not in LIBRARIES and f != "site-packages"]
+    found += [os.path.join(root, name) for name in (*folders, *files) if any(word in name for word in WORDS)]
 assert not found, found[:5]
