@@ -137,7 +137,7 @@ def scored(result: Score) -> dict[str, Mark]:
 
 def report(questions: Sequence[MarkedQuestion], weights: Mapping[str, Weights] | None = None) -> dict[str, Any]:
     """Agreement of the passes, and of the scorer with the adjudicated marks. `weights`: those for each question's folder name, instead of the shipped ones."""
-    passes, ours, inside, sure, review = list[_Pair](), list[_Pair](), list[bool](), list[float](), 0
+    passes, ours, inside, sure, looks, review = list[_Pair](), list[_Pair](), list[bool](), list[float](), Counter[str](), 0
     for question in questions:
         rubric, name = question.folder.rubric, question.folder.path.name
         for answer in question.answers:
@@ -146,6 +146,7 @@ def report(questions: Sequence[MarkedQuestion], weights: Mapping[str, Weights] |
             ours.append(_Pair(name, answer.kind, rubric, answer.final, scored(result)))
             inside.append(ours[-1].level(answer.final) in (result.level_set or (result.level,)))
             sure += [c.confidence for c in result.criteria]
+            looks += _looks(result, answer.final)
             review += result.state == "review"
     return {
         "n": len(ours),
@@ -155,8 +156,24 @@ def report(questions: Sequence[MarkedQuestion], weights: Mapping[str, Weights] |
         "level_set_holds": float(np.mean(inside)),
         "sent_to_review": review / len(ours),
         "sure_of_criteria": float(np.mean(sure)),
+        "unsure": {"claims": looks["unsure"] / looks["claims"], "errors": looks["found"] / max(1, looks["errors"]), "wrong": looks["wrong"],
+                   "wrong_rightly": looks["rightly"]},
         "kinds": _kinds(ours),
     }
+
+
+def _looks(result: Score, final: Marks) -> Counter[str]:
+    """Counts of claims, of those decided otherwise than the readers did (`errors`), of those that the scorer points out (`unsure`) and that are both (`found`);
+    of suspected wrong statements (`wrong`) and of those that the readers found, too (`rightly`)."""
+    out = Counter[str]()
+    for criterion in result.criteria:
+        doubted = {look.id for look in criterion.unsure if look.kind != "wrong"}
+        for mark in (mark for mark in criterion.marks if mark.kind == "claim"):
+            error, unsure = mark.met != (mark.id in final[criterion.id].claims), mark.id in doubted
+            out.update(claims=1, errors=error, unsure=unsure, found=error and unsure)
+        for look in (look for look in criterion.unsure if look.kind == "wrong"):
+            out.update(wrong=1, rightly=look.id in final[criterion.id].misconceptions)
+    return out
 
 
 def _compare(pairs: Sequence[_Pair]) -> dict[str, Any]:
@@ -179,22 +196,28 @@ def _compare(pairs: Sequence[_Pair]) -> dict[str, Any]:
         "criterion_qwk": qwk(x, y, steps),
         "criterion_exact": float(np.mean(x == y)),
         "criterion_within_1": float(np.mean(np.abs(x - y) * steps <= 1 + 1e-9)),
-        "claims": _claims(rows),
+        "claims": _found(rows, wrong=False),
+        "misconceptions": _found(rows, wrong=True),
         "same_level": sum(n for (left, right), n in levels.items() if left == right) / len(pairs),
         "levels": {f"{left} -> {right}": n for (left, right), n in sorted(levels.items())},
     }
 
 
-def _claims(rows: Iterable[tuple[Criterion, Mark, Mark]]) -> dict[str, float]:
-    """Precision and recall of the claims that the second side found, by the first; Cohen's kappa."""
+def _found(rows: Iterable[tuple[Criterion, Mark, Mark]], wrong: bool) -> dict[str, float | None]:
+    """Precision and recall of the claims, or with `wrong` of the misconceptions, that the second side found, by the first; Cohen's kappa. None where there is
+    nothing to take a share of."""
     table = np.zeros((2, 2))
     for criterion, true, other in rows:
-        for claim in criterion.claims:
-            table[int(claim.id in true.claims), int(claim.id in other.claims)] += 1
-    n, both = table.sum(), table[1, 1]
-    chance = float((table.sum(0) * table.sum(1)).sum()) / n**2
-    return {"n": float(n), "precision": float(both / max(1.0, table[:, 1].sum())), "recall": float(both / max(1.0, table[1].sum())),
-            "kappa": (float(np.trace(table)) / n - chance) / (1 - chance)}
+        for item in criterion.misconceptions if wrong else criterion.claims:
+            table[tuple(int(item.id in (mark.misconceptions if wrong else mark.claims)) for mark in (true, other))] += 1
+    n, both, agree = float(table.sum()), float(table[1, 1]), float(np.trace(table))
+    chance = float((table.sum(0) * table.sum(1)).sum()) / n if n else n
+    return {"n": n, "precision": _share(both, float(table[:, 1].sum())), "recall": _share(both, float(table[1].sum())),
+            "kappa": _share(agree - chance, n - chance)}
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
 
 
 def _kinds(pairs: Sequence[_Pair]) -> dict[str, list[float]]:
@@ -217,11 +240,14 @@ def table(found: dict[str, Any]) -> str:
             ("same level", "same_level")]
     out = [f"{found['n']} answers to {found['questions']} questions", f"{'':<30}{'pass 1, 2':>14}{'final, scorer':>14}"]
     out += [f"{label:<30}{cells(key)}" for label, key in rows]
-    out += [f"{'claims, ' + key:<30}{cells(key, 'claims')}" for key in ("precision", "recall", "kappa")]
+    out += [f"{f'{of}, {key}':<30}{cells(key, of)}" for of in ("claims", "misconceptions") for key in ("precision", "recall", "kappa")]
     for side, interval in ((side, found[side]["qwk_interval"]) for side in ("passes", "scorer")):
         out.append(f"95 % interval of the {side}' QWK: {interval[0]:.3f} to {interval[1]:.3f}" if interval else "")
     out.append(f"the level set holds the level: {found['level_set_holds']:.2f}; sent to a person: {found['sent_to_review']:.2f}")
     out.append(f"criteria: {found['sure_of_criteria']:.2f} sure on average that the points are right, {found['scorer']['criterion_exact']:.2f} are")
+    unsure = found["unsure"]
+    out.append(f"pointed out to a person: {unsure['claims']:.2f} of the claims with {unsure['errors']:.2f} of the errors, "
+               f"and {unsure['wrong']} statements as perhaps wrong, {unsure['wrong_rightly']} of them rightly")
     out.append("levels, final -> scorer: " + ", ".join(f"{name}: {n}" for name, n in found["scorer"]["levels"].items()))
     out += [f"{kind:<30}{true:>14.1f}{given:>14.1f}" for kind, (true, given) in found["kinds"].items()]
     return "\n".join(line for line in out if line)

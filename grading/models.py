@@ -71,7 +71,7 @@ class Score(InsertOnly):
 
 
 class CriterionScore(InsertOnly):
-    """Points for one criterion, with the words that earned them."""
+    """Points for one criterion, with the words that earned them. `unsure`: what a person should look at first, as `grading.result.Unsure`."""
 
     score = models.ForeignKey(Score, on_delete=models.CASCADE, related_name="criteria")
     criterion = models.CharField(max_length=80)
@@ -82,6 +82,7 @@ class CriterionScore(InsertOnly):
     reason = models.TextField(blank=True)
     missed = models.JSONField(default=list)
     confidence = models.FloatField(null=True)
+    unsure = models.JSONField(default=list)
 
     class Meta:
         ordering: ClassVar = ["position"]

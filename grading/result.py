@@ -62,9 +62,19 @@ def asserted(marks: Iterable[ClaimMark]) -> set[str]:
     return {mark.id for mark in marks if mark.kind == "misconception" and mark.met}
 
 
+class Unsure(NamedTuple):
+    """A judgement that a person should look at first: a claim that was `counted` or `missed` by little, or what may be a `wrong` statement and cost nothing.
+    `text`: the rubric's; `words`: those of the answer that come nearest, "" for none."""
+
+    kind: Literal["counted", "missed", "wrong"]
+    id: str
+    text: str
+    words: str
+
+
 @dataclass(frozen=True, slots=True)
 class CriterionScore:
-    """`points` of `max`; `missed` holds one sentence for each thing not earned; `confidence` is P(points are right) in 0..1."""
+    """`points` of `max`; `missed` holds one sentence for each thing not earned; `confidence` is P(points are right) in 0..1; `unsure` what to look at first."""
 
     id: str
     title: str
@@ -75,6 +85,7 @@ class CriterionScore:
     missed: tuple[str, ...] = ()
     confidence: float = 1.0
     marks: tuple[ClaimMark, ...] = ()
+    unsure: tuple[Unsure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +115,7 @@ class Score:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Evidence):
+    if isinstance(value, Evidence | Unsure):
         return value._asdict()
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}

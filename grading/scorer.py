@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from grading import gates as g
 from grading.calibration import Calibration
-from grading.certainty import COMMON, confidence, doubtful, level_set, total_law
+from grading.certainty import COMMON, chance, confidence, doubtful, level_set, total_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import CUT, DENIED, SPEAKS, Candidate, Coherence, Match, Target, Window, candidates, coherence, match, opposition, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
@@ -20,12 +20,15 @@ from grading.fusion import COS, LEX, NEARLY, NO_RIVAL, Statement, Weights, Words
 from grading.fusion import Evidence as Nearness
 from grading.lexicon import NEGATORS, poles
 from grading.polarity import negated
-from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, asserted
+from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, Unsure, asserted
 from grading.rubric import BELOW, Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, Token, read, tokenise
 
 SCORER = "claims-7"
 WRONG_CUT = 0.5
+# What a person should look at first, chosen on the marked answers (`python -m grading marked` says how often it is worth it): a claim whose chance of being
+# met lies between these, unless the criterion's points are as sure as SURE all the same, and a misconception whose score reaches SUSPECT.
+OPEN, SURE, SUSPECT = (0.35, 0.65), 0.9, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,10 +324,12 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
                                {"cosine": m.cosine, "lexical": m.lexical, "terms": m.terms, "numbers": m.numbers}))
     met = criterion.supported(met)
     marks = [replace(mark, met=False, why="what it rests on is not stated") if mark.met and mark.id not in met else mark for mark in marks]
-    wrong = list[str]()
+    wrong, suspected = list[str](), list[Unsure]()
     for bad in criterion.misconceptions:
         m = found[criterion.id, f"!{bad.id}"]
         said = m.score >= WRONG_CUT and m.denial is None
+        if not said and _suspected(bad, m):
+            suspected.append(Unsure("wrong", bad.id, bad.text, m.clause.text if m.clause else ""))
         marks.append(ClaimMark(bad.id, "misconception", said, m.score, WRONG_CUT, "asserted" if said else "", _span(m.clause, reading),
                                {"cosine": m.cosine, "lexical": m.lexical, "terms": m.terms, "numbers": m.numbers}))
         if said:
@@ -340,8 +345,25 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
     reason = f"{len(met)} of {len(criterion.claims)} claims stated" if criterion.claims else "no claims"
     if deduct:
         reason += f"; {deduct:g} off for a wrong statement"
+    sure = _sure(criterion, points, marks, reading, calibration, blank)
+    unsure = (*suspected, *(_in_the_balance(criterion, marks, calibration) if sure < SURE else ()))
     return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason + ".",
-                          (*missed, *wrong), _sure(criterion, points, marks, reading, calibration, blank), tuple(marks))
+                          (*missed, *wrong), sure, tuple(marks), unsure)
+
+
+def _suspected(bad: Misconception, m: Match) -> bool:
+    """Whether an answer may say something wrong. What denies nothing does not say what denies something."""
+    if m.clause is None or m.denial is not None or m.score < SUSPECT:
+        return False
+    return any(negated(m.clause.tokens, m.clause.text)) or not any(negated(tokenise(bad.text), bad.text))
+
+
+def _in_the_balance(criterion: Criterion, marks: Sequence[ClaimMark], calibration: Calibration | None) -> list[Unsure]:
+    """The claims that a careful reader may well judge otherwise, the most doubtful first. One that only lacks what it rests on is not among them."""
+    found = [(abs(p - 0.5), Unsure("counted" if mark.met else "missed", claim.id, claim.text, mark.evidence[0].text if mark.evidence else ""))
+             for claim, mark in zip(criterion.claims, marks, strict=False)
+             if mark.met == (mark.score >= mark.cut) for p in [chance(mark, calibration)] if OPEN[0] <= p <= OPEN[1]]
+    return [unsure for _, unsure in sorted(found, key=lambda pair: pair[0])]
 
 
 def _sure(criterion: Criterion, points: float, marks: Sequence[ClaimMark], reading: _Reading, calibration: Calibration | None, blank: bool) -> float:

@@ -115,6 +115,7 @@ def store(subject: UUID, rubric: RubricVersion, marked: grading.Score) -> Score:
             reason=criterion.reason,
             missed=list(criterion.missed),
             confidence=criterion.confidence,
+            unsure=[look._asdict() for look in criterion.unsure],
         )
         for position, criterion in enumerate(marked.criteria)
     )

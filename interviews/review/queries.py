@@ -152,7 +152,7 @@ def _before_json(score: Score | None) -> dict[str, Any] | None:
     return {"total": sum(points.values()), "scorer": score.scorer, "at": score.created_at.isoformat(), "points": points}
 
 
-def _criterion_json(row: CriterionScore, criterion: Criterion, changed: Override | None) -> dict[str, Any]:
+def _criterion_json(row: CriterionScore, criterion: Criterion, changed: Override | None, reviewer: bool) -> dict[str, Any]:
     return {
         "id": row.criterion,
         "title": criterion.title,
@@ -164,6 +164,7 @@ def _criterion_json(row: CriterionScore, criterion: Criterion, changed: Override
         "reason": row.reason,
         "missed": row.missed,
         "confidence": row.confidence,
+        "unsure": row.unsure if reviewer else [],
         "override": _override_json(changed) if changed else None,
     }
 
@@ -184,14 +185,14 @@ def _rows(score: Score) -> list[decided.Row]:
     return [decided.Row(row.criterion, row.points, row.max, row.confidence, changed.get(row.criterion)) for row in score.criteria.all()]
 
 
-def _marks_json(score: Score, sure: bool) -> dict[str, Any]:
+def _marks_json(score: Score, sure: bool, reviewer: bool) -> dict[str, Any]:
     """The points of a score and what follows from them."""
     if score.state == Score.State.NOT_SCORED:
         # Not read as a rubric: that it can't be may be why there is no score.
         return {"total": None, "level": "", "level_set": [], "bands": score.rubric.body.get("bands", {}), "criteria": []}
     rubric = grading.Rubric.from_dict(score.rubric.body)
     changes = _changes(score)
-    criteria = [_criterion_json(row, rubric.criterion(row.criterion), changes.get(row.criterion)) for row in score.criteria.all()]
+    criteria = [_criterion_json(row, rubric.criterion(row.criterion), changes.get(row.criterion), reviewer) for row in score.criteria.all()]
     points = {row["id"]: row["points"] for row in criteria}
     level = rubric.level(points) if rubric.bands else ""
     level_set = score.level_set
@@ -223,7 +224,7 @@ def _score_json(scores: Sequence[Score], version_hash: str, published_at: dateti
     """The score that counts of an answer's, which come the newest first."""
     score, *earlier = counting(scores)
     sure = settled(score, score.overrides.all(), published_at)
-    marks = _marks_json(score, sure)
+    marks = _marks_json(score, sure, reviewer)
     state, reason = _doubt(score, sure, marks["level_set"])
     return {
         "id": str(score.pk),
@@ -306,6 +307,7 @@ def _question_json(
     version = question.version
     run = final_run(question, content.code) if version.kind == "code" else None
     labels = {field["id"]: field["label"] for field in version.fields}
+    reviewer = user.reviews and question.interview.candidate_id != user.pk
     return {
         "id": str(question.pk),
         "position": question.position,
@@ -318,7 +320,7 @@ def _question_json(
         "model_answer_html": _model_answer(question),
         "withheld": False,
         "run": flown(run, question, user) if run else None,
-        "score": _score_json(scores, version.hash, published_at, user.reviews) if scores else None,
+        "score": _score_json(scores, version.hash, published_at, reviewer) if scores else None,
         "rescoring": graded and bool(scores),
     }
 

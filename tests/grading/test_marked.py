@@ -1,6 +1,7 @@
 """The marked set: its files fit the bank, bad ones are refused by name, and the report says what it should."""
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import yaml
 from grading import marked
 from grading.evaluate import DataError
 from grading.marked import Mark, read, read_all, report, table
+from grading.result import Score, Unsure
+from grading.scorer import score
 
 BANK = Path("interviews/bank/packs")
 SHIPPED = sorted(Path("interviews/bank/marked").glob("*.yaml"))
@@ -97,8 +100,28 @@ def test_the_report_tells_agreement_of_the_passes_and_of_the_scorer(bank: Path) 
     assert found["passes"]["claims"]["recall"] == pytest.approx(2 / 3)
     assert found["scorer"]["criterion_exact"] == 1.0
     assert found["scorer"]["claims"] == pytest.approx({"n": 4, "precision": 1.0, "recall": 1.0, "kappa": 1.0})
+    assert found["scorer"]["misconceptions"] == {"n": 2.0, "precision": None, "recall": None, "kappa": None}  # nobody holds one
+    assert found["unsure"] == {"claims": 0.0, "errors": 0.0, "wrong": 0, "wrong_rightly": 0}
     assert found["kinds"] == {"strong": [2.0, 2.0], "weak": [0.0, 0.0]}
     assert "2 answers to 1 questions" in table(found)
+
+
+def test_the_report_tells_how_often_it_was_worth_looking(bank: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubts(*args: Any, **options: Any) -> Score:
+        result = score(*args, **options)
+        one = result.criteria[0]
+        met = [mark.id for mark in one.marks if mark.met]
+        looks = Unsure("wrong", "copy", "", ""), *(Unsure("counted", id, "", "") for id in met)
+        marks = tuple(replace(mark, met=True) if mark.id == "pool" else mark for mark in one.marks)  # of the weak answer an error that nobody points out
+        return replace(result, criteria=(replace(one, marks=marks, unsure=looks),))
+
+    monkeypatch.setattr(marked, "score", doubts)
+    data = deepcopy(GOOD)
+    data["answers"][0]["first"]["where"] = data["answers"][0]["second"]["where"] = {**ONE, "misconceptions": ["copy"]}
+    found = report([read(write(bank, data), bank)])
+    assert found["unsure"] == {"claims": 0.5, "errors": 0.5, "wrong": 2, "wrong_rightly": 1}
+    assert found["scorer"]["misconceptions"]["recall"] == 0.0
+    assert "0.50 of the claims with 0.50 of the errors, and 2 statements as perhaps wrong, 1 of them rightly" in table(found)
 
 
 def test_a_scorer_that_finds_nothing_is_told_so(bank: Path, monkeypatch: pytest.MonkeyPatch) -> None:

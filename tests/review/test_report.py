@@ -19,7 +19,7 @@ from interviews.bank.models import Question
 from interviews.live import actions as live
 from interviews.live.models import Interview
 from interviews.review import actions
-from tests.conftest import People
+from tests.conftest import People, Person
 from tests.review.helpers import GOOD, finish, grade_all, judged, scored
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +107,21 @@ def test_a_score_keeps_how_likely_other_points_are(people: People, make: Make) -
     assert written["state"] == "review"
     assert not written["settled"]
     assert any(c["confidence"] < 0.9 for c in written["criteria"])
+
+
+def test_what_the_scorer_decided_by_little_is_told_to_who_reviews(people: People, make: Make) -> None:
+    interview = scored(make(), text="Decode is slow.")
+
+    def told(who: Person) -> list[dict[str, str]]:
+        report = who.client.get(url(interview)).json()
+        return [look for q in report["questions"] for c in q["score"]["criteria"] for look in c["unsure"]]
+
+    looks = told(people.interviewer)
+    text = "Decode is bound by memory bandwidth because every step reads all weights."
+    assert looks[0] == {"kind": "missed", "id": "decode", "text": text, "words": "Decode is slow."}
+    assert told(people.candidate) == []
+    Interview.objects.update(candidate=people.interviewer.user)
+    assert told(people.interviewer) == []  # of their own interview, an interviewer is the candidate
 
 
 def test_a_published_report_is_no_longer_provisional(people: People, make: Make) -> None:

@@ -39,6 +39,24 @@ function Sureness({ confidence }: { confidence: number }) {
   );
 }
 
+const DOUBT = { counted: "only just counted", missed: "only just missed", wrong: "a mistake?" };
+
+function LookFirst({ unsure }: Pick<Criterion, "unsure">) {
+  return (
+    <div className="small" style={{ margin: "var(--s2) 0" }}>
+      <strong>Look here first</strong>
+      <ul style={{ margin: "var(--s1) 0 0", padding: 0, listStyle: "none" }}>
+        {unsure.map(({ kind, id, text, words }) => (
+          <li key={kind + id} style={{ marginTop: "var(--s1)" }}>
+            <span className={`badge ${kind === "wrong" ? "warn" : ""}`}>{DOUBT[kind]}</span> {text}
+            {words && <span className="soft"> — “{words.trim()}”</span>}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
 export function CriterionView({ id, criterion, active, settled, byHand, before, onPick, children }: Props) {
   const level = criterion.levels[Math.floor(criterion.points)];
   const words = [...new Set(criterion.evidence.filter(({ channel }) => channel === "text").map(({ text }) => `“${text.trim()}”`))];
@@ -71,6 +89,7 @@ export function CriterionView({ id, criterion, active, settled, byHand, before, 
           {!settled && !criterion.override && criterion.confidence !== null && <Sureness confidence={criterion.confidence} />}
         </p>
       )}
+      {!settled && !criterion.override && criterion.unsure.length > 0 && <LookFirst unsure={criterion.unsure} />}
       {words.length > 0 && <p className="hidden-text">Words that count: {words.join(", ")}</p>}
       {drawn.length > 0 && (
         <details className="small">

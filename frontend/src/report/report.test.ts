@@ -6,7 +6,7 @@ import { label } from "./Bands";
 import { QuestionView } from "./QuestionView";
 import { Summary } from "./Summary";
 
-const criterion: Criterion = { id: "limits", title: "Limits", points: 2, auto_points: 2, max: 4, levels: [], evidence: [], reason: "", missed: [], confidence: null, override: null };
+const criterion: Criterion = { id: "limits", title: "Limits", points: 2, auto_points: 2, max: 4, levels: [], evidence: [], reason: "", missed: [], confidence: null, unsure: [], override: null };
 
 function markup(id: string, score: Partial<Score> = {}, changes: Partial<ReportQuestion> = {}, form?: string): string {
   const whole = { state: "scored", total: 2, max: 4, level: "below", bands: { L6: 3 }, reason: "", before: null, rescore_failed: null, version: { question: "", rubric: "" }, criteria: [criterion], ...score };
