@@ -14,9 +14,7 @@ from rest_framework.views import APIView
 from interviews.errors import Problem
 from interviews.live import access
 from interviews.live.models import Interview
-from interviews.review import actions, queries, rejudging
-from interviews.review.comparing import rejudge_json
-from interviews.review.models import Rejudge
+from interviews.review import actions, queries
 
 
 class NewOverride(serializers.Serializer[Any]):
@@ -51,7 +49,7 @@ def _over(request: Request, pk: UUID) -> Interview:
     return interview
 
 
-def _given(form: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+def given(form: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     """What was sent, checked."""
     sent = form(data=request.data)
     sent.is_valid(raise_exception=True)
@@ -61,11 +59,6 @@ def _given(form: type[serializers.Serializer[Any]], request: Request) -> dict[st
 def _report(request: Request, pk: UUID) -> Response:
     """The report as it is now, after a change as before one."""
     return Response(queries.report(_over(request, pk), request.user))
-
-
-class NewRejudge(serializers.Serializer[Any]):
-    scope = serializers.ChoiceField(Rejudge.Scope.choices)
-    target = serializers.CharField(max_length=80)
 
 
 @method_decorator(gzip_page, name="dispatch")  # tens of kilobytes of prose, which shrink to a quarter
@@ -79,7 +72,7 @@ class Overrides(APIView):
     @extend_schema(request=NewOverride, responses=dict)
     def post(self, request: Request, pk: UUID) -> Response:
         interview = _over(request, pk)
-        actions.override(interview=interview, actor=request.user, **_given(NewOverride, request))
+        actions.override(interview=interview, actor=request.user, **given(NewOverride, request))
         return _report(request, pk)
 
 
@@ -87,7 +80,7 @@ class Marks(APIView):
     @extend_schema(request=NewMarks, responses=dict)
     def post(self, request: Request, pk: UUID) -> Response:
         interview = _over(request, pk)
-        actions.mark_by_hand(interview=interview, actor=request.user, **_given(NewMarks, request))
+        actions.mark_by_hand(interview=interview, actor=request.user, **given(NewMarks, request))
         return _report(request, pk)
 
 
@@ -95,7 +88,7 @@ class Notes(APIView):
     @extend_schema(request=NewNote, responses=dict)
     def post(self, request: Request, pk: UUID) -> Response:
         interview = _over(request, pk)
-        data = _given(NewNote, request)
+        data = given(NewNote, request)
         actions.add_note(interview=interview, actor=request.user, text=data["text"], question_id=data.get("question_id"))
         return _report(request, pk)
 
@@ -104,7 +97,7 @@ class Publish(APIView):
     @extend_schema(request=NewPublication, responses=dict)
     def post(self, request: Request, pk: UUID) -> Response:
         interview = _over(request, pk)
-        actions.publish(interview=interview, actor=request.user, **_given(NewPublication, request))
+        actions.publish(interview=interview, actor=request.user, **given(NewPublication, request))
         return _report(request, pk)
 
 
@@ -115,32 +108,3 @@ class Rescore(APIView):
         actions.check_reviewer(interview, request.user)
         actions.rescore(interview=interview, actor=request.user)
         return _report(request, pk)
-
-
-class Rejudges(APIView):
-    @extend_schema(request=NewRejudge, responses=dict)
-    def post(self, request: Request) -> Response:
-        target = _given(NewRejudge, request)
-        rejudging.check_reviews(request.user)
-        rejudge = rejudging.start(**target, actor=request.user)
-        return Response(rejudge_json(rejudge), status=201)
-
-
-class RejudgeDetail(APIView):
-    @extend_schema(responses=dict)
-    def get(self, request: Request, pk: UUID) -> Response:
-        return Response(rejudge_json(rejudging.rejudge_for(request.user, pk)))
-
-
-class ApplyRejudge(APIView):
-    @extend_schema(request=None, responses=dict)
-    def post(self, request: Request, pk: UUID) -> Response:
-        rejudge = rejudging.apply(rejudge=rejudging.rejudge_for(request.user, pk), actor=request.user)
-        return Response(rejudge_json(rejudge))
-
-
-class DiscardRejudge(APIView):
-    @extend_schema(request=None, responses=dict)
-    def post(self, request: Request, pk: UUID) -> Response:
-        rejudge = rejudging.discard(rejudge=rejudging.rejudge_for(request.user, pk), actor=request.user)
-        return Response(rejudge_json(rejudge))

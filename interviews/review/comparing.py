@@ -1,12 +1,14 @@
 """What judging again would change, in words and numbers. No writes."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from django.db.models import Count, Min, QuerySet
+from django.db.models import QuerySet
 
+from interviews.accounts.models import Role, User
 from interviews.live.models import InterviewQuestion
+from interviews.review import trials
 from interviews.review.models import Rejudge, RejudgedRun
 from sandbox.models import Run, TestResult
 
@@ -51,8 +53,7 @@ def changed_tests(before: Run, after: Run) -> list[TestChange]:
 
 
 def rows_of(rejudge: Rejudge) -> QuerySet[RejudgedRun]:
-    related = ("question__interview__candidate", "question__version", "before", "after")
-    return rejudge.runs.select_related(*related).prefetch_related("before__tests", "after__tests")
+    return trials.whose(rejudge.rows.all()).select_related("before", "after").prefetch_related("before__tests", "after__tests")
 
 
 def _told(run: Run) -> dict[str, Any]:
@@ -62,39 +63,18 @@ def _told(run: Run) -> dict[str, Any]:
 def row_json(row: RejudgedRun) -> dict[str, Any]:
     change = change_of(row.before, row.after)
     tests = changed_tests(row.before, row.after) if change not in ("waiting", "failed") else []
-    interview = row.question.interview
     return {
-        "interview": {"id": str(interview.pk), "title": interview.title, "candidate": interview.candidate.display_name},
-        "question": {"id": str(row.question_id), "title": row.question.version.title},
+        **trials.told_row(row),
         "before": _told(row.before),
         "after": _told(row.after),
         "change": change,
         "words": WORDS[change],
         "tests": [{"name": test.name, "before": test.before, "after": test.after} for test in tests],
-        "applied": row.applied,
-        "note": row.note,
     }
 
 
-def _whose(rows: QuerySet[RejudgedRun]) -> QuerySet[RejudgedRun]:
-    """The rows with what a title says of them, and not the files of their questions."""
-    return rows.select_related("question__interview__candidate", "question__version").defer("question__version__files")
-
-
-def title_of(rejudge: Rejudge) -> str:
-    """What was judged again, in words."""
-    return _title(rejudge, _whose(rejudge.runs.all()).first())
-
-
-def listed(rejudges: QuerySet[Rejudge]) -> Iterable[tuple[Rejudge, str, int]]:
-    """Each of them with its title and the number of its runs."""
-    found = list(rejudges.annotate(count=Count("runs"), first=Min("runs")))
-    rows = _whose(RejudgedRun.objects.all()).in_bulk([one.first for one in found])
-    return [(one, _title(one, rows.get(one.first)), one.count) for one in found]
-
-
-def _title(rejudge: Rejudge, row: RejudgedRun | None) -> str:
-    """`row`: its first."""
+def title_of(rejudge: Rejudge, row: RejudgedRun | None) -> str:
+    """What was judged again, in words. `row`: its first."""
     if rejudge.scope == Rejudge.Scope.LAB:
         return f"Lab {rejudge.target}"
     if row is None:
@@ -109,19 +89,22 @@ def rejudge_json(rejudge: Rejudge) -> dict[str, Any]:
     rows = [row_json(row) for row in rows_of(rejudge)]
     counts = {change: sum(row["change"] == change for row in rows) for change in WORDS}
     return {
-        "id": str(rejudge.pk),
-        "scope": rejudge.scope,
-        "target": rejudge.target,
-        "title": title_of(rejudge),
-        "state": rejudge.state,
-        "by": rejudge.by.display_name,
-        "at": rejudge.at.isoformat(),
-        "ended_by": rejudge.ended_by.display_name if rejudge.ended_by else None,
-        "ended_at": rejudge.ended_at.isoformat() if rejudge.ended_at else None,
+        **trials.told(rejudge, title_of),
         "ready": not counts["waiting"],
         "counts": counts,
         "rows": rows,
     }
+
+
+def page_of(rejudge: Rejudge, asked: Mapping[str, str]) -> dict[str, Any]:
+    """What the page of a rejudge shows. `asked`: how it was asked for."""
+    shown = rejudge_json(rejudge)
+    return {"trial": shown, "rows": len(shown["rows"]), "waiting": shown["counts"]["waiting"]}
+
+
+def offered(user: User) -> dict[str, Any]:
+    """What the list of rejudges offers to begin: to admins, the labs."""
+    return {"labs": labs_judged() if user.role == Role.ADMIN else []}
 
 
 def labs_judged() -> list[str]:

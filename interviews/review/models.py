@@ -53,21 +53,21 @@ class Note(InsertOnly):
         ordering: ClassVar = ["id"]
 
 
-class Rejudge(models.Model):
-    """Code judged again, to be looked at before it counts: of one run, of all interviews with a lab, or of one interview."""
-
-    class Scope(models.TextChoices):
-        RUN = "run"
-        LAB = "lab"
-        INTERVIEW = "interview"
+class Trial(models.Model):
+    """Something done again, to be looked at before it counts. Its `rows` hold before and after; each kind of trial has a `scope` of its own."""
 
     class State(models.TextChoices):
         OPEN = "open"
         APPLIED = "applied"
         DISCARDED = "discarded"
 
+    # How people call it. The name of the model is that of its page, too.
+    AGAIN: ClassVar[str]  # what is done: "judge again"
+    DONE: ClassVar[str]  # what has been: "judged"
+    WHAT: ClassVar[str]  # what counts: "runs"
+    do_not_call_in_templates = True  # the class: templates ask it for its words
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    scope = models.CharField(max_length=10, choices=Scope)
     target = models.CharField(max_length=80)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -76,19 +76,39 @@ class Rejudge(models.Model):
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
+        abstract = True
         ordering: ClassVar = ["-at"]
-        constraints: ClassVar = [models.UniqueConstraint(fields=["scope", "target"], condition=models.Q(state="open"), name="one_open_rejudge_each")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["scope", "target"], condition=models.Q(state="open"), name="one_open_%(class)s_each")]
 
 
-class RejudgedRun(models.Model):
-    """One run of a rejudge: the one that counted, and the one that would. `applied` once it does; `note` says why it never will."""
+class TrialRow(models.Model):
+    """What a trial did again for one answer. `applied` once it counts; `note` says why it never will."""
 
-    rejudge = models.ForeignKey(Rejudge, on_delete=models.CASCADE, related_name="runs")
     question = models.ForeignKey(InterviewQuestion, on_delete=models.CASCADE, related_name="+")
-    before = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
-    after = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="+")
     applied = models.BooleanField(default=False)
     note = models.CharField(max_length=200, blank=True)
 
     class Meta:
+        abstract = True
         ordering: ClassVar = ["id"]
+
+
+class Rejudge(Trial):
+    """Code judged again, to be looked at before it counts: of one run, of all interviews with a lab, or of one interview."""
+
+    class Scope(models.TextChoices):
+        RUN = "run"
+        LAB = "lab"
+        INTERVIEW = "interview"
+
+    AGAIN, DONE, WHAT = "judge again", "judged", "runs"
+    scope = models.CharField(max_length=10, choices=Scope)
+
+
+class RejudgedRun(TrialRow):
+    """One run of a rejudge: the one that counted, and the one that would."""
+
+    WAITING: ClassVar = ~models.Q(after__state=Run.State.DONE)
+    rejudge = models.ForeignKey(Rejudge, on_delete=models.CASCADE, related_name="rows")
+    before = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
+    after = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="+")

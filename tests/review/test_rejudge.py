@@ -77,7 +77,7 @@ def test_applied_it_counts_and_is_graded_beside_the_score_before(people: People,
     old_run, old_score = counted(interview), code_score(interview)
     rejudge = begun(people, interview)
     judge_waiting(BETTER)
-    rejudging.apply(rejudge=rejudge, actor=people.interviewer.user)
+    rejudging.apply(trial=rejudge, actor=people.interviewer.user)
     grade_all(interview)
     now = code_score(interview)
     assert counted(interview).background and now.pk != old_score.pk
@@ -95,10 +95,10 @@ def test_a_second_apply_changes_nothing(people: People, make: Make) -> None:
     interview = scored(make())
     rejudge = begun(people, interview)
     judge_waiting(BETTER)
-    first = rejudging.apply(rejudge=rejudge, actor=people.interviewer.user)
+    first = rejudging.apply(trial=rejudge, actor=people.interviewer.user)
     grade_all(interview)
     state = everything(interview)
-    second = rejudging.apply(rejudge=rejudge, actor=people.admin.user)
+    second = rejudging.apply(trial=rejudge, actor=people.admin.user)
     assert (second.ended_by, second.ended_at) == (first.ended_by, first.ended_at)
     assert everything(interview) == state
 
@@ -109,7 +109,7 @@ def test_what_the_judge_failed_on_keeps_its_verdict(people: People, make: Make) 
     rejudge = begun(people, interview)
     judge_waiting({}, verdict="JE")
     assert rejudge_json(rejudge)["counts"]["failed"] == 1
-    rejudging.apply(rejudge=rejudge, actor=people.interviewer.user)
+    rejudging.apply(trial=rejudge, actor=people.interviewer.user)
     grade_all(interview)
     assert (counted(interview), code_score(interview)) == before
     assert "stands" in rejudge_json(rejudge)["rows"][0]["note"]
@@ -121,25 +121,25 @@ def test_the_same_result_is_not_graded_again(people: People, make: Make) -> None
     rejudge = begun(people, interview)
     judge_waiting(SAME)
     assert rejudge_json(rejudge)["counts"]["same"] == 1
-    rejudging.apply(rejudge=rejudge, actor=people.interviewer.user)
+    rejudging.apply(trial=rejudge, actor=people.interviewer.user)
     assert GradeJob.objects.count() == jobs
 
 
 def test_not_before_all_are_judged(people: People, make: Make) -> None:
     rejudge = begun(people, scored(make()))
     with pytest.raises(Problem, match="still being judged"):
-        rejudging.apply(rejudge=rejudge, actor=people.interviewer.user)
+        rejudging.apply(trial=rejudge, actor=people.interviewer.user)
 
 
 def test_a_discard_aborts_what_waits_and_can_not_be_applied(people: People, make: Make) -> None:
     interview = scored(make())
     before = counted(interview)
     rejudge = begun(people, interview)
-    rejudging.discard(rejudge=rejudge, actor=people.interviewer.user)
-    rejudging.discard(rejudge=rejudge, actor=people.interviewer.user)
+    rejudging.discard(trial=rejudge, actor=people.interviewer.user)
+    rejudging.discard(trial=rejudge, actor=people.interviewer.user)
     assert Run.objects.get(background=True).verdict == "AB"
     with pytest.raises(Problem, match="discarded"):
-        rejudging.apply(rejudge=rejudge, actor=people.interviewer.user)
+        rejudging.apply(trial=rejudge, actor=people.interviewer.user)
     assert counted(interview) == before
     assert begun(people, interview).pk != rejudge.pk  # one may begin anew
 
@@ -148,9 +148,9 @@ def test_an_applied_one_can_not_be_discarded(people: People, make: Make) -> None
     rejudge = begun(people, scored(make()))
     judge_waiting(WORSE)
     assert rejudge_json(rejudge)["counts"]["worse"] == 1
-    rejudging.apply(rejudge=rejudge, actor=people.interviewer.user)
+    rejudging.apply(trial=rejudge, actor=people.interviewer.user)
     with pytest.raises(Problem, match="applied already"):
-        rejudging.discard(rejudge=rejudge, actor=people.interviewer.user)
+        rejudging.discard(trial=rejudge, actor=people.interviewer.user)
 
 
 def test_two_who_start_at_once_get_the_same(people: People, make: Make) -> None:
@@ -172,8 +172,8 @@ def test_an_old_one_that_is_undecided_is_not_given_for_a_new_one(people: People,
         assert page.redirect_chain[-1][0] == f"/review/rejudges/{first.pk}/" and "is undecided" in page.content.decode()
     with pytest.raises(CommandError, match="is undecided"):
         call_command("rejudge", lab=lab, by="admin@example.test")
-    rejudging.discard(rejudge=first, actor=admin.user)
-    assert rejudging.start(scope="lab", target=lab, actor=admin.user).runs.count() == 2
+    rejudging.discard(trial=first, actor=admin.user)
+    assert rejudging.start(scope="lab", target=lab, actor=admin.user).rows.count() == 2
     mine = begun(people, interview)
     judge_waiting(BETTER)  # by tests that may have been mended since
     body = json.dumps({"scope": "interview", "target": str(interview.pk)})
@@ -187,9 +187,9 @@ def test_what_another_run_was_judged_for_meanwhile_stays(people: People, make: M
     first = rejudging.start(scope="run", target=str(counted(interview).pk), actor=people.interviewer.user)
     second = begun(people, interview)
     judge_waiting(BETTER)
-    rejudging.apply(rejudge=second, actor=people.interviewer.user)
+    rejudging.apply(trial=second, actor=people.interviewer.user)
     newest = counted(interview)
-    rejudging.apply(rejudge=first, actor=people.interviewer.user)
+    rejudging.apply(trial=first, actor=people.interviewer.user)
     assert counted(interview) == newest
     assert rejudge_json(first)["rows"][0]["note"] == rejudging.MOVED_ON
 
@@ -200,14 +200,14 @@ def test_a_lab_is_judged_again_by_admins_and_not_their_own_interviews(people: Pe
     with pytest.raises(Problem, match="Only admins"):
         rejudging.start(scope="lab", target=lab, actor=people.interviewer.user)
     rejudge = rejudging.start(scope="lab", target=lab, actor=people.admin.user)
-    assert {row.question.interview_id for row in rejudge.runs.all()} == {one.pk for one in theirs}
+    assert {row.question.interview_id for row in rejudge.rows.all()} == {one.pk for one in theirs}
     user = people.candidate.user
     assert user is not None
     user.role = "admin"
     user.save()
     judge_waiting(BETTER)
     with pytest.raises(Problem, match="own interview"):
-        rejudging.apply(rejudge=rejudge, actor=user)
+        rejudging.apply(trial=rejudge, actor=user)
     with pytest.raises(Problem, match="No code was judged there"):
         rejudging.start(scope="lab", target=lab, actor=user)
 
@@ -221,7 +221,7 @@ def test_the_list_says_what_each_was_and_costs_no_queries_for_each(people: Peopl
         rejudging.start(scope="run", target=str(counted(interview).pk), actor=people.interviewer.user)
     costs.append(queries_of(people.interviewer, "/review/rejudges/"))
     assert costs[0] == costs[1]
-    found = {(title, count) for _, title, count in people.interviewer.client.get("/review/rejudges/").context["rejudges"]}
+    found = {(title, count) for _, title, count in people.interviewer.client.get("/review/rejudges/").context["trials"]}
     asked = question(interviews[0], "code")
     assert found == {(f"Lab {lab}", 3), (f"{asked.version.title} (Candidate, {interviews[0].title})", 1)}
 
@@ -237,7 +237,7 @@ def test_a_score_that_rests_on_the_old_run_is_not_written_after_the_new_one_coun
     def slow(*args: Any, **kwargs: Any) -> Any:
         monkeypatch.setattr(actions.marking, "mark", whole)
         marked = whole(*args, **kwargs)
-        rejudging.apply(rejudge=rejudge, actor=people.interviewer.user)
+        rejudging.apply(trial=rejudge, actor=people.interviewer.user)
         return marked
 
     monkeypatch.setattr(actions.marking, "mark", slow)
@@ -271,7 +271,7 @@ def test_the_tests_that_changed_are_named(people: People, make: Make) -> None:
     interview = scored(make())
     rejudge = begun(people, interview)
     judge_waiting({"admission": (4, 4), "stops": (0, 4)})
-    row = rejudge.runs.get()
+    row = rejudge.rows.get()
     changes = {test.name: (test.before, test.after) for test in changed_tests(row.before, row.after)}
     assert changes == {"test_stops": (None, ("WA", 0.0)), "test_budget": (("WA", 2.0), None)}
     assert change_of(row.before, row.after) == "worse"

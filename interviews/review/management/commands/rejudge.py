@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from interviews.accounts.models import User
 from interviews.errors import Problem
-from interviews.review import rejudging
+from interviews.review import rejudging, trials
 from interviews.review.comparing import rejudge_json
 from interviews.review.models import Rejudge
 
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             rejudge = self._start(scope, options[scope], actor)
             self._wait(rejudge, options["timeout"])
             if options["apply"]:
-                rejudge = rejudging.apply(rejudge=rejudge, actor=actor)
+                rejudge = rejudging.apply(trial=rejudge, actor=actor)
         except Problem as problem:
             raise CommandError(str(problem)) from problem
         shown = rejudge_json(rejudge)
@@ -48,16 +48,16 @@ class Command(BaseCommand):
         """Begins, or looks again at what is judged and undecided: here the same command both shows it and, with --apply, decides."""
         try:
             return rejudging.start(scope=scope, target=target, actor=actor)
-        except rejudging.Undecided as undecided:
+        except trials.Undecided as undecided:
             if undecided.behind:
                 raise
-            self.stderr.write(f"These are the results of {undecided.rejudge.at:%Y-%m-%d %H:%M} UTC. To judge anew, apply or discard them first.")
-            return undecided.rejudge
+            self.stderr.write(f"These are the results of {undecided.trial.at:%Y-%m-%d %H:%M} UTC. To judge anew, apply or discard them first.")
+            return undecided.trial
 
     def _wait(self, rejudge: Rejudge, timeout: float) -> None:
         until, last = time.monotonic() + timeout, -1
-        total = rejudge.runs.count()
-        while (done := rejudge.runs.filter(after__state="D").count()) < total:
+        total = rejudge.rows.count()
+        while (done := total - trials.waiting(rejudge).count()) < total:
             if done != last:
                 self.stderr.write(f"{done} of {total} judged")
                 last = done
