@@ -29,7 +29,7 @@ def _reviewer(request: HttpRequest, kind: Kind) -> User:
 def listed(request: HttpRequest, kind: Kind) -> HttpResponse:
     """What was done again, and what this person may begin here."""
     user = _reviewer(request, kind)
-    found = trials.listed(kind.model.objects.select_related("by")[:LISTED], kind.title)
+    found = trials.listed(kind.model.objects.select_related("by").order_by("-at")[:LISTED], kind.title)
     return render(request, f"review/{kind.name}s.html", {"kind": kind, "trials": found, **kind.offered(user)})
 
 

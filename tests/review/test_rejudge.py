@@ -221,6 +221,8 @@ def test_the_list_says_what_each_was_and_costs_no_queries_for_each(people: Peopl
         rejudging.start(scope="run", target=str(counted(interview).pk), actor=people.interviewer.user)
     costs.append(queries_of(people.interviewer, "/review/rejudges/"))
     assert costs[0] == costs[1]
+    shown = [one for one, _, _ in people.interviewer.client.get("/review/rejudges/").context["trials"]]
+    assert shown == sorted(shown, key=lambda one: one.at, reverse=True) and len(shown) == 4
     found = {(title, count) for _, title, count in people.interviewer.client.get("/review/rejudges/").context["trials"]}
     asked = question(interviews[0], "code")
     assert found == {(f"Lab {lab}", 3), (f"{asked.version.title} (Candidate, {interviews[0].title})", 1)}
