@@ -1,9 +1,9 @@
 """Reads of the banks."""
 
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 
-from interviews.bank.models import Pack, Question
+from interviews.bank.models import Pack, Question, QuestionVersion
 
 
 def packs() -> QuerySet[Pack]:
@@ -31,3 +31,9 @@ def find(name: str) -> Question | None:
         except ValidationError:  # no uuid
             return None
     return found[0] if len(found) == 1 else None
+
+
+def versions_of(question: Question) -> QuerySet[QuestionVersion]:
+    """Every version of a question, the newest first, with the number of answers to it in interviews that are over."""
+    answers = Count("asked", filter=Q(asked__interview__finished_at__isnull=False))
+    return question.versions.defer("files").select_related("created_by").annotate(answers=answers).order_by("-created_at")

@@ -25,10 +25,12 @@ def question(request: HttpRequest, pack: str, slug: str) -> HttpResponse:
     version = found.current
     # Not checked again: a version that was stored before a rule was made must still be seen, to be mended.
     prompt, rubric, exemplars = read_variant(version.files, version.kind, PUBLISHED)
+    versions = list(queries.versions_of(found))
     context = {
         "question": found,
         "version": version,
-        "versions": found.versions.defer("files").select_related("created_by").order_by("-created_at"),
+        "versions": versions,
+        "answers": sum(one.answers for one in versions),
         "prompt_html": render_prompt(prompt, version.title),
         "rubric": rubric.to_dict(),
         "exemplars": [(e.name, e.level, markdown(in_words(e.answer)), e.answer.code) for e in exemplars],

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 from uuid import UUID
 
 from celery import current_app
@@ -14,7 +15,6 @@ import grading
 from grading.models import RubricVersion, Score
 from interviews.accounts.models import User
 from interviews.bank.actions import rubric_of
-from interviews.bank.models import Question
 from interviews.errors import Problem
 from interviews.live import actions as live
 from interviews.live import events
@@ -22,8 +22,9 @@ from interviews.live.models import Event, Interview, InterviewQuestion
 from interviews.live.queries import content_of
 from interviews.review import marking, queries
 from interviews.review.models import GradeJob, Note, Override
+from sandbox.actions import LAST
 from sandbox.health import read as sandbox_health
-from sandbox.leases import MAX_ATTEMPTS, Lost
+from sandbox.leases import MAX_ATTEMPTS, Leased, Lost
 from sandbox.models import Run
 
 log = logging.getLogger(__name__)
@@ -32,16 +33,20 @@ SCORER_FAILED = "The scorer failed three times. That is our fault and counts for
 NO_JUDGE = "No judge was there to run this code. That is our fault and counts for nothing; it can be judged and scored later."
 
 
-def wake(job: GradeJob) -> None:
-    """Rings a grading worker. When the broker is away, the reaper rings again."""
+def ring(task: str, job: Leased, priority: int | None = None) -> None:
+    """Rings a grading worker for a job. When the broker is away, the reaper rings again."""
     try:
-        current_app.send_task("interviews.review.tasks.grade_answer", (str(job.pk),), queue="grading", retry=False)
+        current_app.send_task(f"interviews.review.tasks.{task}", (str(job.pk),), queue="grading", priority=priority, retry=False)
     except OperationalError as error:
-        log.warning("grading %s waits for the broker: %s", job.pk, error)
+        log.warning("%s %s waits for the broker: %s", task, job.pk, error)
 
 
-def _queue(question: InterviewQuestion, generation: int) -> None:
-    job, made = GradeJob.objects.get_or_create(question=question, generation=generation)
+def wake(job: GradeJob) -> None:
+    ring("grade_answer", job, LAST if job.background else None)
+
+
+def _queue(question: InterviewQuestion, generation: int, background: bool = False) -> None:
+    job, made = GradeJob.objects.get_or_create(question=question, generation=generation, defaults={"background": background})
     if made:
         transaction.on_commit(lambda: wake(job))
 
@@ -80,13 +85,11 @@ def store_grade(*, job: GradeJob, marked: grading.Score, judged: Run | None = No
 
 
 def _carry_over(before: Score, score: Score) -> None:
-    """What a person decided about an answer holds for a rescore of it too: they judged the answer, not the scorer. Not under another rubric."""
-    if before.rubric_id != score.rubric_id or Score.State.NOT_SCORED in (before.state, score.state):
+    """Gives a new score what a person decided about the answer."""
+    if score.state == Score.State.NOT_SCORED:
         return
-    latest = {override.criterion: override for override in before.overrides.order_by("id")}
-    Override.objects.bulk_create(
-        Override(score=score, criterion=old.criterion, points=old.points, reason=old.reason, by=old.by, at=old.at) for old in latest.values()
-    )
+    decided = queries.holding(before, score.rubric_id).values()
+    Override.objects.bulk_create(Override(score=score, criterion=old.criterion, points=old.points, reason=old.reason, by=old.by, at=old.at) for old in decided)
 
 
 def _rubric_for_people(question: InterviewQuestion) -> RubricVersion:
@@ -144,9 +147,9 @@ def give_up(*, job: GradeJob) -> None:
 
 
 @transaction.atomic
-def rescore(*, interview: Interview, actor: User, only: Collection[Question] = ()) -> int:
-    """Grades every answer again, or those to the questions `only`, with the scorer as it is now. Old scores stay. Returns how many answers are graded
-    again: none while one is already.
+def rescore(*, interview: Interview, actor: User, only: Collection[UUID] | None = None, background: bool = False) -> list[UUID]:
+    """Grades every answer again, or those to the questions `only`, with the scorer as it is now. Old scores stay. Returns the questions whose answers are
+    graded again: none while one is already. `background`: behind all gradings that somebody waits for.
 
     Code that was never judged, because the judge failed, is judged first; its grading follows when that run is over. While it waits in vain for a judge
     that is not there, the other answers can be graded again, it is not.
@@ -157,26 +160,27 @@ def rescore(*, interview: Interview, actor: User, only: Collection[Question] = (
     interview = events.lock(interview.pk)
     _check_scored(interview)
     if queries.being_graded(interview):
-        return 0
-    count, asked = 0, interview.questions.select_related("version", "answer", "interview__candidate")
-    for question in asked.filter(version__question__in=only) if only else asked:
+        return []
+    queued, asked = list[UUID](), interview.questions.select_related("version", "answer", "interview__candidate")
+    for question in asked if only is None else asked.filter(pk__in=only):
         if question.version.kind == "code":
             if queries.pending_run(question):
                 continue
             live.judge_final_code(question)
-        count += _queue_next(question)
-    if count:
+        if _queue_next(question, background):
+            queued.append(question.pk)
+    if queued:
         events.append(interview, Event.Kind.RESCORED, actor=actor)
-    return count
+    return queued
 
 
-def _queue_next(question: InterviewQuestion) -> bool:
+def _queue_next(question: InterviewQuestion, background: bool = False) -> bool:
     """Queues the next generation, unless one is under way. Code that is being judged waits for `regrade_judged`."""
     last = question.grade_jobs.order_by("-generation").first()
     if last is not None and last.state != GradeJob.State.DONE:
         return False
     if question.version.kind != "code" or queries.pending_run(question) is None:
-        _queue(question, last.generation + 1 if last else 0)
+        _queue(question, last.generation + 1 if last else 0, background)
     return True
 
 
@@ -190,8 +194,8 @@ def regrade_judged(*, question: InterviewQuestion) -> None:
 
 @transaction.atomic
 def grade_again(*, question: InterviewQuestion) -> None:
-    """Grades one answer again, because the run that counts for it is another. The score so far stays."""
-    _queue_next(question)
+    """Grades one answer again, because the run that counts for it is another, behind all gradings that somebody waits for. The score so far stays."""
+    _queue_next(question, background=True)
 
 
 def _check_scored(interview: Interview) -> None:
@@ -359,6 +363,27 @@ def _give_up_judging(question: InterviewQuestion) -> None:
         store_no_grade(job=claimed, reason=NO_JUDGE)
 
 
+class Now(NamedTuple):
+    """What an answer gets by now, by which rubric, and the run and code that it rests on."""
+
+    marked: grading.Score
+    rubric: RubricVersion
+    run: Run | None
+    code: str
+
+
+def mark_now(question: InterviewQuestion) -> Now:
+    """Marks an answer as it stands, and keeps nothing of it.
+
+    Raises:
+        marking.NotScored: its code was never judged, for reasons that are ours.
+    """
+    content = content_of(question)
+    rubric = rubric_of(question.version, question.seed)
+    run = queries.final_run(question, content.code) if question.version.kind == "code" else None
+    return Now(marking.mark(question, rubric.body, content, run), rubric, run, content.code)
+
+
 def grade(job: GradeJob) -> None:
     """Grades a claimed job's answer and writes the score.
 
@@ -368,11 +393,8 @@ def grade(job: GradeJob) -> None:
     question = InterviewQuestion.objects.select_related("version__rubric", "answer").get(pk=job.question_id)
     job.question = question
     try:
-        content = content_of(question)
-        rubric = rubric_of(question.version, question.seed)
-        run = queries.final_run(question, content.code) if question.version.kind == "code" else None
-        marked = marking.mark(question, rubric.body, content, run)
-        store_grade(job=job, marked=marked, judged=run, code=content.code)
+        now = mark_now(question)
+        store_grade(job=job, marked=now.marked, judged=now.run, code=now.code)
     except marking.NotScored as why:
         store_no_grade(job=job, reason=why.reason)
     except Outrun:

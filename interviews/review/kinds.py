@@ -6,8 +6,8 @@ from types import ModuleType
 from typing import Any
 
 from interviews.accounts.models import User
-from interviews.review import comparing, rejudging
-from interviews.review.models import Rejudge, Trial
+from interviews.review import comparing, rejudging, rescored, rescoring
+from interviews.review.models import Rejudge, Rescoring, Trial
 
 
 @dataclass(frozen=True)
@@ -28,3 +28,4 @@ class Kind:
 
 
 REJUDGES = Kind(Rejudge, rejudging, comparing.title_of, comparing.rejudge_json, comparing.page_of, comparing.offered)
+RESCORINGS = Kind(Rescoring, rescoring, rescored.title_of, rescored.rescoring_json, rescored.page_of, rescored.offered)

@@ -13,9 +13,10 @@ from django.conf import settings
 import grading
 from grading.calibration import Calibration
 from grading.encoder import encoder
-from grading.judge import judge_batch
+from grading.judge import judge_batch, scorer_name
 from grading.judge_models import model_of
 from grading.models import CriterionScore, FittedCalibration, RubricVersion, Score
+from grading.scorer import SCORER
 from grading.units import registry
 from interviews.live.documents import Content
 from interviews.live.models import InterviewQuestion
@@ -40,6 +41,13 @@ def current_calibration() -> Calibration | None:
     """What people's marks have taught the scorer so far."""
     newest = FittedCalibration.objects.order_by("-created_at").first()
     return Calibration.from_dict(newest.body) if newest else None
+
+
+def grader() -> str:
+    """What grades prose at present: the scorer with what it was taught, and the language model where one is named."""
+    model, calibration = model_of(**settings.JUDGE), current_calibration()
+    names = [SCORER, calibration.name if calibration else "", scorer_name(model, settings.JUDGE_RUNS) if model else ""]
+    return " ".join(filter(None, names))
 
 
 @cache

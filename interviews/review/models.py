@@ -1,7 +1,7 @@
 """Grading as durable jobs, judging again, and what people add to scores. Nothing here changes a score: overrides and notes stand beside it."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -21,6 +21,7 @@ class GradeJob(Leased):
     question = models.ForeignKey(InterviewQuestion, on_delete=models.CASCADE, related_name="grade_jobs")
     generation = models.PositiveSmallIntegerField(default=0)
     score = models.OneToOneField(Score, on_delete=models.PROTECT, null=True, related_name="job")
+    background = models.BooleanField(default=False)  # one of many that a trial had done: behind what somebody waits for
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["question", "generation"], name="one_job_per_generation")]
@@ -112,3 +113,35 @@ class RejudgedRun(TrialRow):
     rejudge = models.ForeignKey(Rejudge, on_delete=models.CASCADE, related_name="rows")
     before = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
     after = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="+")
+
+
+class Rescoring(Trial):
+    """Answers scored again, to be looked at before it counts: those to a question, to a version of one, or to all questions there are."""
+
+    class Scope(models.TextChoices):
+        QUESTION = "question"
+        VERSION = "version"
+        BANK = "bank"
+
+    AGAIN, DONE, WHAT = "score again", "scored", "scores"
+    scope = models.CharField(max_length=10, choices=Scope)
+
+
+class RescoredAnswer(TrialRow, Leased):
+    """One answer of a rescoring. Once it is done, `told` holds its marks before and after (`differing.Difference`), `before` is the score that counted then,
+    `seq` the last event of its interview by then, and `basis` what the marks after rest on.
+    """
+
+    WAITING: ClassVar = ~models.Q(state=Leased.State.DONE)
+    rescoring = models.ForeignKey(Rescoring, on_delete=models.CASCADE, related_name="rows")
+    before = models.ForeignKey(Score, on_delete=models.CASCADE, related_name="+")
+    seq = models.PositiveIntegerField(default=0)
+    basis = models.CharField(max_length=300, blank=True)
+    told = models.JSONField(null=True)
+
+    @classmethod
+    def unheard(cls) -> "models.QuerySet[Any]":
+        """Of each rescoring the row whose turn it is, if it waits in vain."""
+        own = cls.objects.filter(rescoring=models.OuterRef("rescoring"))
+        ahead = own.filter(models.Q(state__in=cls.ACTIVE) | models.Q(state=cls.State.QUEUED, pk__lt=models.OuterRef("pk")))
+        return super().unheard().exclude(models.Exists(ahead))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -99,6 +100,19 @@ def counting(scores: Sequence[Score]) -> Sequence[Score]:
 def latest_score(question: InterviewQuestion) -> Score | None:
     """The score that counts: the newest, or the newest before rescores that failed."""
     return next(iter(counting(list(gradings(question)))), None)
+
+
+def counting_of(asked: QuerySet[InterviewQuestion]) -> dict[UUID, Score]:
+    """By answer, the scores that count of these questions, as far as they have one."""
+    scores = Score.objects.filter(subject__in=asked.order_by().values("answer__id")).order_by("subject", "-created_at").defer("law", "flags", "level_set")
+    return {subject: counting(list(own))[0] for subject, own in groupby(scores, lambda score: score.subject)}
+
+
+def holding(score: Score, rubric_id: str) -> dict[str, Override]:
+    """By criterion, what a person decided about an answer and holds for another score of it, too: they judged the answer, not the scorer. Not under another
+    rubric."""
+    kept = score.rubric_id == rubric_id and score.state != Score.State.NOT_SCORED
+    return {override.criterion: override for override in score.overrides.order_by("id")} if kept else {}
 
 
 def settled(score: Score, overrides: Iterable[Override], published_at: datetime | None) -> bool:
@@ -272,10 +286,9 @@ def told_since(interview: Interview, seq: int, reader: User) -> str:
     return " and ".join(dict.fromkeys(f"{event.actor.display_name} {done[Event.Kind(event.kind)]}" for event in found if event.actor))
 
 
-def takes_long(job_id: UUID) -> bool:
-    """Whether to grade this takes many seconds. What can't be read does not: grading says so at once."""
-    question = InterviewQuestion.objects.select_related("answer").filter(grade_jobs=job_id).first()
-    if question is None or question.answer.size <= LONG:  # each character was at least a byte of an update
+def takes_long(question: InterviewQuestion) -> bool:
+    """Whether to grade the answer to this takes many seconds. What can't be read does not: grading says so at once."""
+    if question.answer.size <= LONG:  # each character was at least a byte of an update
         return False
     try:
         return len(content_of(question).text) > LONG

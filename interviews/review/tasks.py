@@ -1,7 +1,8 @@
 """Celery's side of grading.
 
 A worker grades in two threads. Of answers that take long it grades one at a time, in the order in which they came, so that the other thread is always for the
-rest: neither waits for the other, whatever comes.
+rest: neither waits for the other, whatever comes. What would change if answers were scored again is looked at in the same thread, when nothing else waits
+for it.
 """
 
 import logging
@@ -9,46 +10,62 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
-from uuid import UUID
 
 from celery import shared_task
 from django.utils import timezone
 
 from interviews.live.models import Interview
-from interviews.review import actions, queries
-from interviews.review.models import GradeJob
+from interviews.review import actions, queries, rescoring
+from interviews.review.models import GradeJob, RescoredAnswer
 from sandbox.leases import LEASE, UNHEARD_SINCE, Lost
 
 log = logging.getLogger(__name__)
 RINGS = 50  # in one round of the reaper
-_long, _lane = deque[UUID](), threading.Lock()  # the jobs that take long and wait, and what the thread holds that grades them
-Row = TypeVar("Row", GradeJob, Interview)
+Job = TypeVar("Job", GradeJob, RescoredAnswer)
+Row = TypeVar("Row", GradeJob, RescoredAnswer, Interview)
+# What waits for the one thread that does it: gradings that take long, and behind them all what nobody waits for. And what that thread holds.
+_now, _later, _lane = deque[Callable[[], None]](), deque[Callable[[], None]](), threading.Lock()
 
 
 @shared_task
 def grade_answer(job_id: str) -> None:
     """Grades one answer, or leaves it to the thread that is grading another one that takes long. Safe to be delivered twice or late: only the claim decides."""
-    pk = UUID(job_id)
-    if not queries.takes_long(pk):
-        _grade(pk)
-        return
-    _long.append(pk)
+    job = GradeJob.objects.select_related("question__answer").filter(pk=job_id).first()
+    if job is not None and queries.takes_long(job.question):
+        _in_turn(_later if job.background else _now, lambda: _grade(job_id))
+    else:
+        _grade(job_id)
+
+
+@shared_task
+def look_again(row_id: str) -> None:
+    """Finds out what one answer would get by now, however long it is in the thread of those that take long: the other is for what somebody waits for."""
+    _in_turn(_later, lambda: _claim(RescoredAnswer, row_id, rescoring.look))
+
+
+def _grade(job_id: str) -> None:
+    _claim(GradeJob, job_id, actions.grade)
+
+
+def _in_turn(queue: deque[Callable[[], None]], work: Callable[[], None]) -> None:
+    """Does this, or leaves it to the thread that is doing others of its kind."""
+    queue.append(work)
     # Asked again after the release: one that came just before it found the lane taken.
-    while _long and _lane.acquire(blocking=False):
+    while (_now or _later) and _lane.acquire(blocking=False):
         try:
-            while _long:
-                _grade(_long.popleft())
+            while waiting := _now or _later:
+                waiting.popleft()()
         finally:
             _lane.release()
 
 
-def _grade(pk: UUID) -> None:
-    job = GradeJob.claim(pk)
+def _claim(jobs: type[Job], pk: str, do: Callable[[Job], None]) -> None:
+    job = jobs.claim(pk)
     if job is None:
         return
     try:
         with job.heartbeat():
-            actions.grade(job)
+            do(job)
     except Lost:
         pass
 
@@ -64,18 +81,23 @@ def _each(rows: Iterable[Row], mend: Callable[[Row], None]) -> None:
             log.exception("%s %s could not be mended", type(row).__name__, row.pk)
 
 
-def _ring(job: GradeJob) -> None:
-    job.rung()
-    actions.wake(job)
+def _mend(jobs: type[Job], give_up: Callable[[Job], None], wake: Callable[[Job], None]) -> None:
+    """Queues again what dead workers held or the broker lost, and ends what is out of attempts."""
+
+    def ring(job: Job) -> None:
+        job.rung()
+        wake(job)
+
+    requeued, exhausted = jobs.requeue_expired()
+    _each(jobs.objects.filter(pk__in=exhausted, state__in=jobs.ACTIVE).select_related("question__version__rubric"), give_up)
+    _each(jobs.objects.filter(pk__in=requeued), ring)
+    _each(jobs.unheard().order_by(UNHEARD_SINCE)[:RINGS], ring)
 
 
 @shared_task
 def reap() -> None:
-    """Queues again what dead workers held or the broker lost, ends what is out of attempts, and mends interviews that wait."""
-    requeued, exhausted = GradeJob.requeue_expired()
-    ended = GradeJob.objects.filter(pk__in=exhausted, state__in=GradeJob.ACTIVE).select_related("question__version__rubric")
-    _each(ended, lambda job: actions.give_up(job=job))
-    _each(GradeJob.objects.filter(pk__in=requeued), _ring)
-    _each(GradeJob.unheard().order_by(UNHEARD_SINCE)[:RINGS], _ring)
+    """Sees to the jobs of dead workers, and mends interviews that wait."""
+    _mend(GradeJob, lambda job: actions.give_up(job=job), lambda job: actions.wake(job))
+    _mend(RescoredAnswer, lambda row: rescoring.give_up(row=row), lambda row: rescoring.wake(row))
     waiting = Interview.objects.filter(status=Interview.Status.GRADING, finished_at__lt=timezone.now() - LEASE)
     _each(waiting, lambda interview: actions.mend_stuck(interview=interview))

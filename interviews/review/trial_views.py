@@ -71,5 +71,6 @@ def trial(request: HttpRequest, pk: UUID, kind: Kind) -> HttpResponse:
         except Problem as problem:
             messages.error(request, str(problem))
         return redirect(kind.name, pk)
-    shown = kind.page(found, request.GET)
-    return render(request, f"review/{kind.name}.html", {"kind": kind, "list": f"{kind.name}s", "done": shown["rows"] - shown["waiting"], **shown})
+    page = kind.page(found, request.GET)
+    context = {"kind": kind, "list": f"{kind.name}s", "found": found, "done": page["rows"] - page["waiting"], **page}
+    return render(request, f"review/{kind.name}.html", context)

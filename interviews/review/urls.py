@@ -1,7 +1,7 @@
 from django.urls import URLPattern, path
 
 from interviews.review import api, trial_api, trial_views, views
-from interviews.review.kinds import REJUDGES, Kind
+from interviews.review.kinds import REJUDGES, RESCORINGS, Kind
 
 
 def _trials(kind: Kind) -> list[URLPattern]:
@@ -30,4 +30,5 @@ urlpatterns = [
     path("api/interviews/<uuid:pk>/publish/", api.Publish.as_view()),
     path("api/interviews/<uuid:pk>/rescore/", api.Rescore.as_view()),
     *_trials(REJUDGES),
+    *_trials(RESCORINGS),
 ]

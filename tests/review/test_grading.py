@@ -199,8 +199,8 @@ def test_answers_that_take_long_are_graded_one_after_the_other_and_keep_no_short
     write(question(second, "code"), code="x = 1\n" * 6000)  # much to store, little to read
     long, short = (finish(interview, text=GOOD * 110) for interview in (first, second)), question(second, "estimate")
     jobs = [*(question(interview, "written").grade_jobs.get() for interview in long), short.grade_jobs.get()]
-    asked = [*(job.pk for job in jobs), GradeJob.objects.create(question=question(second, "code")).pk]
-    assert [queries.takes_long(pk) for pk in asked] == [True, True, False, False]
+    asked = [*(job.question for job in jobs), question(second, "code")]
+    assert [queries.takes_long(one) for one in asked] == [True, True, False, False]
     graded: list[GradeJob] = []
 
     def grade(job: GradeJob) -> None:
@@ -285,8 +285,8 @@ def test_without_any_judge_code_is_given_up_after_a_while_and_says_so(make: Make
 def test_a_rescore_keeps_both_scores(make: Make) -> None:
     interview = scored(make())
     before = score_of(interview, "written")
-    count = actions.rescore(interview=interview, actor=interview.candidate)
-    assert count == interview.questions.count()
+    queued = actions.rescore(interview=interview, actor=interview.candidate)
+    assert len(queued) == interview.questions.count()
     grade_all(interview)
     after = score_of(interview, "written")
     assert after.pk != before.pk
@@ -420,7 +420,7 @@ def test_code_that_a_judge_failed_on_is_judged_and_graded_at_a_rescore(make: Mak
     interview = finish(make())
     judged(interview, verdict="JE")
     grade_all(interview)
-    assert actions.rescore(interview=interview, actor=interview.candidate) == interview.questions.count()
+    assert len(actions.rescore(interview=interview, actor=interview.candidate)) == interview.questions.count()
     judged(interview, points={"admission": (4, 4), "budget": (4, 4)})
     grade_all(interview)
     assert (score_of(interview, "code").state, score_of(interview, "code").total) == ("scored", 8)
