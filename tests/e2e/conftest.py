@@ -102,6 +102,16 @@ def until(page: Page, expression: str, argument: object = None) -> None:
         page.wait_for_timeout(50)
 
 
+def tab_to(page: Page, what: str, limit: int = 60) -> None:
+    """Presses Tab until what has the focus begins with this."""
+    for _ in range(limit):
+        page.keyboard.press("Tab")
+        name = page.evaluate("(document.activeElement.getAttribute('aria-label') || document.activeElement.innerText || '').trim()")
+        if name.startswith(what):  # the whole page begins with something else
+            return
+    pytest.fail(f"Tab never reached {what!r}")
+
+
 class Visitor:
     """Somebody at a browser, who notices errors in the console and pages that axe objects to."""
 

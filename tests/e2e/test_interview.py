@@ -15,7 +15,7 @@ from grading.variants import GENERATOR
 from interviews.bank.files import ParsedQuestion, parse_question, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
 from sandbox import labs
-from tests.e2e.conftest import Site, Visitor, until
+from tests.e2e.conftest import Site, Visitor, tab_to, until
 
 pytestmark = pytest.mark.e2e
 Visit = Callable[..., Visitor]
@@ -444,25 +444,16 @@ def test_the_room_by_keyboard_alone(visit: Visit) -> None:
     candidate = visit("candidate")
     page = candidate.page
     start(candidate, "Advanced inference, L5, 30 minutes")
-
-    def tab_to(what: str, limit: int = 60) -> None:
-        for _ in range(limit):
-            page.keyboard.press("Tab")
-            name = page.evaluate("(document.activeElement.getAttribute('aria-label') || document.activeElement.innerText || '').trim()")
-            if name.startswith(what):  # the whole page begins with something else
-                return
-        pytest.fail(f"Tab never reached {what!r}")
-
-    tab_to("Start the clock")
+    tab_to(page, "Start the clock")
     page.keyboard.press("Enter")
     page.locator(".questions").wait_for()
-    tab_to("Answer to")
+    tab_to(page, "Answer to")
     page.keyboard.type("Typed without a mouse.")
     saved(page)
     page.keyboard.press("Shift+Tab")
-    tab_to("Answer to")
+    tab_to(page, "Answer to")
     page.evaluate("document.activeElement.blur()")
-    tab_to("Finish")
+    tab_to(page, "Finish")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
