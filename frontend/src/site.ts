@@ -46,9 +46,11 @@ document.addEventListener("click", (event) => {
 });
 
 /** The server writes times in UTC; a page shows them in the reader's own zone. */
-for (const time of document.querySelectorAll<HTMLTimeElement>("time[datetime]")) {
-  time.textContent = when(time.dateTime);
+function localise(part: ParentNode): void {
+  for (const time of part.querySelectorAll<HTMLTimeElement>("time[datetime]")) time.textContent = when(time.dateTime);
 }
+
+localise(document);
 
 /** A part of a page with `data-live="seconds"` is fetched anew that often, until it comes without. What is open or focused stays so. */
 function live(): void {
@@ -64,6 +66,7 @@ async function refresh(part: HTMLElement): Promise<void> {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     const fresh = answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id) : null;
     if (fresh) {
+      localise(fresh);
       const focused = document.activeElement?.id;
       const open = [...part.querySelectorAll("details")].map((one) => one.open);
       part.replaceWith(fresh);

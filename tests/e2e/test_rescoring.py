@@ -60,6 +60,7 @@ def test_the_answers_to_a_question_are_scored_again(visit: Visit, site: Site) ->
         expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
         expect(page.get_by_role("button", name="Have it done")).to_be_enabled(timeout=60_000)
         expect(page.get_by_text("to be decided")).to_be_visible()
+        expect(page.locator("#trial time")).not_to_contain_text("UTC")  # the reader's own, in what was fetched anew, too
         expect(page.locator("circle")).not_to_have_count(0)
         tab_to(page, "Demo candidate")
         page.keyboard.press("Tab")
