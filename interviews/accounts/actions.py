@@ -1,6 +1,6 @@
 """Writes to accounts beyond one row of a form."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from allauth.account.internal.flows.email_verification_by_code import EMAIL_VERIFICATION_CODE_SESSION_KEY
@@ -13,7 +13,7 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils import timezone
 
-from interviews.accounts.models import User
+from interviews.accounts.models import Role, User
 
 
 @transaction.atomic
@@ -33,3 +33,25 @@ def _concerns(user: User, session: Mapping[str, Any]) -> bool:
     """Whether a session signs the user in, or would when a code is given."""
     waiting, stopped = session.get(EMAIL_VERIFICATION_CODE_SESSION_KEY) or {}, session.get(LOGIN_SESSION_KEY) or {}
     return user_id_to_str(user) in (session.get(SESSION_KEY), waiting.get("user_id")) or user_pk_to_url_str(user) == stopped.get("user_pk")
+
+
+class LastAdmin(ValueError):
+    """Nobody would be left who can administer the site."""
+
+    def __init__(self) -> None:
+        super().__init__("No admin would be left, and only an admin makes another one. Make somebody else an admin first.")
+
+
+@transaction.atomic
+def keep_an_admin(*, without: Collection[int]) -> None:
+    """Checks that somebody besides these people, named by their ids, can administer the site.
+
+    The admins are locked until the transaction around it ends, which is to be the one that lowers or deletes those people: of two who lower each other
+    the second sees what the first did.
+
+    Raises:
+        LastAdmin: they are all that there are.
+    """
+    admins = User.objects.select_for_update().filter(role=Role.ADMIN, is_active=True).order_by("pk")
+    if (left := {user.pk for user in admins}) and left <= set(without):
+        raise LastAdmin

@@ -7,6 +7,9 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
 
+from interviews.accounts.actions import LastAdmin, keep_an_admin
+from interviews.accounts.models import Role
+
 
 class CodeForm(ConfirmEmailVerificationCodeForm):
     """The code of a mail: nothing else is written on its page, so the cursor is there."""
@@ -29,7 +32,17 @@ class NobodyElses:
 
 
 class PersonForm(NobodyElses, UserChangeForm):
-    """A person in the admin site."""
+    """A person in the admin site, where the last admin stays one."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        lowered = "role" in cleaned and cleaned["role"] != Role.ADMIN
+        if lowered or not cleaned.get("is_active"):
+            try:
+                keep_an_admin(without=[self.instance.pk])
+            except LastAdmin as error:
+                self.add_error("role" if lowered else "is_active", str(error))
+        return cleaned
 
 
 class NewPersonForm(NobodyElses, AdminUserCreationForm):

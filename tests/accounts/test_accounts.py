@@ -1,16 +1,20 @@
 """Who people are, and what an address and a role open."""
 
 import re
+import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
 from django.core.cache import cache
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 
+from interviews.accounts import actions, admin, forms
 from interviews.accounts.demo import NotEmbedded, ensure_demo_people
 from interviews.accounts.models import Role, User
 from tests.conftest import People
@@ -363,3 +367,100 @@ def test_a_form_that_was_refused_says_so_first_and_what_describes_a_field_is_the
     described = {name for names in re.findall(r'aria-describedby="([^"]+)"', page) for name in names.split()}
     assert {"id_password1_helptext", "id_password1_error"} <= described
     assert described <= set(re.findall(r' id="([^"]+)"', page))
+
+
+def change(by: Client, user: User, **fields: str | None) -> HttpResponse:
+    """Saves a person's page in the admin site; None leaves a box unticked."""
+    form = {"email": user.email, "name": user.name, "role": user.role, "is_active": "on"} | fields
+    return by.post(f"/admin/accounts/user/{user.pk}/change/", {name: value for name, value in form.items() if value is not None})
+
+
+def delete(by: Client, user: User) -> HttpResponse:
+    return by.post(f"/admin/accounts/user/{user.pk}/delete/", {"post": "yes"})
+
+
+def delete_several(by: Client, *users: User) -> HttpResponse:
+    return by.post("/admin/accounts/user/", {"action": "delete_selected", "_selected_action": [str(user.pk) for user in users], "post": "yes"})
+
+
+def another_admin() -> tuple[User, Client]:
+    user, client = User.objects.create_user("bea@example.test", role=Role.ADMIN), Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return user, client
+
+
+def admins() -> set[str]:
+    return set(User.objects.filter(role=Role.ADMIN, is_active=True).values_list("email", flat=True))
+
+
+TAKING_AWAY: dict[str, Callable[[Client, User], HttpResponse]] = {
+    "lower": lambda by, user: change(by, user, role="interviewer"),
+    "deactivate": lambda by, user: change(by, user, is_active=None),
+    "both": lambda by, user: change(by, user, role="candidate", is_active=None),
+    "delete": delete,
+    "delete several": delete_several,
+}
+
+
+@pytest.mark.parametrize("way", TAKING_AWAY)
+def test_the_last_admin_stays_one(people: People, way: str) -> None:
+    user, (bea, by) = people.admin.user, another_admin()
+    bea.is_active = False  # one who can't sign in is no help
+    bea.save()
+    answer = TAKING_AWAY[way](people.admin.client, user)
+    assert answer.status_code == 200
+    assert "No admin would be left" in answer.content.decode()
+    assert admins() == {user.email}
+    bea.is_active = True
+    bea.save()
+    assert TAKING_AWAY[way](by, user).status_code == 302
+    assert admins() == {bea.email}
+    assert change(by, people.other.user, role="interviewer", is_active=None).status_code == 302, "who is no admin goes as before"
+
+
+def test_all_admins_at_once_are_not_deleted(people: People) -> None:
+    bea, _ = another_admin()
+    page = people.admin.client.post("/admin/accounts/user/", {"action": "delete_selected", "_selected_action": [str(bea.pk), str(people.admin.user.pk)]})
+    assert "the last admin" in page.content.decode(), "said before anybody confirms it"
+    assert delete_several(people.admin.client, bea, people.admin.user).status_code == 200
+    assert len(admins()) == 2
+    assert delete_several(people.admin.client, bea, people.other.user).status_code == 302
+    assert admins() == {people.admin.user.email}
+
+
+def test_before_the_last_admin_is_deleted_the_page_says_that_it_is_refused(people: People) -> None:
+    page = people.admin.client.get(f"/admin/accounts/user/{people.admin.user.pk}/delete/").content.decode()
+    assert "No admin would be left" in page
+    assert 'name="post"' not in page
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", TAKING_AWAY)
+def test_of_two_admins_who_lower_each_other_at_once_one_stays(people: People, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    bea, by = another_admin()
+    both_asked = threading.Barrier(2)
+
+    def asks_with_the_other(**kwargs: Any) -> None:
+        try:
+            actions.keep_an_admin(**kwargs)
+        finally:
+            try:
+                both_asked.wait(1)  # the second is held up by the first, and does not come
+            except threading.BrokenBarrierError:
+                pass
+
+    for asker in (forms, admin):
+        monkeypatch.setattr(asker, "keep_an_admin", asks_with_the_other)
+
+    def work(client: Client, user: User) -> None:
+        try:
+            TAKING_AWAY[way](client, user)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=pair) for pair in ((people.admin.client, bea), (by, people.admin.user))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(admins()) == 1
