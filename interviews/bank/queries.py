@@ -1,14 +1,42 @@
 """Reads of the banks."""
 
+from dataclasses import dataclass
+
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet
 
 from interviews.bank.models import Pack, Question, QuestionVersion
 
 
-def packs() -> QuerySet[Pack]:
-    """All packs with their questions and current versions."""
-    return Pack.objects.prefetch_related("questions__current")
+@dataclass(frozen=True)
+class Search:
+    """What questions are looked for: those with every word of the text, and with the kind, topic and level that are given."""
+
+    text: str = ""
+    kind: str = ""
+    topic: str = ""
+    level: str = ""
+
+    def finds(self, question: Question) -> bool:
+        """Whether a question that has a current version is one of them.
+
+        Title, slug, prompt, topics and kind are looked at, as they are shown; hyphens part words, as spaces do. Not the database's to say: a prompt's
+        numbers are filled in here, and to SQLite letters beyond ASCII have no case.
+        """
+        version = question.current
+        if self.kind not in ("", version.kind) or self.topic not in ("", *version.topics) or self.level not in ("", *version.levels):
+            return False
+        words = self.text.casefold().replace("-", " ").split()
+        if not words:
+            return True
+        shown = "\n".join([version.title, question.slug, version.kind, *version.topics, version.prompt]).casefold()
+        return all(word in shown for word in words)
+
+
+def packs() -> list[tuple[Pack, list[Question]]]:
+    """All packs, each with its questions that have a current version."""
+    found = Pack.objects.prefetch_related("questions__current")
+    return [(pack, [question for question in pack.questions.all() if question.current]) for pack in found]
 
 
 def askable() -> QuerySet[Question]:

@@ -6,16 +6,36 @@ from django.shortcuts import render
 
 from grading.variants import PUBLISHED
 from interviews.bank import access, queries
-from interviews.bank.files import in_words, read_variant
+from interviews.bank.files import BANDS, in_words, read_variant
 from interviews.bank.markdown import render as markdown
 from interviews.bank.markdown import render_prompt
+from interviews.bank.models import QuestionVersion
 
 
 @login_required
 def packs(request: HttpRequest) -> HttpResponse:
-    """All packs and their questions."""
+    """All packs and their questions, or those that are looked for."""
     access.check_reader(request.user)
-    return render(request, "bank/pack_list.html", {"packs": queries.packs()})
+    packs = queries.packs()
+    choices = {
+        "kind": QuestionVersion.Kind.values,
+        "topic": sorted({topic for _, questions in packs for question in questions for topic in question.current.topics}),
+        "level": BANDS,
+    }
+    chosen = {name: request.GET.get(name, "") for name in choices}
+    # What the page offers no longer, it can't show as chosen either.
+    search = queries.Search(text=request.GET.get("q", "").strip(), **{name: value for name, value in chosen.items() if value in choices[name]})
+    found = [(pack, list(filter(search.finds, questions))) for pack, questions in packs]
+    searching = search != queries.Search()
+    context = {
+        "packs": [(pack, questions) for pack, questions in found if questions or not searching],
+        "search": search,
+        "searching": searching,
+        "choices": [(name, getattr(search, name), values) for name, values in choices.items()],
+        "count": sum(len(questions) for _, questions in found),
+        "total": sum(len(questions) for _, questions in packs),
+    }
+    return render(request, "bank/pack_list.html", context)
 
 
 @login_required
