@@ -22,10 +22,11 @@ def session_user(key: str | None) -> User | AnonymousUser:
 
 
 def visible(user: User) -> QuerySet[Interview]:
-    """The interviews that the user may look at."""
+    """The interviews that the user may look at. Nobody looks at one that was discarded."""
     if not user.is_authenticated:
         return Interview.objects.none()
-    return Interview.objects.all() if user.reviews else Interview.objects.filter(candidate=user)
+    kept = Interview.objects.exclude(status=Interview.Status.DISCARDED)
+    return kept if user.reviews else kept.filter(candidate=user)
 
 
 def interview_for(user: User, interview_id: UUID, *, own: bool = False) -> Interview:
@@ -40,6 +41,18 @@ def interview_for(user: User, interview_id: UUID, *, own: bool = False) -> Inter
         raise NotFound
     if own and interview.candidate_id != user.pk:
         raise Problem("not_candidate", "Only the candidate of this interview can do that.", 403)
+    return interview
+
+
+def set_up_by(user: User, interview_id: UUID) -> Interview:
+    """The interview, for its candidate, even where they discarded it: to ask for that twice is no fault.
+
+    Raises:
+        NotFound: no such interview, or not this user's own.
+    """
+    interview = Interview.objects.filter(candidate=user, pk=interview_id).first()
+    if interview is None:
+        raise NotFound
     return interview
 
 

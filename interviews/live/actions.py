@@ -94,9 +94,9 @@ def create_interview(*, candidate: User, blueprint: dict[str, Any], seed: int | 
     """
     seed = secrets.randbits(32) if seed is None else seed
     sections = [blueprints.Section.from_dict(section) for section in blueprint["sections"]]
-    asked = InterviewQuestion.objects.filter(interview__candidate=candidate).values_list("version__question_id", flat=True)
+    had = InterviewQuestion.objects.filter(interview__candidate=candidate).exclude(interview__status=Interview.Status.DISCARDED)
     try:
-        chosen = blueprints.choose(sections, list(askable()), frozenset(asked), seed)
+        chosen = blueprints.choose(sections, list(askable()), frozenset(had.values_list("version__question_id", flat=True)), seed)
     except blueprints.NothingToAsk as error:
         raise Problem("nothing_to_ask", str(error)) from error
     interview = Interview.objects.create(
@@ -120,8 +120,14 @@ def create_interview(*, candidate: User, blueprint: dict[str, Any], seed: int | 
 
 @transaction.atomic
 def start(*, interview: Interview, actor: User) -> Interview:
-    """Starts the clock. A second start changes nothing."""
+    """Starts the clock. A second start changes nothing.
+
+    Raises:
+        Problem: it was discarded meanwhile.
+    """
     interview = events.lock(interview.pk)
+    if interview.status == Interview.Status.DISCARDED:
+        raise Problem("discarded", "This interview was discarded. Set up another one.", 409)
     if interview.status == Interview.Status.READY:
         interview.status = Interview.Status.RUNNING
         interview.started_at = timezone.now()
@@ -129,6 +135,24 @@ def start(*, interview: Interview, actor: User) -> Interview:
         interview.save(update_fields=["status", "started_at", "deadline"])
         events.append(interview, Event.Kind.STARTED, actor=actor, body={"state": {"status": interview.status, "can_write": True}})
     return interview
+
+
+@transaction.atomic
+def discard(*, interview: Interview, actor: User) -> None:
+    """Takes an interview that never started out of its candidate's sight, for good. A second time changes nothing.
+
+    Its row stays: what it would have asked is withheld as if it were there, `queries.open_elsewhere` says why.
+
+    Raises:
+        Problem: it has started, and what was written in it is not thrown away.
+    """
+    interview = events.lock(interview.pk)
+    if interview.status == Interview.Status.READY:
+        interview.status = Interview.Status.DISCARDED
+        interview.save(update_fields=["status"])
+        events.append(interview, Event.Kind.DISCARDED, actor=actor)
+    elif interview.status != Interview.Status.DISCARDED:
+        raise Problem("started", "This interview has started, so it can't be discarded any more.", 409)
 
 
 def _store(answer: Answer, data: bytes) -> int:
@@ -279,7 +303,7 @@ def finish(*, interview: Interview, actor: User) -> Interview:
         Problem: the interview has not started.
     """
     interview = events.lock(interview.pk)
-    if interview.status == Interview.Status.READY:
+    if interview.status in (Interview.Status.READY, Interview.Status.DISCARDED):
         raise Problem("not_started", "The interview has not started.", 409)
     if interview.status == Interview.Status.RUNNING:
         _end(interview, Event.Kind.FINISHED, actor)

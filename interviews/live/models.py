@@ -37,6 +37,7 @@ class Interview(models.Model):
         GRADING = "grading"
         SCORED = "scored"
         PUBLISHED = "published"
+        DISCARDED = "discarded"  # never started, and never to be
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     candidate = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="interviews")
@@ -152,6 +153,7 @@ class Event(InsertOnly):
         PUBLISHED = "published"
         REJUDGED = "rejudged"
         RESCORED = "rescored"
+        DISCARDED = "discarded"
 
     interview = models.ForeignKey(Interview, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveIntegerField()

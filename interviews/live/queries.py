@@ -19,8 +19,8 @@ SET_UP = timedelta(days=1)  # how long an interview that was set up and not star
 
 
 def interviews_of(user: User) -> QuerySet[Interview]:
-    """A candidate's interviews, newest first."""
-    return Interview.objects.filter(candidate=user).order_by("-created_at", "pk")
+    """A candidate's interviews, newest first, without those that they discarded."""
+    return Interview.objects.filter(candidate=user).exclude(status=Interview.Status.DISCARDED).order_by("-created_at", "pk")
 
 
 def blueprint_json(blueprint: Blueprint) -> dict[str, Any]:
@@ -116,8 +116,12 @@ def sees_review(interview: Interview, user: User) -> bool:
 
 
 def open_elsewhere(interview: Interview) -> set[UUID | str]:
-    """The questions, and the labs, that the candidate is being asked in another interview that is not over: it runs, or was set up a short while ago."""
-    waiting = Q(interview__status=Interview.Status.READY, interview__created_at__gt=timezone.now() - SET_UP)
+    """The questions, and the labs, that the candidate is being asked in another interview that is not over: it runs, or was set up a short while ago.
+
+    To discard it changes nothing: whoever could set up and discard at will would learn from their reports what each asks, until one asks what they know.
+    """
+    never_started = (Interview.Status.READY, Interview.Status.DISCARDED)
+    waiting = Q(interview__status__in=never_started, interview__created_at__gt=timezone.now() - SET_UP)
     asked = InterviewQuestion.objects.filter(waiting | Q(interview__status=Interview.Status.RUNNING), interview__candidate=interview.candidate_id)
     return {key for row in asked.exclude(interview=interview).values_list("version__question_id", "version__lab") for key in row if key}
 

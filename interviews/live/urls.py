@@ -6,6 +6,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("interviews/new/", views.new, name="interview_new"),
     path("interviews/<uuid:pk>/", views.room, name="room"),
+    path("interviews/<uuid:pk>/discard/", views.discard, name="discard"),
     path("api/blueprints/", api.BlueprintList.as_view()),
     path("api/interviews/", api.InterviewList.as_view()),
     path("api/interviews/<uuid:pk>/", api.InterviewState.as_view()),

@@ -14,7 +14,7 @@ from rest_framework.exceptions import NotFound
 from interviews.bank.queries import topics
 from interviews.errors import Problem
 from interviews.live import access, actions, queries
-from interviews.live.models import Blueprint
+from interviews.live.models import Blueprint, Interview
 
 PER_PAGE = 10  # of one's own interviews: what starts a new one stands below them
 USUAL = {"level": "L6", "minutes": "45", "topics": []}
@@ -62,6 +62,26 @@ def new(request: HttpRequest) -> HttpResponse:
             return _interviews(request, chosen, problem)
         messages.error(request, str(problem.detail))
         return redirect("home")
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def discard(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Asks whether an interview that never started shall go, and takes it out of the list."""
+    try:
+        interview = access.set_up_by(request.user, pk)
+    except NotFound as error:
+        raise Http404("There is no such interview, or it is not yours.") from error
+    if request.method == "GET" and interview.status == Interview.Status.READY:
+        return render(request, "live/discard.html", {"interview": interview})
+    try:
+        # Of one that is not ready any more this says what became of it, and nothing else.
+        actions.discard(interview=interview, actor=request.user)
+    except Problem as problem:
+        messages.error(request, str(problem.detail))
+        return redirect(interview)
+    messages.success(request, f"“{interview.title}” is discarded.")
+    return redirect("home")
 
 
 @login_required

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Error, Page, Route, WebSocketRoute, expect
@@ -357,6 +358,21 @@ def test_the_lobby_says_when_there_is_little_to_ask(visit: Visit) -> None:
     expect(few).to_contain_text("10 of the 60 minutes")
     choose(candidate, 10, "training")
     expect(few).to_have_count(0)
+
+
+def test_an_interview_that_is_not_wanted_is_discarded_from_its_lobby(visit: Visit) -> None:
+    candidate = visit("candidate")
+    page = candidate.page
+    choose(candidate, 10, "training")
+    page.get_by_role("link", name="Discard this interview").press("Enter")
+    expect(page.get_by_role("heading", name="Discard this interview?")).to_be_visible()
+    candidate.look("discard")
+    listed = page.locator(f"a[href='{urlsplit(page.url).path}']")
+    page.get_by_role("link", name="Keep it").press("Enter")
+    listed.press("Enter")
+    page.get_by_role("button", name="Discard").press("Enter")
+    expect(page.get_by_role("status")).to_have_text("“training, L6, 10 minutes” is discarded.")
+    expect(listed).to_have_count(0)
 
 
 def test_a_drawing_is_made_kept_and_marked(visit: Visit, site: Site) -> None:

@@ -254,17 +254,21 @@ def test_what_interviewers_wrote_is_withheld_with_it(people: People, make: Make)
     assert "Prefill is bound by compute." in told()[0]
 
 
-def test_an_interview_that_is_never_started_withholds_nothing_after_a_day(people: People, make: Make) -> None:
+@pytest.mark.parametrize("discarded", [False, True])
+def test_an_interview_that_is_never_started_withholds_nothing_after_a_day(people: People, make: Make, discarded: bool) -> None:
     interview, other = scored(make()), make(started=False)
 
     def withheld() -> bool:
         return any(question["withheld"] for question in people.candidate.client.get(url(interview)).json()["questions"])
 
+    if discarded:  # which tells no sooner what it would have asked
+        live.discard(interview=other, actor=people.candidate.user)
     for hours, expected in ((23, True), (25, False)):
         Interview.objects.filter(pk=other.pk).update(created_at=timezone.now() - timedelta(hours=hours))
         assert withheld() is expected
-    live.start(interview=other, actor=people.candidate.user)
-    assert withheld()
+    if not discarded:
+        live.start(interview=other, actor=people.candidate.user)
+        assert withheld()
 
 
 @pytest.mark.parametrize(("text", "points", "level"), [(GOOD, 0, "below"), (HALF_SURE, 4, "L7")])

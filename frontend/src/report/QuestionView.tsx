@@ -77,7 +77,7 @@ export function QuestionView({ question, controls, children }: Props) {
       {question.withheld && (
         <p className="banner">
           You are asked this question in another of your interviews, too. What was missed, what the interviewer wrote and the model answer are shown here when that
-          interview is over. One that you set up and don't start counts for a day.
+          interview is over. One that you set up and don't start counts for a day, discarded or not.
         </p>
       )}
       {score?.reason && <p className={`banner ${score.state === "scored" ? "" : "warn"}`}>{score.reason}</p>}

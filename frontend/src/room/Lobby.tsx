@@ -13,7 +13,16 @@ const KINDS: Record<Kind, string> = {
 
 const FULL = 0.75; // of the time; with less to do in it somebody would wonder what is missing
 
-export function Lobby({ state, online, busy, onStart }: { state: Interview; online: boolean; busy: boolean; onStart: () => void }) {
+interface Props {
+  state: Interview;
+  online: boolean;
+  busy: boolean;
+  /** Where its candidate discards the interview. */
+  discard: string | undefined;
+  onStart: () => void;
+}
+
+export function Lobby({ state, online, busy, discard, onStart }: Props) {
   const minutes = state.duration_ms / 60_000;
   const planned = state.outline.reduce((sum, item) => sum + item.minutes, 0);
   return (
@@ -53,11 +62,12 @@ export function Lobby({ state, online, busy, onStart }: { state: Interview; onli
       </div>
       {!state.sandbox.ok && state.outline.some((item) => item.kind === "code") && <p className="banner warn">{state.sandbox.reason}</p>}
       <Away gone={!online}>There is no line to the server, and without one nothing that you write is saved. Don't start before it is there.</Away>
-      <p>
+      <p className="row">
         <button type="button" className="primary" aria-disabled={busy} onClick={() => busy || onStart()}>
           {busy && <span className="spinner" aria-hidden="true" />}
           Start the clock
         </button>
+        {discard && <a href={discard}>Discard this interview</a>}
       </p>
     </div>
   );

@@ -115,7 +115,7 @@ function Unstored({ titles, report, onDelete }: { titles: string[]; report: stri
   );
 }
 
-export function Room({ id }: { id: string }) {
+export function Room({ id, discard }: { id: string; discard: string | undefined }) {
   const [state, setState] = useState<Interview | null>(null);
   /**
    * Why what the person asked for was not done, and of an interview in which status they asked it. It stays until they ask for the next thing, or the
@@ -362,6 +362,7 @@ export function Room({ id }: { id: string }) {
           state={state}
           online={online}
           busy={busy}
+          discard={discard}
           onStart={() => {
             startedHere.current = true;
             void act(() => api.start(id));

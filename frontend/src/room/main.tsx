@@ -6,6 +6,6 @@ const host = document.getElementById("room");
 if (host?.dataset.interview)
   createRoot(host).render(
     <Page>
-      <Room id={host.dataset.interview} />
+      <Room id={host.dataset.interview} discard={host.dataset.discard} />
     </Page>,
   );
