@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from sandbox.failures import Broken, LoadFailed, Raised, Stop, TooManyCalls, Wrong
+from sandbox.spec import Limits
 from sandbox.verdict import Verdict
 
 MAX_MESSAGE = 4000
@@ -45,6 +46,7 @@ LINE_END = re.compile(r"\r\n|\r|\n")  # where Python's numbers count on; `splitl
 NOT_HERE = "its words and lines are shown for public tests only"
 OUT_OF_TURN = "not run: the tests before it used up the time of the run"
 TOO_OFTEN = "called the engine more often than a test allows"
+STUCK = "the file never finished loading"
 BROKEN, ENDED = "the answer breaks the protocol", "the process ended before the submission answered"
 _BUILTIN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
 _OURS = {"EngineError", "OutOfBlocks", "BudgetExceeded", "BadHandle", "BadRequest", "Unserialisable", "TooBig"}
@@ -62,6 +64,11 @@ def clean(text: str, limit: int = MAX_MESSAGE) -> str:
 def coarse(seconds: float) -> float:
     """Rounded up to a power of two of 1/16 s, so that a time says little about a hidden input."""
     return 0.0625 * 2 ** max(0, math.ceil(math.log2(seconds / 0.0625))) if seconds > 0 else 0.0
+
+
+def stuck(limits: Limits) -> str:
+    """What the candidate reads about a run whose file never finished loading."""
+    return f"The file never finished loading, so no test could begin. What stands outside of its functions has {min(limits.load_s, limits.test_s):g} s."
 
 
 def message(stop: Stop, source: str, hidden: bool, first: bool = False) -> str:

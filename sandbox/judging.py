@@ -56,6 +56,7 @@ class _Execution:
     stdout: str
     record: dict[str, Any] | None = None
     died: bool = False  # whether its jail ended before the submission was loaded
+    stuck: bool = False  # whether the submission ran out of time while it loaded
     starved: bool = False  # whether the machine was too busy to tell
     lent: float = 0.0  # of `seconds`, those that it waited for a processor or for Python's lock and that don't count
 
@@ -71,6 +72,7 @@ class _Run:
     jail: Jail | None = None
     lease: Lease | None = None
     entered: bool = False  # whether a test has begun
+    loaded: bool = False  # whether the submission has loaded, for whichever test
     fatal: bool = False  # whether the submission's load ended a jail that was started for it alone
     tested: float = 0.0  # seconds that its tests took, less those lent
     lent: float = 0.0  # `run_s` at most, so that no run holds a judge for more than twice that
@@ -84,6 +86,7 @@ class _Run:
         results: list[TestOutcome] = []
         best: tuple[int, dict[str, Any]] | None = None
         ending: tuple[Verdict, str] | None = self._refused()
+        told = ending[1] if ending else ""
         failed_gate = False
         gates = {group.name for group in self.lab.groups if group.gate}
         group = ""
@@ -98,9 +101,13 @@ class _Run:
             else:
                 went = self._test(test, seed)
                 if went.verdict is Verdict.AB or (went.verdict is Verdict.CE and not results):
-                    ending = (went.verdict, went.message if went.verdict is Verdict.CE else feedback.FIXED[Verdict.AB])
+                    told = went.message if went.verdict is Verdict.CE else feedback.FIXED[Verdict.AB]
+                    ending = (went.verdict, told)
                 elif went.verdict is Verdict.CE:  # it did load for an earlier test
                     went.verdict = Verdict.RTE
+                elif went.stuck and not self.loaded:  # each further test would wait as long for nothing
+                    told, went.message = feedback.stuck(self.lab.limits), feedback.STUCK
+                    ending = (went.verdict, feedback.STUCK)
                 if went.record is not None:
                     rank = 1_000_000 if test.flight else len(went.record["steps"])
                     if best is None or rank > best[0]:
@@ -114,7 +121,7 @@ class _Run:
             score=sum(result.points for result in results),
             max_score=sum(result.max_points for result in results),
             tests=tuple(results),
-            message=ending[1] if ending else UNSOUND if verdict is Verdict.JE else "",
+            message=told or (UNSOUND if verdict is Verdict.JE else ""),
             flight=best[1] if best else None,
             seconds=time.monotonic() - self.began,
             driver=self.driver,
@@ -226,13 +233,16 @@ class _Run:
     def _once(self, test: Test, inputs: int, source: str) -> _Execution:
         """Runs the test, and again in another jail when the first ended before the submission was loaded, which need not be the submission's doing.
 
-        One whose load ends jails ends the second too, and gets no more second ones in this run.
+        One whose load ends jails ends the second too, and gets no more second ones in this run. So is one that ran out of time before it ever loaded: all
+        tests hang on that, and what kept it may have been no more than a cold disk.
         """
         first, self.entered = not self.entered, True
         went = self._execute(test, inputs, source, first)
         if went.died and not self.fatal:
             went = self._execute(test, inputs, source, first)
             self.fatal = went.died
+        if went.stuck and not self.loaded:
+            went = self._execute(test, inputs, source, first)
         return went
 
     def _execute(self, test: Test, inputs: int, source: str, first: bool) -> _Execution:
@@ -263,4 +273,6 @@ class _Run:
         if engine is not None and engine.record.steps:
             engine.settle()
             record = engine.record.as_dict()
-        return _Execution(verdict, message, seconds, jail.link.take_text(), record, died, starved, session.lent)
+        if source is self.request.source:
+            self.loaded = self.loaded or session.loaded
+        return _Execution(verdict, message, seconds, jail.link.take_text(), record, died, session.stuck, starved, session.lent)

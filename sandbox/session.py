@@ -94,6 +94,8 @@ class Session:
         self._ending = jail.prepared  # the nonce of the frame that says that the process is gone
         self._unsent: Exception | None = None
         self._loading: int | None = None  # the nonce of the load that nobody has waited for yet
+        self.loaded = False  # whether the submission has loaded
+        self.stuck = False  # whether it ran out of time while it loaded
         self._failed: Stop | None = None
         self._over = False
         jail.link.max_payload = limits.frame_mb << 20
@@ -150,10 +152,11 @@ class Session:
             nonce, self._loading = self._loading, None
             try:
                 self._request(nonce, None, None, self._limits.load_s)
+                self.loaded = True
             except Raised as error:
                 self._failed = LoadFailed(error) if error.verdict is Raised.verdict else error
             except Stop as stop:
-                self._failed = stop
+                self._failed, self.stuck = stop, isinstance(stop, TooSlow | Idle)
         if self._failed is not None:
             raise self._failed
 

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,9 @@ from sandbox import JudgeRequest, feedback, judge, labs
 from sandbox.drivers import default
 from sandbox.labs import Lab
 from sandbox.pool import Pool
+from sandbox.session import Session
 from sandbox.spec import Limits
+from sandbox.verdict import Verdict
 
 TOYS = Path(__file__).with_name("toys")
 GOOD = (TOYS / "counter/solutions/reference.py").read_text()
@@ -73,6 +76,63 @@ def test_it_gets_its_verdict_and_the_next_one_is_clean(name: str, toy: Lab, pool
     assert "AC" not in seen
     assert time.monotonic() - began < 60
     assert verdicts(GOOD, pool) == {"AC"}
+
+
+HANGS = {"computes": ("while True: pass", "TLE"), "waits": ("import time\ntime.sleep(99)", "ILE")}
+
+
+@dataclasses.dataclass
+class Loads:
+    """What was loaded, one after the other, and what is to be loaded instead."""
+
+    seen: list[str] = dataclasses.field(default_factory=list)
+    instead: list[str] = dataclasses.field(default_factory=list)
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
+    loads, load = Loads(), Session.load
+
+    def spy(self: Session, source: str, *rest: Any) -> None:
+        loads.seen.append(loads.instead.pop(0) if loads.instead else source)
+        load(self, loads.seen[-1], *rest)
+
+    monkeypatch.setattr(Session, "load", spy)
+    return loads
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("how", HANGS)
+def test_a_file_that_never_finishes_loading_is_waited_for_twice_and_not_in_each_test(how: str, hidden: bool, toy: Lab, pool: Pool, loads: Loads) -> None:
+    source, verdict = HANGS[how]
+    outcome = judge(JudgeRequest(lab="counter", source=source, hidden=hidden), pool=pool)
+    assert loads.seen == [source] * 2
+    assert outcome.verdict == verdict
+    assert {(test.verdict, test.message) for test in outcome.tests} == {(verdict, feedback.STUCK)}
+    assert [test.seconds > 0 for test in outcome.tests] == [True, *[False] * (len(outcome.tests) - 1)]
+    assert outcome.message.startswith("The file never finished loading") and "has 2 s" in outcome.message
+
+
+def test_a_load_that_was_late_once_is_held_against_nobody(toy: Lab, pool: Pool, loads: Loads) -> None:
+    loads.instead = ["while True: pass"]
+    outcome = judge(JudgeRequest(lab="counter", source=GOOD, hidden=True), pool=pool)
+    assert (outcome.verdict, outcome.message) == ("AC", "")
+
+
+def test_a_file_that_did_load_and_then_does_not_fails_in_that_test_alone(toy: Lab, pool: Pool, loads: Loads) -> None:
+    loads.instead = [GOOD, GOOD, GOOD, GOOD, "while True: pass"]  # the first test has three repeats
+    outcome = judge(JudgeRequest(lab="counter", source=GOOD, hidden=True), pool=pool)
+    assert [test.verdict for test in outcome.tests] == ["AC", "AC", "TLE", "AC"]
+    assert outcome.tests[2].message == feedback.FIXED[Verdict.TLE]
+    assert (outcome.message, len(loads.seen)) == ("", 6)
+
+
+def test_a_machine_without_time_for_a_load_is_the_judges_error(toy: Lab, pool: Pool, loads: Loads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.session.PATIENCE", 0)  # as though all that a machine may be late were used up
+    monkeypatch.setattr("sandbox.judging._Run._control", lambda *_: False)
+    outcome = judge(JudgeRequest(lab="counter", source="while True: pass", hidden=True), pool=pool)
+    assert outcome.verdict == "JE"
+    assert {test.message for test in outcome.tests if test.verdict == "JE"} == {feedback.FIXED[Verdict.JE]}
 
 
 def test_what_it_prints_is_shown_for_public_tests_and_never_for_hidden_ones(toy: Lab, pool: Pool) -> None:
