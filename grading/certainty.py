@@ -16,8 +16,8 @@ from grading.rubric import BELOW, Criterion, Rubric
 DOUBTFUL = "The level could be"  # how the reason for a review begins when it is this
 # The claims of one answer err together: who puts things in unforeseen words does so throughout. COMMON is the standard deviation, in logits, by which the
 # chances of all claims of an answer are too low or too high; with it the level sets hold the level of the repository's marked answers as often as COVER
-# says (`python -m grading fit`).
-COMMON = 0.6
+# says (`python -m grading fit`). By rubrics whose claims ask for no terms it takes BARE.
+COMMON, BARE = 0.6, 1.0
 NODES = 7  # of the Gauss-Hermite quadrature over it
 SLIGHT = 1e-6  # a probability that is not told
 
@@ -27,6 +27,12 @@ def chance(mark: ClaimMark, calibration: Calibration | None = None) -> float:
     if calibration is not None and calibration.curve:
         return calibration.chance(mark.score)
     return min(0.98, max(0.02, mark.score if mark.met or mark.score < mark.cut else mark.cut - 0.01))
+
+
+def common_error(rubric: Rubric) -> float:
+    """By how much the chances of all claims of an answer are off together, in logits: between COMMON and BARE by the share of claims without terms."""
+    bare = [not claim.terms for criterion in rubric.criteria for claim in criterion.claims]
+    return COMMON + (BARE - COMMON) * sum(bare) / max(1, len(bare))
 
 
 @lru_cache(maxsize=8)
@@ -56,7 +62,7 @@ def points_law(criterion: Criterion, marks: Sequence[ClaimMark], calibration: Ca
 
 
 def confidence(criterion: Criterion, points: float, marks: Sequence[ClaimMark], calibration: Calibration | None = None, common: float = 0.0) -> float:
-    """P(a careful reader would give the criterion these points). `common`: as COMMON."""
+    """P(a careful reader would give the criterion these points). `common`: see `common_error`."""
     sure = sum(weight * points_law(criterion, marks, calibration, shift).get(points, 0.0) for shift, weight in _shifts(common))
     return min(1.0, sure)  # a hair of float error would make it more where the points can be no others
 
@@ -71,7 +77,7 @@ def add(one: Mapping[float, float], other: Mapping[float, float]) -> dict[float,
 
 
 def total_law(rubric: Rubric, criteria: Sequence[CriterionScore], calibration: Calibration | None = None, common: float = 0.0) -> dict[float, float]:
-    """Points of the whole answer -> probability, by rising points. `common`: as COMMON. With enough marks from people: evenly over the conformal spread."""
+    """Points of the whole answer -> probability, by rising points. `common`: see `common_error`. With enough marks from people: even, over the spread."""
     out = dict[float, float]()
     if calibration is not None and calibration.spread is not None and _any_weighed(rubric, criteria):
         total, reach = sum(c.points for c in criteria), calibration.spread * rubric.max / SCALE

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from grading import gates as g
 from grading.calibration import Calibration
-from grading.certainty import COMMON, chance, confidence, doubtful, level_set, total_law
+from grading.certainty import chance, common_error, confidence, doubtful, level_set, total_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import CUT, DENIED, SPEAKS, Candidate, Coherence, Match, Target, Window, candidates, coherence, match, opposition, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
@@ -24,7 +24,7 @@ from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question
 from grading.rubric import BELOW, Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, Token, read, tokenise
 
-SCORER = "claims-7"
+SCORER = "claims-8"
 WRONG_CUT = 0.5
 # What a person should look at first, chosen on the marked answers (`python -m grading marked` says how often it is worth it): a claim whose chance of being
 # met lies between these, unless the criterion's points are as sure as SURE all the same, and a misconception whose score reaches SUSPECT.
@@ -160,7 +160,7 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
     if whole.why:
         reading = replace(reading, flags=(*reading.flags, "contradictory"))
         found = {key: m if key[1].startswith("!") else replace(m, score=whole.keeps(m)) for key, m in found.items()}
-    criteria = []
+    criteria, common = [], common_error(rubric)
     for criterion in rubric.criteria:
         if criterion.tests:
             criteria.append(judge_tests(criterion, (run or {})["groups"]))
@@ -169,8 +169,8 @@ def score(rubric: Rubric, answer: Answer | str, question: Question | str | None 
         elif criterion.accepted:
             criteria.append(judge_short(criterion, answer))
         else:
-            criteria.append(_criterion(criterion, found, reading, whole, calibration, answer.blank))
-    return _total(rubric, criteria, reading, whole, calibration)
+            criteria.append(_criterion(criterion, found, reading, whole, calibration, common, answer.blank))
+    return _total(rubric, criteria, reading, whole, calibration, common)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +311,7 @@ def _why(claim: Claim | Misconception, m: Match, met: bool, reading: _Reading, w
 
 
 def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], reading: _Reading, whole: Coherence,
-               calibration: Calibration | None, blank: bool) -> CriterionScore:
+               calibration: Calibration | None, common: float, blank: bool) -> CriterionScore:
     marks, evidence, missed, met = list[ClaimMark](), list[Evidence](), list[str](), set[str]()
     for claim in criterion.claims:
         m = found[criterion.id, claim.id]
@@ -345,7 +345,7 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
     reason = f"{len(met)} of {len(criterion.claims)} claims stated" if criterion.claims else "no claims"
     if deduct:
         reason += f"; {deduct:g} off for a wrong statement"
-    sure = _sure(criterion, points, marks, reading, calibration, blank)
+    sure = _sure(criterion, points, marks, reading, calibration, common, blank)
     unsure = (*suspected, *(_in_the_balance(criterion, marks, calibration) if sure < SURE else ()))
     return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason + ".",
                           (*missed, *wrong), sure, tuple(marks), unsure)
@@ -366,16 +366,18 @@ def _in_the_balance(criterion: Criterion, marks: Sequence[ClaimMark], calibratio
     return [unsure for _, unsure in sorted(found, key=lambda pair: pair[0])]
 
 
-def _sure(criterion: Criterion, points: float, marks: Sequence[ClaimMark], reading: _Reading, calibration: Calibration | None, blank: bool) -> float:
+def _sure(criterion: Criterion, points: float, marks: Sequence[ClaimMark], reading: _Reading, calibration: Calibration | None, common: float,
+          blank: bool) -> float:
     """P(a careful reader would give these points). Where nothing stands there is nothing to doubt, and where nothing could be read, everything."""
     if blank:
         return 1.0
-    return 0.0 if "language" in reading.flags else confidence(criterion, points, marks, calibration, COMMON)
+    return 0.0 if "language" in reading.flags else confidence(criterion, points, marks, calibration, common)
 
 
-def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading, whole: Coherence, calibration: Calibration | None) -> Score:
+def _total(rubric: Rubric, criteria: Sequence[CriterionScore], reading: _Reading, whole: Coherence, calibration: Calibration | None,
+           common: float) -> Score:
     points = {c.id: c.points for c in criteria}
-    law = total_law(rubric, criteria, calibration, COMMON)
+    law = total_law(rubric, criteria, calibration, common)
     levels = level_set(rubric, criteria, law, calibration)
     if "language" in reading.flags:  # nothing of it was read
         law, levels = {}, (BELOW, *(name for name, _ in rubric.bands)) if rubric.bands else ()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 
-from grading.certainty import COMMON, DOUBTFUL, confidence, doubtful, level_set, total_law
+from grading.certainty import COMMON, DOUBTFUL, common_error, confidence, doubtful, level_set, total_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import form_stems, has_form
 from grading.gates import is_injection
@@ -404,7 +404,7 @@ def _merge(criterion: Criterion, said: CriterionScore, boards: Sequence[Drawing]
 
 def _total(rubric: Rubric, plain: Rubric, said: Score, criteria: tuple[CriterionScore, ...], flags: set[str], trouble: str) -> Score:
     points = {c.id: c.points for c in criteria}
-    law = total_law(plain, criteria, common=COMMON)
+    law = total_law(plain, criteria, common=common_error(rubric))
     levels = level_set(plain, criteria, law)
     certain = said.reason.startswith(DOUBTFUL)  # the default scorer's doubt was about prose alone; the levels are weighed again here
     state: State

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grading.calibration import Calibration, Marked, best_cut, claim_key, fit, held_out, isotonic, labels, points_under, report, table
-from grading.certainty import COMMON, chance, confidence, doubtful, level_set, total_law
+from grading.certainty import BARE, COMMON, chance, common_error, confidence, doubtful, level_set, total_law
 from grading.result import ClaimMark, CriterionScore, Score
 from grading.rubric import Claim, Criterion, Misconception, Rubric
 from grading.scorer import score
@@ -141,6 +141,16 @@ def test_what_people_took_for_met_decides_how_sure_it_is() -> None:
     one = scored(ONE, [[0.9, 0.9, 0.9, 0.1]] * 7)
     assert levels(one, Calibration(curve=((0.0, 0.0), (0.2, 0.0), (0.8, 1.0), (1.0, 1.0)))) == ("L6",)
     assert len(levels(one, Calibration(curve=((0.0, 0.4), (1.0, 0.6))))) > 1
+
+
+def test_a_rubric_without_terms_is_believed_less() -> None:
+    asking = replace(ONE, criteria=tuple(replace(c, claims=tuple(replace(claim, terms=(("pages",),)) for claim in c.claims)) for c in ONE.criteria))
+    half = replace(ONE, criteria=(*ONE.criteria[:1], *asking.criteria[1:2]))
+    assert (common_error(asking), common_error(ONE)) == (COMMON, BARE)
+    assert common_error(half) == pytest.approx((COMMON + BARE) / 2)
+    for rubric, common in ((asking, COMMON), (ONE, BARE)):
+        result = score(rubric, "Statement number 1 about pages 3. Number 2 about pages. It says something about pages.")
+        assert result.law == total_law(rubric, result.criteria, common=common) != total_law(rubric, result.criteria, common=common / 2)
 
 
 def test_claims_that_err_together_reach_into_the_levels_beside() -> None:
