@@ -34,6 +34,7 @@ export function Summary({ report }: { report: Report }) {
           {report.provisional && report.scaled_28 !== null && <span className="badge warn" style={{ marginLeft: "var(--s3)", verticalAlign: "middle" }}>provisional</span>}
         </p>
         <p role="status">{report.why}</p>
+        <p className="small"><a href="/marking/">How answers are marked</a></p>
         <Bands scaled={report.scaled_28} bands={report.bands} level={report.level} set={report.level_set} />
       </div>
       <div className="card scroll">

@@ -30,7 +30,7 @@ export function Lobby({ state, online, busy, discard, onStart }: Props) {
       <h1>{state.title}</h1>
       <p className="soft prose">
         You have {minutes} minutes from the moment you press Start. The clock is the server's and does not stop when you leave; come back on any
-        device and go on. Your text is saved as you type. When the time is over, what was saved last is graded.
+        device and go on. Your text is saved as you type. When the time is over, what was saved last is graded: <a href="/marking/">how answers are marked</a>.
       </p>
       {planned < FULL * minutes && (
         <p className="banner">
