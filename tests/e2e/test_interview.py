@@ -123,6 +123,8 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     page.locator("mark").first.click()
     expect(page.locator(".criterion.active")).to_have_count(1)
     candidate.look("report")
+    looks = "Look here first"  # what the scorer decided by little: for who reviews, while it is open
+    expect(page.get_by_text(looks)).to_have_count(0)
     report = page.url
     # Paper has the name of each criterion, and what is folded on the screen.
     page.emulate_media(media="print")
@@ -141,6 +143,7 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     first.get_by_role("radio").nth(1).click()
     first.get_by_label("Why?").fill("The mechanism is named but not explained.")
     interviewer.look("desk")
+    expect(desk.get_by_text(looks).first).to_be_visible()
     desk.route("**/overrides/", lambda route: route.fulfill(status=500))
     first.get_by_role("button", name="Set to 1").click()
     expect(first.get_by_role("alert")).to_contain_text("The server failed.")
@@ -157,6 +160,7 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     desk.get_by_role("button", name="Publish now").click()
     expect(desk.get_by_text("published", exact=True)).to_be_visible()
     expect(desk.get_by_role("status").filter(has_text="published")).to_be_focused()  # the button is gone
+    expect(desk.get_by_text(looks)).to_have_count(0)
     desk.keyboard.press("j")
     desk.keyboard.press("2")
     expect(first.get_by_role("radio").nth(2)).to_be_focused()
