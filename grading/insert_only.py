@@ -37,7 +37,10 @@ class InsertOnly(models.Model):
 
 
 def protect(app_label: str, model_name: str) -> RunPython:
-    """A migration operation: the database itself refuses UPDATE on the model's table (PostgreSQL and SQLite)."""
+    """A migration operation: the database itself refuses UPDATE on the model's table (PostgreSQL and SQLite).
+
+    SQLite loses this where a later migration makes the table anew, as it does for a column that may not be null: let a new one be null.
+    """
 
     def forwards(apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
         table = apps.get_model(app_label, model_name)._meta.db_table

@@ -71,7 +71,8 @@ class Score(InsertOnly):
 
 
 class CriterionScore(InsertOnly):
-    """Points for one criterion, with the words that earned them. `unsure`: what a person should look at first, as `grading.result.Unsure`."""
+    """Points for one criterion, with the words that earned them. `unsure`: what a person should look at first, as
+    `grading.result.Unsure`; null where the score is older than this."""
 
     score = models.ForeignKey(Score, on_delete=models.CASCADE, related_name="criteria")
     criterion = models.CharField(max_length=80)
@@ -82,7 +83,7 @@ class CriterionScore(InsertOnly):
     reason = models.TextField(blank=True)
     missed = models.JSONField(default=list)
     confidence = models.FloatField(null=True)
-    unsure = models.JSONField(default=list)
+    unsure = models.JSONField(null=True)
 
     class Meta:
         ordering: ClassVar = ["position"]

@@ -178,7 +178,7 @@ def _criterion_json(row: CriterionScore, criterion: Criterion, changed: Override
         "reason": row.reason,
         "missed": row.missed,
         "confidence": row.confidence,
-        "unsure": row.unsure if reviewer else [],
+        "unsure": (reviewer and row.unsure) or [],
         "override": _override_json(changed) if changed else None,
     }
 
