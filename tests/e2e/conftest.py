@@ -8,12 +8,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "test-results"
@@ -160,6 +160,28 @@ class Visitor:
         result = self.page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
         found = [(item["id"], item["nodes"][0]["html"][:160], item["nodes"][0].get("failureSummary", "")[:300]) for item in result["violations"]]
         assert not found, f"{name}: {found}"
+
+
+def breakable(visitor: Visitor, path: str) -> Callable[[bool], None]:
+    """What cuts the lines of this visitor's pages that `path` names, or lets the pages have them again."""
+    lines: list[WebSocketRoute] = []
+    broken = False
+
+    def pass_on(line: WebSocketRoute) -> None:
+        if broken:
+            line.close()
+        else:
+            line.connect_to_server()
+            lines.append(line)
+
+    def cut(now: bool) -> None:
+        nonlocal broken
+        broken = now
+        while now and lines:
+            lines.pop().close()
+
+    visitor.context.route_web_socket(re.compile(path), pass_on)
+    return cut
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Error, Page, Route, WebSocketRoute, expect
+from playwright.sync_api import Error, Page, Route, expect
 
 from grading.variants import GENERATOR
 from interviews.bank.files import ParsedQuestion, parse_question, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
 from sandbox import labs
-from tests.e2e.conftest import Site, Visitor, tab_to, until
+from tests.e2e.conftest import Site, Visitor, breakable, tab_to, until
 
 pytestmark = pytest.mark.e2e
 Visit = Callable[..., Visitor]
@@ -284,26 +284,14 @@ def test_two_tabs_and_a_lost_line(visit: Visit, site: Site) -> None:
 
 def test_what_never_reached_the_server_is_shown_and_kept_until_the_candidate_deletes_it(visit: Visit) -> None:
     one, two = visit("candidate"), visit("candidate")
-    lines: list[WebSocketRoute] = []
-    cut = False
-
-    def pass_on(line: WebSocketRoute) -> None:
-        if cut:
-            line.close()
-        else:
-            line.connect_to_server()
-            lines.append(line)
-
-    one.context.route_web_socket(re.compile("/ws/answers/"), pass_on)
+    cut = breakable(one, "/ws/answers/")
     start(one, "Advanced inference, L5, 30 minutes")
     page = one.page
     page.get_by_role("button", name="Start the clock").click()
     title = open_question(page, 1)
     write(page, f"Answer to {title}", "Stored. ")
     saved(page)
-    cut = True
-    for line in lines:
-        line.close()
+    cut(True)
     page.keyboard.insert_text("Never stored.")
     expect(page.get_by_test_id("saved")).to_contain_text("Offline")
 
@@ -312,7 +300,7 @@ def test_what_never_reached_the_server_is_shown_and_kept_until_the_candidate_del
     two.page.get_by_role("button", name="Finish now").click()
     two.page.wait_for_url("**/report/", timeout=60_000)
     expect(two.page.locator(".answer").get_by_text("Stored.")).to_have_text("Stored. ")
-    cut = False
+    cut(False)
     notice = page.get_by_role("alert").filter(has_text="does not count")
     expect(notice).to_contain_text(title, timeout=30_000)
     page.reload()

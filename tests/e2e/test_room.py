@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
-from tests.e2e.conftest import Site, Visitor
+from tests.e2e.conftest import Site, Visitor, breakable
 from tests.e2e.test_interview import open_question, saved, start
 
 pytestmark = pytest.mark.e2e
@@ -31,28 +31,6 @@ def open_code(page: Page) -> None:
         index += 1
         open_question(page, index)
         page.wait_for_timeout(200)
-
-
-def breakable(visitor: Visitor, path: str) -> Callable[[bool], None]:
-    """What cuts the lines of this visitor's pages that `path` names, or lets the pages have them again."""
-    lines: list[WebSocketRoute] = []
-    broken = False
-
-    def pass_on(line: WebSocketRoute) -> None:
-        if broken:
-            line.close()
-        else:
-            line.connect_to_server()
-            lines.append(line)
-
-    def cut(now: bool) -> None:
-        nonlocal broken
-        broken = now
-        while now and lines:
-            lines.pop().close()
-
-    visitor.context.route_web_socket(re.compile(path), pass_on)
-    return cut
 
 
 def set_deadline(site: Site, page: Page, seconds: float) -> datetime:
@@ -101,26 +79,14 @@ def test_who_types_until_the_last_moment_loses_nothing_that_is_shown(visit: Visi
 def test_an_alert_about_the_line_goes_when_the_line_is_back(visit: Visit) -> None:
     candidate = visit("candidate")
     page = candidate.page
-    lines: list[WebSocketRoute] = []
-    cut = False
-
-    def pass_on(line: WebSocketRoute) -> None:
-        if cut:
-            line.close()
-        else:
-            line.connect_to_server()
-            lines.append(line)
-
-    candidate.context.route_web_socket(re.compile("/ws/interviews/"), pass_on)
+    cut = breakable(candidate, "/ws/interviews/")
     begun(candidate)
     saved(page)
-    cut = True
     page.route("**/api/interviews/**", lambda route: route.abort())
-    for line in lines:
-        line.close()
+    cut(True)
     page.evaluate("window.dispatchEvent(new Event('focus'))")
     expect(page.get_by_role("alert")).to_have_count(1)
-    cut = False
+    cut(False)
     page.unroute("**/api/interviews/**")
     page.evaluate("window.dispatchEvent(new Event('focus'))")
     expect(page.get_by_role("alert")).to_have_count(0)

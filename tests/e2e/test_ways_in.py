@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, Route, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.e2e.conftest import Site, Visitor, until
+from tests.e2e.conftest import Site, Visitor, breakable, until
 from tests.e2e.test_interview import open_question, saved, start
 from tests.e2e.test_room import begun
 
@@ -84,33 +84,22 @@ def test_nothing_moves_where_motion_is_not_wanted(visit: Visit) -> None:
 def test_who_has_no_line_is_told_before_the_start_and_in_the_room(visit: Visit) -> None:
     candidate = visit("candidate")
     page = candidate.page
-    cut = True
-    lines: list[WebSocketRoute] = []
-
-    def pass_on(line: WebSocketRoute) -> None:
-        if cut:
-            line.close()
-        else:
-            line.connect_to_server()
-            lines.append(line)
-
-    candidate.context.route_web_socket(re.compile("/ws/"), pass_on)
+    cut = breakable(candidate, "/ws/")
+    cut(True)
     start(candidate, "Advanced inference, L5, 30 minutes")
     none = page.get_by_role("status").filter(has_text="no line to the server")
     expect(none).to_contain_text("Don't start", timeout=10_000)
-    cut = False
+    cut(False)
     expect(none).to_have_count(0, timeout=15_000)
     page.get_by_role("button", name="Start the clock").click()
     title = open_question(page, 0)
     page.get_by_role("textbox", name=f"Answer to {title}").click()
     page.keyboard.insert_text("Kept here.")
     saved(page)
-    cut = True
-    for line in lines:
-        line.close()
+    cut(True)
     gone = page.get_by_text("The line to the server is gone")
     expect(gone).to_be_visible(timeout=15_000)
-    cut = False
+    cut(False)
     expect(gone).to_have_count(0, timeout=15_000)
     expect(page.get_by_role("status").filter(has_text="The line to the server is back.")).to_have_count(1)
     saved(page)
