@@ -303,7 +303,7 @@ def finish(*, interview: Interview, actor: User) -> Interview:
         Problem: the interview has not started.
     """
     interview = events.lock(interview.pk)
-    if interview.status in (Interview.Status.READY, Interview.Status.DISCARDED):
+    if interview.status in Interview.NEVER_STARTED:
         raise Problem("not_started", "The interview has not started.", 409)
     if interview.status == Interview.Status.RUNNING:
         _end(interview, Event.Kind.FINISHED, actor)

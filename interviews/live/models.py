@@ -39,6 +39,8 @@ class Interview(models.Model):
         PUBLISHED = "published"
         DISCARDED = "discarded"  # never started, and never to be
 
+    NEVER_STARTED: ClassVar = (Status.READY, Status.DISCARDED)
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     candidate = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="interviews")
     title = models.CharField(max_length=120)

@@ -120,8 +120,7 @@ def open_elsewhere(interview: Interview) -> set[UUID | str]:
 
     To discard it changes nothing: whoever could set up and discard at will would learn from their reports what each asks, until one asks what they know.
     """
-    never_started = (Interview.Status.READY, Interview.Status.DISCARDED)
-    waiting = Q(interview__status__in=never_started, interview__created_at__gt=timezone.now() - SET_UP)
+    waiting = Q(interview__status__in=Interview.NEVER_STARTED, interview__created_at__gt=timezone.now() - SET_UP)
     asked = InterviewQuestion.objects.filter(waiting | Q(interview__status=Interview.Status.RUNNING), interview__candidate=interview.candidate_id)
     return {key for row in asked.exclude(interview=interview).values_list("version__question_id", "version__lab") for key in row if key}
 
