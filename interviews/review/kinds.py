@@ -26,6 +26,11 @@ class Kind:
         """Of its templates and addresses."""
         return str(self.model._meta.model_name)
 
+    @property
+    def list(self) -> str:
+        """The name of the page of all of them."""
+        return f"{self.name}s"
+
 
 REJUDGES = Kind(Rejudge, rejudging, comparing.title_of, comparing.rejudge_json, comparing.page_of, comparing.offered)
 RESCORINGS = Kind(Rescoring, rescoring, rescored.title_of, rescored.rescoring_json, rescored.page_of, rescored.offered)

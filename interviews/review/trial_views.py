@@ -30,7 +30,7 @@ def listed(request: HttpRequest, kind: Kind) -> HttpResponse:
     """What was done again, and what this person may begin here."""
     user = _reviewer(request, kind)
     found = trials.listed(kind.model.objects.select_related("by").order_by("-at")[:LISTED], kind.title)
-    return render(request, f"review/{kind.name}s.html", {"kind": kind, "trials": found, **kind.offered(user)})
+    return render(request, f"review/{kind.list}.html", {"kind": kind, "trials": found, **kind.offered(user)})
 
 
 @login_required
@@ -51,8 +51,8 @@ def new(request: HttpRequest, kind: Kind) -> HttpResponse:
         return redirect(kind.name, undecided.trial.pk)
     except Problem as problem:
         messages.error(request, str(problem))
-        return redirect(f"{kind.name}s")
-    return render(request, f"review/new_{kind.name}.html", {"kind": kind, "scope": scope, "target": target, "pairs": pairs})
+        return redirect(kind.list)
+    return render(request, f"review/new_{kind.name}.html", {"kind": kind, "list": kind.list, "scope": scope, "target": target, "pairs": pairs})
 
 
 @login_required
@@ -72,5 +72,5 @@ def trial(request: HttpRequest, pk: UUID, kind: Kind) -> HttpResponse:
             messages.error(request, str(problem))
         return redirect(kind.name, pk)
     page = kind.page(found, request.GET)
-    context = {"kind": kind, "list": f"{kind.name}s", "found": found, "done": page["rows"] - page["waiting"], **page}
+    context = {"kind": kind, "list": kind.list, "found": found, "done": page["rows"] - page["waiting"], **page}
     return render(request, f"review/{kind.name}.html", context)
