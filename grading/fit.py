@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from grading.encoder import encoder
 from grading.fusion import FEATURES, Weights
 from grading.marked import MarkedAnswer, MarkedQuestion, report
-from grading.rubric import Misconception, Rubric
+from grading.rubric import Criterion, Misconception
 from grading.scorer import lay_beside, read_answer
 
 RIDGE = 10.0
@@ -41,13 +41,13 @@ class Example:
     bare: bool = False
 
 
-def stripped(question: MarkedQuestion, paraphrases: int = 1) -> MarkedQuestion:
-    """The question with a rubric as a first draft has it: claims with so many paraphrases, without terms and contradictions."""
-    def strip(rubric: Rubric) -> Rubric:
-        return replace(rubric, criteria=tuple(replace(c, claims=tuple(replace(claim, paraphrases=claim.paraphrases[:paraphrases], terms=(), contradictions=())
-                                                                      for claim in c.claims)) for c in rubric.criteria))
+def stripped(question: MarkedQuestion) -> MarkedQuestion:
+    """The question with a rubric as a first draft has it: claims with one paraphrase at most, without terms and contradictions."""
+    def bare(criterion: Criterion) -> Criterion:
+        return replace(criterion, claims=tuple(replace(c, paraphrases=c.paraphrases[:1], terms=(), contradictions=()) for c in criterion.claims))
 
-    return replace(question, folder=replace(question.folder, rubric=strip(question.folder.rubric)))
+    rubric = question.folder.rubric
+    return replace(question, folder=replace(question.folder, rubric=replace(rubric, criteria=tuple(map(bare, rubric.criteria)))))
 
 
 def examples(question: MarkedQuestion, others: Sequence[MarkedQuestion] = ()) -> list[Example]:

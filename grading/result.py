@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
 
+SCORER = "claims-8"  # the name and version of the default scorer, as scores tell it
 State = Literal["scored", "review", "not_scored"]
 Channel = Literal["text", "code", "fields", "scene"]
 

@@ -20,11 +20,10 @@ from grading.fusion import COS, LEX, NEARLY, NO_RIVAL, Statement, Weights, Words
 from grading.fusion import Evidence as Nearness
 from grading.lexicon import NEGATORS, poles
 from grading.polarity import negated
-from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, Unsure, asserted
+from grading.result import SCORER, Answer, ClaimMark, CriterionScore, Evidence, Question, Score, Unsure, asserted
 from grading.rubric import BELOW, Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, Token, read, tokenise
 
-SCORER = "claims-8"
 WRONG_CUT = 0.5
 # What a person should look at first, chosen on the marked answers (`python -m grading marked` says how often it is worth it): a claim whose chance of being
 # met lies between these, unless the criterion's points are as sure as SURE all the same, and a misconception whose score reaches SUSPECT.
@@ -328,8 +327,8 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
     for bad in criterion.misconceptions:
         m = found[criterion.id, f"!{bad.id}"]
         said = m.score >= WRONG_CUT and m.denial is None
-        if not said and _suspected(bad, m):
-            suspected.append(Unsure("wrong", bad.id, bad.text, m.clause.text if m.clause else ""))
+        if not said and (suspicion := _suspicion(bad, m)):
+            suspected.append(suspicion)
         marks.append(ClaimMark(bad.id, "misconception", said, m.score, WRONG_CUT, "asserted" if said else "", _span(m.clause, reading),
                                {"cosine": m.cosine, "lexical": m.lexical, "terms": m.terms, "numbers": m.numbers}))
         if said:
@@ -351,11 +350,13 @@ def _criterion(criterion: Criterion, found: Mapping[tuple[str, str], Match], rea
                           (*missed, *wrong), sure, tuple(marks), unsure)
 
 
-def _suspected(bad: Misconception, m: Match) -> bool:
-    """Whether an answer may say something wrong. What denies nothing does not say what denies something."""
+def _suspicion(bad: Misconception, m: Match) -> Unsure | None:
+    """What an answer may say wrong. What denies nothing does not say what denies something."""
     if m.clause is None or m.denial is not None or m.score < SUSPECT:
-        return False
-    return any(negated(m.clause.tokens, m.clause.text)) or not any(negated(tokenise(bad.text), bad.text))
+        return None
+    if any(negated(tokenise(bad.text), bad.text)) and not any(negated(m.clause.tokens, m.clause.text)):
+        return None
+    return Unsure("wrong", bad.id, bad.text, m.clause.text)
 
 
 def _in_the_balance(criterion: Criterion, marks: Sequence[ClaimMark], calibration: Calibration | None) -> list[Unsure]:

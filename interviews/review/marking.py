@@ -16,7 +16,7 @@ from grading.encoder import encoder
 from grading.judge import judge_batch, scorer_name
 from grading.judge_models import model_of
 from grading.models import CriterionScore, FittedCalibration, RubricVersion, Score
-from grading.scorer import SCORER
+from grading.result import SCORER
 from grading.units import registry
 from interviews.live.documents import Content
 from interviews.live.models import InterviewQuestion
