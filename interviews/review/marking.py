@@ -87,7 +87,11 @@ def mark(asked: InterviewQuestion, rubric_body: Mapping[str, Any], content: Cont
             judged = groups_of(list(run.tests.all()))
     question = grading.Question(prompt=asked.prompt, title=version.title, kind=version.kind)
     answer = grading.Answer(text=content.text, code=content.code, fields=content.fields, scene=content.scene)
-    rubric = grading.Rubric.from_dict(dict(rubric_body))
+    return mark_answer(grading.Rubric.from_dict(dict(rubric_body)), question, answer, judged)
+
+
+def mark_answer(rubric: grading.Rubric, question: grading.Question, answer: grading.Answer, judged: Mapping[str, Any] | None = None) -> grading.Score:
+    """Grades any answer as those of interviews are. `judged`: what its code earned, by test group."""
     with _making:
         _make_ready()
     marked = grading.score(rubric, answer, question, run=judged, calibration=current_calibration())

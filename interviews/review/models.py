@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from grading.insert_only import InsertOnly
 from grading.models import Score
+from interviews.bank.models import QuestionVersion
 from interviews.live.models import Interview, InterviewQuestion
 from sandbox.leases import Leased
 from sandbox.models import Run
@@ -145,3 +146,18 @@ class RescoredAnswer(TrialRow, Leased):
         own = cls.objects.filter(rescoring=models.OuterRef("rescoring"))
         ahead = own.filter(models.Q(state__in=cls.ACTIVE) | models.Q(state=cls.State.QUEUED, pk__lt=models.OuterRef("pk")))
         return super().unheard().exclude(models.Exists(ahead))
+
+
+class Tryout(Leased):
+    """Answers marked by a question's rubric to see how it marks them: the one that somebody wrote, the question's exemplars, or both. Counts for nothing.
+
+    `rubric`: rubric.yaml as it was typed, "" for the version's own. `answers`: a list of `trying.Tried` as JSON. `told`: the mark of each so far.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    version = models.ForeignKey(QuestionVersion, on_delete=models.CASCADE, related_name="+")
+    rubric = models.TextField(blank=True)
+    answers = models.JSONField()
+    told = models.JSONField(default=list)
+    failed = models.BooleanField(default=False)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")

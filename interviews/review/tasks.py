@@ -15,14 +15,14 @@ from celery import shared_task
 from django.utils import timezone
 
 from interviews.live.models import Interview
-from interviews.review import actions, queries, rescoring
-from interviews.review.models import GradeJob, RescoredAnswer
+from interviews.review import actions, queries, rescoring, trying
+from interviews.review.models import GradeJob, RescoredAnswer, Tryout
 from sandbox.leases import LEASE, UNHEARD_SINCE, Lost
 
 log = logging.getLogger(__name__)
 RINGS = 50  # in one round of the reaper
-Job = TypeVar("Job", GradeJob, RescoredAnswer)
-Row = TypeVar("Row", GradeJob, RescoredAnswer, Interview)
+Job = TypeVar("Job", GradeJob, RescoredAnswer, Tryout)
+Row = TypeVar("Row", GradeJob, RescoredAnswer, Tryout, Interview)
 # What waits for the one thread that does it: gradings that take long, and behind them all what nobody waits for. And what that thread holds.
 _now, _later, _lane = deque[Callable[[], None]](), deque[Callable[[], None]](), threading.Lock()
 
@@ -41,6 +41,12 @@ def grade_answer(job_id: str) -> None:
 def look_again(row_id: str) -> None:
     """Finds out what one answer would get by now, however long it is in the thread of those that take long: the other is for what somebody waits for."""
     _in_turn(_later, lambda: _claim(RescoredAnswer, row_id, rescoring.look))
+
+
+@shared_task
+def try_answers(pk: str) -> None:
+    """Marks what somebody tries a rubric on, in that thread, too."""
+    _in_turn(_later, lambda: _claim(Tryout, pk, trying.look))
 
 
 def _grade(job_id: str) -> None:
@@ -89,7 +95,7 @@ def _mend(jobs: type[Job], give_up: Callable[[Job], None], wake: Callable[[Job],
         wake(job)
 
     requeued, exhausted = jobs.requeue_expired()
-    _each(jobs.objects.filter(pk__in=exhausted, state__in=jobs.ACTIVE).select_related("question__version__rubric"), give_up)
+    _each(jobs.objects.filter(pk__in=exhausted, state__in=jobs.ACTIVE), give_up)
     _each(jobs.objects.filter(pk__in=requeued), ring)
     _each(jobs.unheard().order_by(UNHEARD_SINCE)[:RINGS], ring)
 
@@ -98,6 +104,7 @@ def _mend(jobs: type[Job], give_up: Callable[[Job], None], wake: Callable[[Job],
 def reap() -> None:
     """Sees to the jobs of dead workers, and mends interviews that wait."""
     _mend(GradeJob, lambda job: actions.give_up(job=job), lambda job: actions.wake(job))
+    _mend(Tryout, lambda tryout: trying.give_up(tryout=tryout), trying.wake)
     _mend(RescoredAnswer, lambda row: rescoring.give_up(row=row), lambda row: rescoring.wake(row))
     waiting = Interview.objects.filter(status=Interview.Status.GRADING, finished_at__lt=timezone.now() - LEASE)
     _each(waiting, lambda interview: actions.mend_stuck(interview=interview))

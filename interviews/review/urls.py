@@ -1,6 +1,6 @@
 from django.urls import URLPattern, path
 
-from interviews.review import api, trial_api, trial_views, views
+from interviews.review import api, trial_api, trial_views, try_views, views
 from interviews.review.kinds import REJUDGES, RESCORINGS, Kind
 
 
@@ -29,6 +29,8 @@ urlpatterns = [
     path("api/interviews/<uuid:pk>/notes/", api.Notes.as_view()),
     path("api/interviews/<uuid:pk>/publish/", api.Publish.as_view()),
     path("api/interviews/<uuid:pk>/rescore/", api.Rescore.as_view()),
+    path("bank/<slug:pack>/<slug:slug>/try/", try_views.tryout, name="try"),
+    path("bank/<slug:pack>/<slug:slug>/try/<uuid:pk>/", try_views.tryout, name="tryout"),
     *_trials(REJUDGES),
     *_trials(RESCORINGS),
 ]
