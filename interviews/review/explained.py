@@ -1,10 +1,8 @@
 """The page that tells how answers are marked: an answer with its marks, then `docs/grading.md` as far as it is meant for candidates."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -13,6 +11,7 @@ from django.utils.text import slugify
 
 from grading.rubric import Claim, Criterion, Rubric
 from interviews.bank.markdown import render
+from interviews.review.tried import Piece, pieces
 
 EXAMPLE = Path(__file__).with_name("example")
 COMMANDS = "Look for yourself"  # the section for who has the repository
@@ -48,10 +47,10 @@ class Marked:
 
 @dataclass(frozen=True)
 class Example:
-    """A question with an answer and its marks. `answer` is the text in pieces, each with the number of the evidence that it is, or 0."""
+    """A question with an answer and its marks. `answer` is the text as `tried.pieces` cuts it."""
 
     question: str
-    answer: tuple[tuple[str, int], ...]
+    answer: tuple[Piece, ...]
     criteria: tuple[tuple[Criterion, float, tuple[Marked, ...]], ...]
 
 
@@ -69,12 +68,5 @@ def example() -> Example:
                      for claim in criterion.claims for mark in [marks[claim.id]])
 
     rows = [(criterion, marked(criterion)) for criterion in rubric.criteria]
-    return Example((EXAMPLE / "prompt.md").read_text("utf-8").strip(), tuple(_pieces(text, number)),
+    return Example((EXAMPLE / "prompt.md").read_text("utf-8").strip(), tuple(pieces(text, spans)),
                    tuple((criterion, criterion.points_for(sum(m.met for m in found)), found) for criterion, found in rows))
-
-
-def _pieces(text: str, number: dict[tuple[int, int], int]) -> Iterator[tuple[str, int]]:
-    """The text cut where evidence begins and ends."""
-    edges = sorted({0, len(text), *(edge for span in number for edge in span)})
-    for start, end in pairwise(edges):
-        yield text[start:end], number.get((start, end), 0)

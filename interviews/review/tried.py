@@ -15,6 +15,7 @@ from grading.rubric import Criterion
 NEAR = 0.15  # a claim's score from which the words that come nearest are worth showing
 SUSPECT = 0.3  # a misconception's score below which it is no news that it wasn't stated
 Span = tuple[int, int]
+Piece = tuple[str, bool, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Tried:
         return Answer(text=self.text, fields=self.fields, scene=self.scene)
 
 
-def pieces(text: str, spans: Sequence[Span]) -> Iterator[tuple[str, bool, tuple[int, ...]]]:
+def pieces(text: str, spans: Sequence[Span]) -> Iterator[Piece]:
     """The text cut where spans begin and end: each piece, whether a span covers it, and the numbers, from 1, of those that end with it."""
     edges = sorted({0, len(text), *(edge for span in spans for edge in span)})
     for start, end in pairwise(edges):

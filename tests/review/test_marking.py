@@ -30,9 +30,9 @@ def test_the_marks_of_the_example_are_those_that_the_scorer_gives() -> None:
 
 def test_the_answer_is_whole_and_its_pieces_are_the_words_of_the_claims() -> None:
     example = explained.example()
-    assert "".join(text for text, _ in example.answer) == (explained.EXAMPLE / "answer.md").read_text("utf-8")
+    assert "".join(text for text, _, _ in example.answer) == (explained.EXAMPLE / "answer.md").read_text("utf-8")
     numbers = {number for _, _, claims in example.criteria for claim in claims for number in [claim.number] if number}
-    assert {number for _, number in example.answer if number} == numbers == {1, 2, 3}
+    assert {number for _, _, ends in example.answer for number in ends} == numbers == {1, 2, 3}
 
 
 @pytest.mark.django_db
