@@ -55,6 +55,9 @@ def judge_quantities(criterion: Criterion, answer: Answer) -> CriterionScore:
                           f"{met} of {len(marks)} values right.", tuple(missed), 1.0, tuple(marks))
 
 
+BARE = "a bare number"
+
+
 def _in_field(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
     typed = str(answer.fields.get(wanted.field, ""))
     span = Evidence("fields", 0, len(typed), typed)
@@ -73,8 +76,8 @@ def _in_field(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
         return wanted.part, slip or "the unit and the order of magnitude are right, the value is not", span
     if "value" in got:
         return 0.0, "the value is off by more than a factor of ten", span
-    unit = "a bare number" if found.dimensionless else f"“{found.units:~P}”"
-    return 0.0, f"{unit} can't stand for “{wanted.unit}”", span
+    unit = BARE if found.dimensionless else f"“{found.units:~P}”"
+    return 0.0, f"{unit} can't stand for {f'“{wanted.unit}”' if wanted.unit else BARE}", span
 
 
 MAX_FIGURES, MAX_COUNTS = 30, 60  # different figures of one dimension, and bare numbers, that working out an estimate may take

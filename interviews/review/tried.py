@@ -3,6 +3,7 @@
 What is shown is made once, with the mark, and kept as JSON: a rubric that was typed in need not be readable for ever.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -67,6 +68,11 @@ def _near(mark: ClaimMark) -> str:
     return " ".join(beside[0].split()) if beside and (mark.met or mark.score >= NEAR) else ""
 
 
+def _cut_off(share: float) -> float:
+    """A share on two places, cut and not rounded: what falls short by little must not look as if it were enough."""
+    return math.floor(100 * share + 1e-9) / 100
+
+
 def _criterion(criterion: Criterion, scored: CriterionScore, number: dict[Span, int]) -> dict[str, Any]:
     texts = _looked_for(criterion)
     return {
@@ -81,8 +87,8 @@ def _criterion(criterion: Criterion, scored: CriterionScore, number: dict[Span, 
                 "text": texts.get((mark.kind, mark.id), mark.id),
                 "met": mark.met,
                 "why": mark.why,
-                "score": mark.score,
-                "cut": mark.cut,
+                "score": _cut_off(mark.score),
+                "cut": _cut_off(mark.cut),
                 "numbers": [number[span] for span in _words(mark)],
                 "near": _near(mark),
             }

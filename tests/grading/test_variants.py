@@ -116,6 +116,11 @@ def test_a_size_says_which_unit_it_meant(typed: str, points: float, why: str) ->
     assert why in " ".join(marked.missed)
 
 
+def test_a_unit_where_none_belongs_is_told_in_words() -> None:
+    marked = judge_quantities(one(value=2.5, label="Speed-up").criteria[0], Answer("", fields={"f": "2.5 GiB"}))
+    assert (marked.points, marked.missed) == (0, ("Speed-up: “GiB” can't stand for a bare number.",))
+
+
 def test_prices_hours_and_passes_are_read_as_people_write_them() -> None:
     for unit, value, forms in (
         ("$ per million tokens", 2.31, ("$2.31 per million tokens", "2.31 $/M tokens", "$2.31/1M tokens", "231 cents per million tokens", "$2.31 / Mtok")),
