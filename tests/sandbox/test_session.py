@@ -414,7 +414,7 @@ def test_what_the_judge_reads_for_a_submission_is_on_its_time(monkeypatch: pytes
         began = time.thread_time()
         with pytest.raises(TooSlow):
             calls.send(Engine())
-        assert time.thread_time() - began < 2.5
+        assert time.thread_time() - began < 20  # a second, and what a busy machine adds; were it on nobody's time, 600
 
 
 def test_the_submissions_own_computing_is_no_wait_of_the_engines(jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
