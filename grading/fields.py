@@ -1,4 +1,4 @@
-"""Criteria that prose has no part in: judged test groups, and fields that hold a number with a unit."""
+"""Criteria that prose has no part in: judged test groups, fields that hold a number with a unit, and short answers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pint import Unit
 
 from grading.gates import taken_back
 from grading.lexicon import IS_UNTRUE, NEGATORS, UNTRUE
-from grading.result import Answer, ClaimMark, CriterionScore, Evidence
-from grading.rubric import Criterion, Quantity
-from grading.short import normal, same_form, same_quantity, same_short
+from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Unsure
+from grading.rubric import TEXT, Criterion, Quantity
+from grading.short import FILLING, free_words, normal, same_form, same_quantity, same_short, without
 from grading.text import MAX_CHARS, Document, read, unfenced
 from grading.units import Found, UnitError, compare, find_quantities, is_count, other_prefix, quantity, read_quantity, registry, stands_for
 
@@ -187,18 +187,29 @@ def _in_text(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
     return 0.0, why, Evidence("text", 0, 0, "")
 
 
-MAX_SHORT = 300  # characters of a quick-fire answer
+MAX_SHORT, NAMED = 300, 3  # characters of a quick-fire answer, and how many accepted forms are named beside one that is none
+
+
 def judge_short(criterion: Criterion, answer: Answer) -> CriterionScore:
-    """Quick-fire: all points for an accepted form, none for anything else, a rejected form or a denial."""
-    said = answer.text.strip()
+    """Quick-fire: all points for an accepted form, none for anything else, a rejected form or a denial. Words of the criterion's title said back are free.
+
+    Whether words that are no accepted form say the same, a person sees at a glance and a list can't tell: those are to be looked at first.
+    """
+    prose = criterion.field == TEXT
+    written = answer.text if prose else str(answer.fields.get(criterion.field, ""))
+    said = written.strip()
     typed = said[:MAX_SHORT]
+    bare = without(typed, free_words(criterion.title, (*criterion.accepted, *criterion.rejected)))
     listed = any(same_form(typed, form) for form in criterion.accepted)
-    refused = any(normal(typed) == normal(form) or (not listed and same_quantity(said, form)) for form in criterion.rejected)
+    refused = any(normal(typed) == normal(form) or bare == without(form, FILLING) or (not listed and same_quantity(said, form)) for form in criterion.rejected)
     denies = set(normal(typed).split()) & NEGATORS and not any(set(normal(form).split()) & NEGATORS for form in criterion.accepted)
-    met = not refused and not denies and len(said) <= MAX_SHORT and any(same_short(said, form) for form in criterion.accepted)
-    wrong = "a wrong answer that looks like the right one" if refused else "not an accepted answer" if said else "nothing was said"
+    met = not refused and not denies and len(said) <= MAX_SHORT and any(
+        same_short(said, form) or same_short(bare, without(form, FILLING)) for form in criterion.accepted)
+    wrong = "a wrong answer" if refused else "not an accepted answer" if said else "nothing was said"
     why = "an accepted answer" if met else wrong
-    start = answer.text.find(said) if said else 0
-    span = (Evidence("text", start, start + len(said), said),) if met else ()
+    start = written.find(said) if said and prose else 0
+    span = (Evidence("text", start, start + len(said), said) if prose else Evidence("fields", 0, len(written), written),) if met else ()
+    words = typed and not (met or refused or denies) and all(same_quantity(said, form) is None for form in criterion.accepted)
+    unsure = (Unsure("missed", criterion.id, " or ".join(criterion.accepted[:NAMED]), typed),) if words else ()
     return CriterionScore(criterion.id, criterion.title, criterion.points if met else 0.0, criterion.points, span, why + ".",
-                          () if met else (why + ".",), 1.0, (ClaimMark("accepted", "short", met, float(met), 1.0, why, span),))
+                          () if met else (why + ".",), 1.0, (ClaimMark("accepted", "short", met, float(met), 1.0, why, span),), unsure)

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
 
-SCORER = "claims-8"  # the name and version of the default scorer, as scores tell it
+SCORER = "claims-9"  # the name and version of the default scorer, as scores tell it
 State = Literal["scored", "review", "not_scored"]
 Channel = Literal["text", "code", "fields", "scene"]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the candidate wrote: prose, code, the fields of an estimate (field id -> what was typed), and a whiteboard's scene as JSON."""
+    """What the candidate wrote: prose, code, the fields of an estimate or a quick-fire round (field id -> what was typed), and a whiteboard's scene as JSON."""
 
     text: str
     code: str = ""

@@ -20,6 +20,7 @@ from jsonschema.exceptions import ValidationError
 
 BELOW = "below"  # the level of an answer that reaches no band
 LEVELS = ("L5", "L6", "L7")  # band names whose order is known; others rank by their points alone
+TEXT = "text"  # what a rubric calls the prose where it names a field
 EVIDENCE = ("claims", "tests", "quantities", "accepted", "diagram")  # a criterion has exactly one of these
 
 
@@ -126,6 +127,7 @@ class Criterion:
     quantities: tuple[Quantity, ...] = ()
     accepted: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
+    field: str = TEXT  # where the short answer stands that `accepted` is about: the prose, or what a field holds
     misconceptions: tuple[Misconception, ...] = ()
     probe: str = ""
     note: str = ""
@@ -285,11 +287,13 @@ def _criterion(item: Mapping[str, Any], place: str, path: str) -> Criterion:
         id=item["id"], title=item["title"], points=item["points"], levels=tuple(item.get("levels", ())), claims=claims,
         rule=rule, tests=tuple(item.get("tests", ())),
         quantities=tuple(_quantity(q, f"{place}.quantities[{i}]", path) for i, q in enumerate(item.get("quantities", ()))),
-        accepted=tuple(item.get("accepted", ())), rejected=tuple(item.get("rejected", ())),
+        accepted=tuple(item.get("accepted", ())), rejected=tuple(item.get("rejected", ())), field=item.get("field", TEXT),
         misconceptions=tuple(Misconception(
             m["id"], m["text"], float(m["deduct"]), tuple(m.get("paraphrases", ())), _terms(m), _numbers(m),
             m.get("feedback", "")) for m in item.get("misconceptions", ())),
         probe=item.get("probe", ""), note=item.get("note", ""), diagram=tuple(_check(check) for check in item.get("diagram", ())))
+    if "field" in item and not criterion.accepted:
+        raise RubricError(f"{place}.field", "only `accepted` is about one field; a quantity names its own", path)
     if criterion.levels and len(criterion.levels) != criterion.points + 1:
         raise RubricError(f"{place}.levels", f"{criterion.points:g} points need {criterion.points + 1:g} descriptors, "
                           f"from 0 up; there are {len(criterion.levels)}", path)
@@ -402,8 +406,8 @@ def _criterion_dict(c: Criterion) -> dict[str, Any]:
         out["diagram"] = [_check_dict(check) for check in c.diagram]
     if c.rule:
         out["rule"] = {str(met): points for met, points in c.rule}
-    out |= _slim({"tests": c.tests, "accepted": c.accepted, "rejected": c.rejected},
-                 {"tests": (), "accepted": (), "rejected": ()})
+    out |= _slim({"tests": c.tests, "accepted": c.accepted, "rejected": c.rejected, "field": c.field},
+                 {"tests": (), "accepted": (), "rejected": (), "field": TEXT})
     if c.quantities:
         out["quantities"] = [_slim({key: getattr(q, key) for key in Quantity.__slots__ if key != "alternatives"}, {"unit": "", "label": ""})
                              | ({"alternatives": _number_dicts(q.alternatives)} if q.alternatives else {}) for q in c.quantities]

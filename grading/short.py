@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from grading.encoder import encoder
+from grading.lexicon import NEGATORS, stem
 from grading.units import UnitError, compare, read_quantity
 
 _OPPOSED = ("un", "in", "im", "ir", "il", "non", "a", "anti", "de", "dis", "over", "under", "sub", "super", "up", "down")
@@ -51,6 +52,13 @@ class _Piece:
         return self.number or self.text in "()√∞" or (len(self.text) == 1 and self.text.isalpha())
 
 
+# Stems of words that add nothing to a short answer, and of words that a question may hold and that turn an answer into another one all the same.
+FILLING = frozenset(map(stem, [
+    "about", "an", "are", "around", "as", "at", "by", "exactly", "for", "in", "is", "it", "its", "just", "of", "on", "roughly", "simply", "that",
+    "the", "they", "this", "with"]))
+_TURNING = frozenset(map(stem, [
+    "and", "or", "but", "than", "other", "another", "else", "except", "unlike", "if", "unless", "over", "under", "up", "down", "more", "less",
+    "fewer", "before", "after", "above", "below", "half", "per", "to", "from", "most", "least", "all", "only", "first", "last", "times", "anti", "non"]))
 _EDGE = _Piece("\0", True)
 
 
@@ -155,6 +163,22 @@ def same_short(said: str, accepted: str) -> bool:
         return same is not False  # GB are no Gb
     words, meant = normal(said).split(), normal(accepted).split()
     return bool(meant) and len(words) == len(meant) and all(x == y or _slip(x, y) for x, y in zip(words, meant, strict=True))
+
+
+def without(said: str, free: Set[str]) -> str:
+    """A short answer in its one spelling, without the words of these stems. Numbers and symbols stay, and so does what a number counts: 8 nodes are no 8."""
+    kept = list[str]()
+    for word in normal(said).split():
+        counted = bool(kept) and kept[-1][0].isdigit() and len(word) > 4 and word.endswith("s")
+        if counted or not word.isalpha() or stem(word) not in free:
+            kept.append(word)
+    return " ".join(kept)
+
+
+def free_words(question: str, forms: Iterable[str]) -> frozenset[str]:
+    """Stems of the words that a short answer may have besides: `FILLING`, and those of the question said back, but for any that `forms` are made of."""
+    telling = {stem(word) for form in forms for word in normal(form).split()}
+    return FILLING | ({stem(word) for word in normal(question).split() if len(word) > 1} - telling - NEGATORS - _TURNING)
 
 
 def _slip(said: str, meant: str) -> bool:

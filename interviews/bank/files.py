@@ -17,16 +17,17 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from grading import Answer, Rubric, RubricError
+from grading.rubric import TEXT
 from grading.scene import SceneError, parse_scene
 from grading.variants import GENERATOR, PUBLISHED, VariantError, files_of
 from sandbox import labs
 
 MAX_FILE_BYTES = 512 * 1024
-KINDS = ["written", "design", "debug", "estimate", "whiteboard", "code"]
+KINDS = ["written", "design", "debug", "estimate", "quickfire", "whiteboard", "code"]
+FILLED_IN = ("estimate", "quickfire")  # the kinds whose answers are fields
 BANDS = ["L5", "L6", "L7"]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MAX_SLUG = 80
-TEXT = "text"  # what a rubric calls the prose where it names a field
 TRIED_SEEDS = (1, 2, 3)  # variants beside the published one that must be sound before a pack is taken
 ANSWER_PATH = re.compile(r"answers/[a-z0-9][a-z0-9-]*\.md")
 
@@ -295,8 +296,8 @@ def parse_question(slug: str, files: Mapping[str, str], root: str = "", seed: in
         document.refuse(["uuid"], "uuid: not a UUID")
     if (meta["kind"] == "code") != bool(meta.get("lab")):
         document.refuse(["lab"], "lab: a code question names its lab, no other kind does")
-    if (meta["kind"] == "estimate") != bool(meta.get("fields")):
-        document.refuse(["fields"], "fields: an estimate lists what is filled in, no other kind does")
+    if (meta["kind"] in FILLED_IN) != bool(meta.get("fields")):
+        document.refuse(["fields"], "fields: an estimate and a quick-fire round list what is filled in, no other kind does")
     _check_lab_and_fields(document)
     if GENERATOR in files and meta["kind"] != "estimate":
         raise BankError(root + GENERATOR, 1, "only an estimate has variants")
@@ -331,6 +332,10 @@ def _misfits(meta: Mapping[str, Any], rubric: Rubric) -> Iterator[tuple[list[str
             if quantity.field not in (TEXT, *fields):
                 known = ", ".join([*fields, f"{TEXT} (the prose)"])
                 yield ["criteria", i, "quantities", j, "field"], f"field: the question has no field {quantity.field!r}; there are {known}"
+        if criterion.field not in (TEXT, *fields):
+            yield ["criteria", i, "field"], f"field: the question has no field {criterion.field!r}; there are {', '.join([*fields, TEXT])}"
+        if meta["kind"] == "quickfire" and TEXT in ([q.field for q in criterion.quantities] or [criterion.field]):
+            yield ["criteria", i], "a quick-fire round has nothing but its fields: `accepted` with a `field`, or `quantities` of fields"
         for j, group in enumerate(criterion.tests):
             if group not in groups:
                 known = f"its lab has {', '.join(groups)}" if groups else "only a code question has tests"

@@ -72,6 +72,7 @@ class QuestionVersion(InsertOnly):
         DESIGN = "design"
         DEBUG = "debug"
         ESTIMATE = "estimate"
+        QUICKFIRE = "quickfire"
         WHITEBOARD = "whiteboard"
         CODE = "code"
 

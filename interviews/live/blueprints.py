@@ -8,7 +8,7 @@ from typing import Any
 from interviews.bank.models import Question
 
 PROSE = ("written", "design", "debug")
-CODE_MINUTES, ESTIMATE_MINUTES, BOARD_MINUTES, PROSE_MINUTES = 30, 10, 20, 15
+CODE_MINUTES, ESTIMATE_MINUTES, BOARD_MINUTES, PROSE_MINUTES, QUICK_MINUTES = 30, 10, 20, 15, 5
 MIN_MINUTES, MAX_MINUTES = 10, 180
 
 
@@ -43,7 +43,7 @@ SHIPPED = (
 
 
 def generate(level: str, minutes: int, topics: Sequence[str], kinds: frozenset[str]) -> tuple[Section, ...]:
-    """Sections that fill the time: prose first, then a drawing, an estimate, code, as far as the time and the bank's `kinds` reach.
+    """Sections that fill the time: a quick-fire round to warm up, prose, then a drawing, an estimate, code, as far as the time and the bank's `kinds` reach.
 
     Raises:
         NothingToAsk: the bank has none of the kinds that fit into the time.
@@ -62,8 +62,11 @@ def generate(level: str, minutes: int, topics: Sequence[str], kinds: frozenset[s
         tail.append(Section(("whiteboard",), wanted, level, 1, min(left, BOARD_MINUTES)))
         left -= BOARD_MINUTES
     head = []
+    count = max(1, round(left / 20)) if prose else 0
+    if "quickfire" in kinds and left - QUICK_MINUTES >= count * PROSE_MINUTES:  # no question of prose makes room for it
+        head.append(Section(("quickfire",), wanted, level, 1, QUICK_MINUTES))
+        left -= QUICK_MINUTES
     if prose:
-        count = max(1, round(left / 20))
         head.append(Section(prose, wanted, level, count, left // count))
     sections = (*head, *reversed(tail))
     if not sections:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from grading import Answer, Rubric, Score
+from grading.fields import NAMED
 from grading.result import ClaimMark, CriterionScore
 from grading.rubric import Criterion
 
@@ -49,7 +50,7 @@ def _looked_for(criterion: Criterion) -> dict[tuple[str, str], str]:
         **{("misconception", wrong.id): wrong.text for wrong in criterion.misconceptions},
         **{("check", check.id): check.text for check in criterion.diagram},
         **{("quantity", f"{q.field}-{i + 1}"): f"{q.label or q.field}: {q.value:g} {q.unit}".strip() for i, q in enumerate(criterion.quantities)},
-        ("short", "accepted"): " or ".join(criterion.accepted),
+        ("short", "accepted"): " or ".join(criterion.accepted[:NAMED]),
     }
 
 

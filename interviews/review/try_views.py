@@ -19,7 +19,7 @@ from interviews.review import trying
 from interviews.review.models import Tryout
 
 YAML = forms.Textarea(attrs={"rows": 20, "class": "mono", "spellcheck": "false"})
-FIELD = "field:"  # before the name of an estimate's field, which may be any
+FIELD = "field:"  # before the name of a question's field, which may be any
 
 
 def unix(text: str) -> str:
@@ -28,7 +28,7 @@ def unix(text: str) -> str:
 
 
 class TryForm(forms.Form):
-    """An answer to a question, what an estimate asks to be filled in, and the rubric as it shall be tried."""
+    """An answer to a question, what the question asks to be filled in, and the rubric as it shall be tried."""
 
     text = forms.CharField(label="Answer", required=False, strip=False, max_length=trying.MAX_CHARACTERS, widget=forms.Textarea(attrs={"rows": 10}))
     exemplars = forms.BooleanField(label="Mark the exemplar answers, too", required=False)
@@ -49,7 +49,7 @@ class TryForm(forms.Form):
         return text if text.strip() else ""
 
     @property
-    def estimate(self) -> list[forms.BoundField]:
+    def filled_in_fields(self) -> list[forms.BoundField]:
         return [self[FIELD + name] for name in self.asked]
 
     @property

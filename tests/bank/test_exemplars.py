@@ -7,9 +7,11 @@ import pytest
 
 import grading
 from grading.attack import inverted, negated, undecided
+from grading.fields import judge_short
 from grading.variants import GENERATOR
-from interviews.bank.files import Exemplar, ParsedQuestion, parse_question, read_pack
+from interviews.bank.files import FILLED_IN, Exemplar, ParsedQuestion, parse_question, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
+from interviews.review.levels import BANDS
 from interviews.review.marking import groups_of, nothing_judged
 from sandbox import JudgeRequest, judge, labs
 
@@ -137,15 +139,64 @@ def test_the_pack_covers_its_module() -> None:
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.slug)
 def test_each_question_is_complete(question: ParsedQuestion) -> None:
-    assert dict(question.rubric.bands) == {"L5": 14, "L6": 20, "L7": 25}
-    assert [criterion.points for criterion in question.rubric.criteria] == [4] * 7
-    assert all(len(criterion.levels) == 5 and criterion.probe for criterion in question.rubric.criteria)
+    if question.meta["kind"] == "quickfire":  # right or wrong, and the same shares of the points as elsewhere
+        assert {criterion.points for criterion in question.rubric.criteria} == {1}
+        assert dict(question.rubric.bands) == {level: int(question.rubric.max * share / 28 + 0.5) for level, share in BANDS.items()}
+    else:
+        assert dict(question.rubric.bands) == BANDS
+        assert [criterion.points for criterion in question.rubric.criteria] == [4] * 7
+        assert all(len(criterion.levels) == 5 for criterion in question.rubric.criteria)
+    assert all(criterion.probe for criterion in question.rubric.criteria)
     assert sorted(exemplar.level for exemplar in question.exemplars) == ["L5", "L6", "L7", "below"]
     if question.meta["kind"] == "code":
         lab = labs.load(question.meta["lab"])
         used = [group for criterion in question.rubric.criteria for group in criterion.tests]
         assert sorted(used) == sorted(group.name for group in lab.groups)
-    if question.meta["kind"] == "estimate":
+    if question.meta["kind"] in FILLED_IN:
         fields = {field["id"] for field in question.meta["fields"]}
         asked = {quantity.field for criterion in question.rubric.criteria for quantity in criterion.quantities}
+        asked |= {criterion.field for criterion in question.rubric.criteria if criterion.accepted}
         assert asked - {"text"} == fields
+
+
+ROUNDS = [question for question in QUESTIONS if question.meta["kind"] == "quickfire"]
+
+
+@pytest.mark.parametrize("question", ROUNDS, ids=lambda question: question.slug)
+def test_each_short_answer_is_taken_and_refused_as_its_rubric_says(question: ParsedQuestion) -> None:
+    """And what is asked is what the criterion is called: the words of the question said back are free."""
+    labels = {field["id"]: field["label"] for field in question.meta["fields"]}
+    for criterion in (criterion for criterion in question.rubric.criteria if criterion.accepted):
+        assert criterion.title == labels[criterion.field]
+        for forms, points in ((criterion.accepted, 1), (criterion.rejected, 0)):
+            for form in forms:
+                for said in (form, f"{form}.", f"it is {form}", form.upper() if form.isalpha() else form):
+                    assert (judge_short(criterion, grading.Answer("", fields={criterion.field: said})).points, said) == (points, said)
+
+
+SAID = {  # by field: right in words that no list holds, and wrong answers that look like it
+    "growth": (["It grows linearly with the sequence length", "the KV cache grows linearly"],
+               ["not linearly", "linear or quadratic", "super-linear", "O(n log n)", "nonlinearly"]),
+    "block": (["16 by default", "the default is 16", "it's 16"], ["16 MB", "160", "1.6", "not 16", "16 or 32", "16 blocks", "more than 16", "61"]),
+    "flops": (["it does not reduce the FLOPs", "by 0%"], ["50 %", "by 2", "not none", "from quadratic to linear", "a lot"]),
+    "gqa": (["8 times smaller", "by 8x"], ["8 times larger", "64/7", "80", "8 bytes", "more than 8", "8 or 64"]),
+    "mla": (["about 3.6", "≈ 3.6×", "roughly 3.6x", "3.6 times smaller"], ["36", "3.6 GB", "3.06", "6.3", "less than 3.6"]),
+    "sinks": (["it keeps 4", "the first 4 tokens"], ["40", "all but 4", "not 4", "the last 4"]),
+    "blackwell": (["fp4 (e2m1)", "4 bit float"], ["FP8", "not FP4", "FP4 is wrong", "fp40", "bf16"]),
+    "ring": (["along the sequence length", "it splits the sequence"], ["the batch", "not the sequence", "heads or sequence"]),
+    "exact": (["the distribution of the target model", "that of the target"],
+              ["anything other than the target", "draft or target", "the target and the draft"]),
+    "ttft": (["500ms", "about half a second"], ["500 s", "50 ms", "5", "more than 500 ms"]),
+    "tp": (["TP of 8", "8 GPUs"], ["8 nodes", "80", "not 8", "4 or 8"]),
+    "orca": (["in the Orca paper", "the Orca system"], ["orcas", "not Orca", "Orca or vLLM"]),
+    "paged": (["the vLLM paper", "in vLLM"], ["not vLLM", "vLLM or SGLang", "before vLLM"]),
+    "mooncake": (["Moonshot AI's Kimi", "it is Kimi's"], ["not Kimi", "Kimi or DeepSeek"]),
+}
+
+
+@pytest.mark.parametrize("field", SAID)
+def test_short_answers_as_people_type_them(field: str) -> None:
+    criterion = next(criterion for question in ROUNDS for criterion in question.rubric.criteria if criterion.field == field)
+    for answers, points in zip(SAID[field], (1, 0), strict=True):
+        for said in answers:
+            assert (judge_short(criterion, grading.Answer("", fields={field: said})).points, said) == (points, said)

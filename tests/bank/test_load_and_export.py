@@ -238,6 +238,32 @@ MISFITS = {
 INSTEAD_OF = {"rubric.yaml": r"(tests: \[admission\]|claims:\n(        ?.*\n|      -.*\n)+    rule: .*)", "question.yaml": "(lab|fields): .*"}
 
 
+ROUND = "kind: quickfire\nfields: [{id: size, label: Size}]\n"
+SHORT = "  - {id: one, title: Size, points: 1, accepted: [four], field: size}\n"
+
+
+@pytest.mark.parametrize(("rubric", "why"), [
+    ("  - {id: one, title: Size, points: 1, accepted: [four], field: sise}\n", "3: field: the question has no field 'sise'; there are size, text"),
+    ("  - {id: one, title: Size, points: 1, accepted: [four]}\n", "3: a quick-fire round has nothing but its fields"),
+    ("  - {id: one, title: Size, points: 1, quantities: [{field: text, value: 4, points: 1}]}\n", "3: a quick-fire round has nothing but its fields"),
+    ("  - id: one\n    title: Size\n    points: 1\n    claims: [{id: a, text: There are four of them.}]\n", "3: a quick-fire round has nothing but its fields"),
+])
+def test_a_round_is_made_of_its_fields(small: Path, rubric: str, why: str) -> None:
+    place = small / "a-question"
+    edit(place / "question.yaml", "kind: written", ROUND.rstrip())
+    (place / "rubric.yaml").write_text(f"bands: {{L5: 1}}\ncriteria:\n{rubric}")
+    with pytest.raises(BankError, match=f"a-question/rubric.yaml:{why}"):
+        load_pack(folder=small)
+    (place / "rubric.yaml").write_text(f"bands: {{L5: 1}}\ncriteria:\n{SHORT}")
+    assert load_pack(folder=small).created == ("a-question",)
+
+
+def test_a_round_without_fields_is_refused(small: Path) -> None:
+    edit(small / "a-question/question.yaml", "kind: written", "kind: quickfire")
+    with pytest.raises(BankError, match="an estimate and a quick-fire round list what is filled in"):
+        load_pack(folder=small)
+
+
 @pytest.mark.parametrize("fault", MISFITS)
 def test_a_rubric_that_looks_for_what_its_question_has_not_is_refused_by_line(bank: Path, fault: str) -> None:
     slug, file, line, why = MISFITS[fault]

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grading.result import Answer
-from grading.rubric import Rubric
+from grading.fields import judge_short
+from grading.result import Answer, Evidence, Unsure
+from grading.rubric import Rubric, RubricError
 from grading.scorer import score
 from grading.short import normal, same_short
 from grading.text import MAX_CHARS, read
@@ -307,3 +308,53 @@ def test_a_rejected_number_is_rejected_in_every_form() -> None:
 ])
 def test_what_was_read_is_said_in_words(typed: str, read: str) -> None:
     assert spelled(read_quantity(typed)) == read
+
+
+ASKED = {"id": "q", "title": "How does the KV cache grow with the sequence length?", "points": 1, "field": "growth",
+         "accepted": ["linearly", "linear", "O(n)", "8 times", "3"], "rejected": ["quadratic", "quadratically", "64"]}
+GROWTH = Rubric.from_dict({"criteria": [ASKED]})
+
+
+def said_of_growth(text: str) -> float:
+    return judge_short(GROWTH.criteria[0], Answer("linear", fields={"growth": text})).points
+
+
+@pytest.mark.parametrize("said", [
+    "linearly", "It grows linearly with the sequence length.", "linear in the sequence length", "the KV cache: linear", "linearly, with the length", "is O(n)",
+    "Lineraly", "about 8 times", "it is 8×",
+])
+def test_the_question_said_back_costs_a_short_answer_nothing(said: str) -> None:
+    assert said_of_growth(said) == 1
+
+
+@pytest.mark.parametrize("said", [
+    "", "the sequence length", "it does not grow linearly", "not linear", "linear or quadratic", "linear and quadratic", "sublinear", "sub-linear",
+    "linearly, then quadratically", "other than linear", "less than linear", "more than 8 times", "linearly with the square of the length", "O(n log n)",
+    "8 times 8", "64", "it is 64", "half linear", "quadratically with the sequence length", "80 times", "3 lengths", "linear " * 60,
+])
+def test_what_says_another_thing_is_not_saved_by_the_questions_words(said: str) -> None:
+    assert said_of_growth(said) == 0
+
+
+@given(st.lists(st.sampled_from(["how", "does", "the", "kv", "cache", "grow", "with", "sequence", "length", "it", "is"]), max_size=6),
+       st.sampled_from(["linearly", "quadratic", "64", "8 times", "9 times", "not linear", "linear or so"]))
+def test_words_of_the_question_never_change_what_a_short_answer_earns(words: list[str], core: str) -> None:
+    assert said_of_growth(" ".join([*words, core])) == said_of_growth(core)
+
+
+def test_a_short_answer_in_a_field_has_the_field_as_evidence_and_what_a_list_cannot_tell_goes_first_to_a_person() -> None:
+    right = judge_short(GROWTH.criteria[0], Answer("", fields={"growth": " linearly "}))
+    assert right.evidence == (Evidence("fields", 0, 10, " linearly "),) and not right.unsure
+    strange = judge_short(GROWTH.criteria[0], Answer("", fields={"growth": "in step with the prompt"}))
+    assert strange.points == 0
+    assert strange.unsure == (Unsure("missed", "q", "linearly or linear or O(n)", "in step with the prompt"),)
+    for decided in ("", "quadratic", "not linear", "12"):
+        assert not judge_short(GROWTH.criteria[0], Answer("", fields={"growth": decided})).unsure
+
+
+def test_only_a_short_answer_has_a_field_of_its_own() -> None:
+    assert Rubric.from_dict(GROWTH.to_dict()) == GROWTH and GROWTH.to_dict()["criteria"][0]["field"] == "growth"
+    assert "field" not in QUICK.to_dict()["criteria"][0]
+    claims = {"id": "c", "title": "C", "points": 1, "claims": [{"id": "a", "text": "Decode reads the weights."}], "field": "growth"}
+    with pytest.raises(RubricError, match=r"criteria\[0\].field: only `accepted`"):
+        Rubric.from_dict({"criteria": [claims]})

@@ -7,6 +7,7 @@ const KINDS: Record<Kind, string> = {
   design: "System design, in writing",
   debug: "Debugging, in writing",
   estimate: "Estimate with units",
+  quickfire: "Quick-fire round",
   whiteboard: "Drawing, or the same in words",
   code: "Code against the engine",
 };

@@ -1,5 +1,5 @@
 /** One question: the prompt beside what the candidate writes. */
-import { useCallback, useEffect, useReducer, useState } from "react";
+import { useCallback, useEffect, useReducer, useState, type KeyboardEvent } from "react";
 import type * as Y from "yjs";
 import { api, ApiError } from "../shared/api";
 import { Drawing } from "../shared/Drawing";
@@ -47,40 +47,54 @@ function Reading({ id, text }: { id: string; text: string }) {
   );
 }
 
+/** Enter goes to the next field, as on a form on paper. */
+function next(event: KeyboardEvent<HTMLInputElement>): void {
+  if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
+  const fields = [...(event.currentTarget.closest(".panel")?.querySelectorAll("input") ?? [])];
+  fields[fields.indexOf(event.currentTarget) + 1]?.focus();
+}
+
+/** What is filled in: the numbers of an estimate, each with how it is read, or the short answers of a quick-fire round. */
 function Fields({ question, map, readOnly }: { question: Question; map: Y.Map<string>; readOnly: boolean }) {
   const [, redraw] = useReducer((n: number) => n + 1, 0);
   useEffect(() => {
     map.observe(redraw);
     return () => map.unobserve(redraw);
   }, [map]);
+  const numbers = question.kind === "estimate";
   return (
     <section className="panel">
       <header>
-        <h3>Your numbers</h3>
+        <h3>{numbers ? "Your numbers" : "Your answers"}</h3>
+        {!numbers && <span className="small soft">A word or a number each. Enter goes on.</span>}
       </header>
       <div className="inside">
-        {question.fields.map((field) => (
-          <div className="field" key={field.id}>
-            <label htmlFor={`field-${field.id}`}>{field.label}</label>
-            <input
-              id={`field-${field.id}`}
-              value={map.get(field.id) ?? ""}
-              readOnly={readOnly}
-              autoComplete="off"
-              spellCheck={false}
-              maxLength={200}
-              placeholder="number and unit"
-              aria-describedby={`${field.hint ? `hint-${field.id} ` : ""}reading-${field.id}`}
-              onChange={(event) => map.set(field.id, event.target.value)}
-            />
-            {field.hint && (
-              <p className="hint" id={`hint-${field.id}`}>
-                {field.hint}
-              </p>
-            )}
-            <Reading id={`reading-${field.id}`} text={map.get(field.id) ?? ""} />
-          </div>
-        ))}
+        {question.fields.map((field) => {
+          const described = [field.hint && `hint-${field.id}`, numbers && `reading-${field.id}`].filter(Boolean).join(" ");
+          return (
+            <div className="field" key={field.id}>
+              <label htmlFor={`field-${field.id}`}>{field.label}</label>
+              <input
+                id={`field-${field.id}`}
+                value={map.get(field.id) ?? ""}
+                readOnly={readOnly}
+                autoComplete="off"
+                spellCheck={false}
+                maxLength={200}
+                placeholder={numbers ? "number and unit" : undefined}
+                aria-describedby={described || undefined}
+                onChange={(event) => map.set(field.id, event.target.value)}
+                onKeyDown={next}
+              />
+              {field.hint && (
+                <p className="hint" id={`hint-${field.id}`}>
+                  {field.hint}
+                </p>
+              )}
+              {numbers && <Reading id={`reading-${field.id}`} text={map.get(field.id) ?? ""} />}
+            </div>
+          );
+        })}
       </div>
     </section>
   );
@@ -282,18 +296,20 @@ export function Work(props: Props) {
       <div className="stack">
         {code && <Code {...props} />}
         {question.kind === "whiteboard" && <Whiteboard question={question} map={doc.getMap<string>("scene")} readOnly={!state.can_write} />}
-        {question.kind === "estimate" && <Fields question={question} map={doc.getMap<string>("fields")} readOnly={!state.can_write} />}
-        <section className="panel">
-          <header>
-            <h3>{WRITTEN[question.kind] ?? "Your answer"}</h3>
-          </header>
-          {question.kind === "whiteboard" && (
-            <p className="inside hint">
-              One line for each arrow, such as <code>Router -&gt; Queue: by age</code>, and <code>GPU contains weights, KV pool</code> for what lies inside. Sentences count as well.
-            </p>
-          )}
-          <Editor text={doc.getText("text")} undo={undo.text} language="prose" label={`Answer to ${question.title}`} readOnly={!state.can_write} />
-        </section>
+        {question.fields.length > 0 && <Fields question={question} map={doc.getMap<string>("fields")} readOnly={!state.can_write} />}
+        {question.kind !== "quickfire" && (
+          <section className="panel">
+            <header>
+              <h3>{WRITTEN[question.kind] ?? "Your answer"}</h3>
+            </header>
+            {question.kind === "whiteboard" && (
+              <p className="inside hint">
+                One line for each arrow, such as <code>Router -&gt; Queue: by age</code>, and <code>GPU contains weights, KV pool</code> for what lies inside. Sentences count as well.
+              </p>
+            )}
+            <Editor text={doc.getText("text")} undo={undo.text} language="prose" label={`Answer to ${question.title}`} readOnly={!state.can_write} />
+          </section>
+        )}
       </div>
     </div>
   );

@@ -1,7 +1,7 @@
 /** What the server sends. docs/architecture.md is the reference. */
 
 export type Status = "ready" | "running" | "grading" | "scored" | "published";
-export type Kind = "written" | "design" | "debug" | "estimate" | "whiteboard" | "code";
+export type Kind = "written" | "design" | "debug" | "estimate" | "quickfire" | "whiteboard" | "code";
 
 export interface TestResult {
   name: string;
