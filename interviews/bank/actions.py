@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from grading.models import RubricVersion
 from grading.variants import GENERATOR
 from interviews.accounts.models import User
-from interviews.bank.files import BankError, ParsedPack, ParsedQuestion, content_hash, parse_question, read_pack, read_variant
+from interviews.bank.files import BankError, ParsedPack, ParsedQuestion, content_hash, parse_question, read_pack, read_variant, write_question
 from interviews.bank.models import Pack, Question, QuestionVersion
 
 
@@ -123,6 +123,32 @@ def load_pack(*, folder: Path, by: User | None = None) -> Loaded:
         BankError: a file is wrong; nothing was stored.
     """
     return save_pack(pack=read_pack(folder), by=by)
+
+
+class SlugTaken(ValueError):
+    """The pack has a question of this name."""
+
+
+def add_question(
+    *, pack: Pack, slug: str, about: Mapping[str, Any], prompt: str, rubric: str, model_answer: str, level: str, by: User | None
+) -> Question:
+    """Makes a question that no folder has. An export writes it as files, and a load that finds those knows it by its uuid. `about` is `question.yaml`
+    without the uuid, `level` the band of the model answer.
+
+    Raises:
+        BankError: a file is wrong; nothing was stored.
+        SlugTaken: nothing was stored.
+    """
+    question = Question(pack=pack, slug=slug)
+    parsed = parse_question(slug, write_question({"uuid": str(question.id), **about}, prompt, rubric, model_answer, level))
+    try:
+        with transaction.atomic():
+            Pack.objects.select_for_update().get(pk=pack.pk)  # a load of the pack looks at its slugs and counts on them
+            question.save(force_insert=True)
+            _make_current(question, _store_version(question, parsed, by), by)
+    except IntegrityError as error:
+        raise SlugTaken(f"{pack} has a question called “{slug}” already.") from error
+    return question
 
 
 @transaction.atomic
