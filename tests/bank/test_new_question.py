@@ -275,7 +275,7 @@ def test_an_export_has_it_and_a_load_of_that_knows_it(people: People, bank: Path
     assert {path: text.decode() for path, text in tree(folder / place).items()} == before.current.files
     assert next(parsed.meta["uuid"] for parsed in read_pack(folder).questions if parsed.slug == place) == str(before.pk)
     loaded = load_pack(folder=folder)
-    assert (loaded.created, loaded.updated, loaded.kept, place in loaded.unchanged) == ((), (), (), True)
+    assert (loaded.created, loaded.updated, loaded.kept, loaded.renamed, place in loaded.unchanged) == ((), (), (), (), True)
     question = Question.objects.get(pk=before.pk)
     assert (question.added, question.edited, question.pack_moved_on, question.current_id) == (False, False, False, before.current_id)
     (folder / place / "prompt.md").write_text("The folder's.\n")
@@ -307,6 +307,21 @@ def test_where_it_was_edited_since_its_export_an_admin_decides(people: People, b
     assert take_loaded(question=question, by=people.admin.user) is True
     question.refresh_from_db()
     assert (question.current.files["prompt.md"], question.pack_moved_on) == (PROMPT, False)
+
+
+@pytest.mark.parametrize("slug", ["another", "a" * 80])
+def test_it_gives_its_name_to_a_folder_that_has_it_now(people: People, bank: Path, slug: str, capsys: pytest.CaptureFixture[str]) -> None:
+    save(people.admin, slug=slug)
+    save(people.admin, slug=f"{slug[:76]}-2")
+    (bank / "written-2").rename(bank / slug)
+    (bank / slug / "question.yaml").write_text((bank / slug / "question.yaml").read_text().replace("000000000002", "000000000009"))
+    call_command("load_bank", bank)
+    new = f"{slug[:76]}-3"
+    assert f"small/{new}: added on the site, and called this from now on" in capsys.readouterr().err
+    assert str(Question.objects.get(slug=slug).pk).endswith("9")
+    assert Question.objects.get(slug=new).current.files["prompt.md"] == PROMPT
+    assert people.admin.client.get(f"/bank/small/{new}/").status_code == 200
+    assert load_pack(folder=bank).renamed == ()
 
 
 def test_a_new_interview_asks_it(people: People, bank: Path) -> None:
