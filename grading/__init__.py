@@ -7,12 +7,12 @@ from typing import Any
 
 from grading.calibration import Calibration
 from grading.certainty import doubtful, run_of_levels
-from grading.draft import draft_rubric
+from grading.draft import draft_rubric, draft_yaml
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Question, Score, Unsure
 from grading.rubric import BELOW, Rubric, RubricError
 
 __all__ = ["BELOW", "Answer", "Calibration", "ClaimMark", "CriterionScore", "Evidence", "Question", "Rubric", "RubricError", "Score", "Unsure", "doubtful",
-           "draft_rubric", "run_of_levels", "score"]
+           "draft_rubric", "draft_yaml", "run_of_levels", "score"]
 
 
 def score(rubric: Rubric, answer: Answer | str, question: Question | str | None = None, *,

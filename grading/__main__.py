@@ -1,4 +1,4 @@
-"""`python -m grading score RUBRIC ANSWER`: what an answer earns, and claim by claim why."""
+"""`python -m grading score RUBRIC ANSWER`: what an answer earns, and claim by claim why. `draft`: a rubric to start from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from grading import Question, Rubric, RubricError, Score, score
+from grading import Question, Rubric, RubricError, Score, draft_yaml, score
 from grading.folders import folders, read_answer_file, read_folder
 from grading.variants import GENERATOR, PUBLISHED, files_of
 
@@ -34,12 +34,17 @@ def _show(result: Score, verbose: bool) -> None:
                 print(f"        “{quote[:150]}{'…' if len(quote) > 150 else ''}”")
 
 
+def _text(name: str) -> str:
+    """What a file holds, or standard input for `-`."""
+    return sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
+
+
 def _score(args: argparse.Namespace) -> int:
     rubric, prompt = Path(args.rubric), Path(args.prompt) if args.prompt else Path(args.rubric).with_name("prompt.md")
     made = rubric.with_name(GENERATOR)
     raw = {"rubric.yaml": rubric.read_text("utf-8"), "prompt.md": prompt.read_text("utf-8") if args.prompt or prompt.exists() else ""}
     files = files_of(raw | ({GENERATOR: made.read_text("utf-8")} if made.exists() else {}), args.seed)
-    text = sys.stdin.read() if args.answer == "-" else Path(args.answer).read_text("utf-8")
+    text = _text(args.answer)
     if made.exists() and Path(args.answer).parent == rubric.parent / "answers":  # an exemplar is a template like the rubric
         text = files_of({"answer": text, GENERATOR: made.read_text("utf-8")}, args.seed)["answer"]
     _, answer = read_answer_file(text)
@@ -48,6 +53,12 @@ def _score(args: argparse.Namespace) -> int:
         print(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
     else:
         _show(result, args.verbose)
+    return 0
+
+
+def _draft(args: argparse.Namespace) -> int:
+    _, answer = read_answer_file(_text(args.model_answer))
+    print(draft_yaml(Path(args.prompt).read_text("utf-8"), answer.text, args.points), end="")
     return 0
 
 
@@ -163,6 +174,11 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("--json", action="store_true")
     one.add_argument("-v", "--verbose", action="store_true", help="misconceptions and weak evidence too")
     one.set_defaults(do=_score)
+    draft = commands.add_parser("draft", help="print a rubric.yaml to start from, with the statements of a model answer as claims")
+    draft.add_argument("prompt", help="the question, a Markdown file")
+    draft.add_argument("model_answer", help="a Markdown file, or - for standard input; front matter is left out")
+    draft.add_argument("--points", type=float, default=28, help="what the rubric is worth (default 28)")
+    draft.set_defaults(do=_draft)
     pack = commands.add_parser("pack", help="mark the exemplar answers of a bank folder and compare with their levels")
     pack.add_argument("folder")
     pack.add_argument("--seeds", type=int, default=3, metavar="N", help="variants to try of a question with generated numbers; the first is the published one")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from math import inf
+
+import yaml
 
 from grading.lexicon import NEGATORS
 from grading.rubric import Claim, Criterion, Rubric
@@ -19,6 +22,17 @@ _FALSE = re.compile(r"\b(?:false|untrue|wrong|incorrect|myth|misconception) that
 _GOES_ON = frozenset(["and", "or", "nor", "that"])
 LONG = 20  # a sentence of more words is taken apart
 MAX_POINTS = 1000  # as in rubric.schema.json
+BANDS, OF = {"L5": 14, "L6": 20, "L7": 25}, 28  # as in the rubrics of the bank
+LACKS = """\
+# A draft: each claim is a statement of the model answer, as it stands there. Such a rubric finds
+# little more than half of what careful readers find, and gives a fluent wrong answer a third of the
+# points. Before it decides anything, give each claim
+#   paraphrases:     the same in other words, as different candidates would say it
+#   contradictions:  what people wrongly write instead
+#   terms:           words that it can't be said without: [[keep, accept], [ratio, "p over q"]]
+# and make several criteria of the one, each with its part of the claims and of the points.
+# Take out what need not be said.
+"""
 
 
 def split_reference(text: str) -> list[str]:
@@ -72,3 +86,34 @@ def draft_rubric(question: str, model_answer: str, points: float = 4) -> Rubric:
         raise ValueError("the model answer states nothing that can be marked")
     claims = tuple(Claim(f"claim-{i + 1}", text[:2000]) for i, text in enumerate(new))
     return Rubric((Criterion("answer", "The model answer's statements", points, claims=claims),))
+
+
+class _Quoted(str):
+    """Words of somebody's, which stand in double quotes: whoever edits them may use a colon."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML in the look of the bank's rubrics."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+_Dumper.add_representer(_Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
+def draft_yaml(question: str, model_answer: str, points: float = OF) -> str:
+    """The text of a `rubric.yaml` to start from: what `draft_rubric` makes, with bands and with a comment on what it lacks. Raises ValueError as that does."""
+    drafted = draft_rubric(question, model_answer, points).to_dict()
+    bands = {"bands": {level: _whole(float(f"{points * least / OF:.4g}")) for level, least in BANDS.items()}}
+    Rubric.from_dict(bands | drafted)  # next to no points have no bands
+    for criterion in drafted["criteria"]:
+        criterion["points"] = _whole(criterion["points"])
+        for claim in criterion["claims"]:
+            claim["text"] = _Quoted(claim["text"])
+    return LACKS + yaml.dump(bands, Dumper=_Dumper, default_flow_style=None, width=inf) + yaml.dump(
+        drafted, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=inf)
+
+
+def _whole(points: float) -> float:
+    return int(points) if points == int(points) else points

@@ -13,6 +13,12 @@ def check_reader(user: User) -> None:
         raise PermissionDenied("The question banks are open to interviewers and admins.")
 
 
+def check_keeper(user: User) -> None:
+    """Raises PermissionDenied unless the user keeps the banks."""
+    if not user.is_staff:
+        raise PermissionDenied("Questions are added by admins.")
+
+
 def question_for(user: User, pack: str, slug: str) -> Question:
     """The question, for a user who may read it.
 

@@ -3,28 +3,42 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from grading.models import RubricVersion
 from grading.variants import GENERATOR
 from interviews.accounts.models import User
-from interviews.bank.files import BankError, ParsedPack, ParsedQuestion, content_hash, parse_question, read_pack, read_variant
+from interviews.bank.files import (
+    MAX_SLUG,
+    BankError,
+    ParsedPack,
+    ParsedQuestion,
+    content_hash,
+    parse_question,
+    read_pack,
+    read_variant,
+    write_question,
+)
 from interviews.bank.models import Pack, Question, QuestionVersion
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load did, by question slug. `kept` were changed in the folder and on the site: the site's version stays until somebody decides."""
+    """What a load did, by question slug. `kept` were changed in the folder and on the site: the site's version stays until somebody decides.
+    `renamed` were added on the site and gave their slug to a folder: what they are called now.
+    """
 
     pack: str
     created: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    renamed: tuple[str, ...] = ()
 
 
 def rubric_row(body: dict[str, Any]) -> RubricVersion:
@@ -92,6 +106,20 @@ def _set_slugs_free(pack: Pack, parsed: ParsedPack) -> None:
             question.save(update_fields=["slug"])
 
 
+def _make_room(pack: Pack, parsed: ParsedPack) -> list[str]:
+    """Renames what was added on the site by the name of a folder that came later. Who ships a pack can't know of it, and could load it no more."""
+    folders = {question.slug: question.meta["uuid"] for question in parsed.questions}
+    taken = {*folders, *pack.questions.values_list("slug", flat=True)}
+    renamed = []
+    for question in pack.questions.select_for_update().filter(loaded=None, slug__in=folders).exclude(id__in=folders.values()):
+        names = (f"{question.slug[: MAX_SLUG - 4].rstrip('-')}-{number}" for number in count(2))
+        question.slug = next(name for name in names if name not in taken)
+        question.save(update_fields=["slug"])
+        taken.add(question.slug)
+        renamed.append(question.slug)
+    return renamed
+
+
 def _question_of(pack: Pack, parsed: ParsedQuestion) -> Question:
     """The row of a folder's question under the folder's name, made if it is new."""
     file, uuid = f"{parsed.slug}/question.yaml", parsed.meta["uuid"]
@@ -109,8 +137,8 @@ def _question_of(pack: Pack, parsed: ParsedQuestion) -> Question:
 def save_pack(*, pack: ParsedPack, by: User | None = None) -> Loaded:
     """Stores a pack that was read and checked. Questions that the folder no longer has stay as they are, and so does what was edited on the site."""
     row, _ = Pack.objects.update_or_create(slug=pack.slug, defaults={"title": pack.title, "description": pack.description, "source": pack.source})
+    done = defaultdict(list, renamed=_make_room(row, pack))
     _set_slugs_free(row, pack)
-    done = defaultdict(list)
     for parsed in pack.questions:
         done[_take(_question_of(row, parsed), parsed, by)].append(parsed.slug)
     return Loaded(pack.slug, **{name: tuple(slugs) for name, slugs in done.items()})
@@ -123,6 +151,32 @@ def load_pack(*, folder: Path, by: User | None = None) -> Loaded:
         BankError: a file is wrong; nothing was stored.
     """
     return save_pack(pack=read_pack(folder), by=by)
+
+
+class SlugTaken(ValueError):
+    """The pack has a question of this name."""
+
+
+def add_question(
+    *, pack: Pack, slug: str, about: Mapping[str, Any], prompt: str, rubric: str, model_answer: str, level: str, by: User | None
+) -> Question:
+    """Makes a question that no folder has. An export writes it as files, and a load that finds those knows it by its uuid. `about` is `question.yaml`
+    without the uuid, `level` the band of the model answer.
+
+    Raises:
+        BankError: a file is wrong; nothing was stored.
+        SlugTaken: nothing was stored.
+    """
+    question = Question(pack=pack, slug=slug)
+    parsed = parse_question(slug, write_question({"uuid": str(question.id), **about}, prompt, rubric, model_answer, level))
+    try:
+        with transaction.atomic():
+            Pack.objects.select_for_update().get(pk=pack.pk)  # a load of the pack looks at its slugs and counts on them
+            question.save(force_insert=True)
+            _make_current(question, _store_version(question, parsed, by), by)
+    except IntegrityError as error:
+        raise SlugTaken(f"{pack} has a question called “{slug}” already.") from error
+    return question
 
 
 @transaction.atomic

@@ -12,6 +12,7 @@ from django.utils.html import format_html, format_html_join
 
 from interviews.bank.actions import edit_question, take_loaded
 from interviews.bank.files import BankError, parse_question
+from interviews.bank.forms import FileField
 from interviews.bank.models import Pack, Question, QuestionVersion
 
 CHANGED = (
@@ -31,19 +32,12 @@ def base_of(question: Question) -> str:
     return " ".join(version.hash for version in (question.current, question.loaded) if version)
 
 
-class FileField(forms.CharField):
-    """A file as text. Browsers send CRLF; files in git end lines with LF, and that alone is no change."""
-
-    def to_python(self, value: Any) -> str:
-        return str(super().to_python(value)).replace("\r\n", "\n")
-
-
 class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
     """Three files as text. Exemplar answers keep what they are; they come and go with a loaded pack."""
 
-    question_yaml = FileField(widget=AREA, label="question.yaml", strip=False)
-    prompt_md = FileField(widget=AREA, label="prompt.md", strip=False)
-    rubric_yaml = FileField(widget=AREA, label="rubric.yaml", strip=False)
+    question_yaml = FileField(widget=AREA, label="question.yaml")
+    prompt_md = FileField(widget=AREA, label="prompt.md")
+    rubric_yaml = FileField(widget=AREA, label="rubric.yaml")
     base = forms.CharField(widget=forms.HiddenInput)  # what the text began as
     FILES = {"question_yaml": "question.yaml", "prompt_md": "prompt.md", "rubric_yaml": "rubric.yaml"}
 
@@ -103,7 +97,7 @@ class QuestionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def edits(self, question: Question) -> str:
         if question.pack_moved_on:
             return "edited here, and the pack changed: decide"
-        return "edited here" if question.edited else ""
+        return "added here" if question.added else "edited here" if question.edited else ""
 
     @admin.display(description="What the pack changed")
     def pack_changes(self, question: Question) -> str:
@@ -117,7 +111,7 @@ class QuestionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description="Take the pack's version")
     def take_the_packs(self, request: HttpRequest, queryset: QuerySet[Question]) -> None:
         taken = [str(question) for question in queryset if take_loaded(question=question, by=request.user)]
-        self.message_user(request, f"As in the pack again: {', '.join(taken)}." if taken else "They are as in the pack.")
+        self.message_user(request, f"As in the pack again: {', '.join(taken)}." if taken else "They are as in the pack, or not in it.")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Question | None = None) -> list[str]:
         return ["pack_changes"] if obj and obj.pack_moved_on else []

@@ -24,7 +24,8 @@ from sandbox import labs
 
 MAX_FILE_BYTES = 512 * 1024
 KINDS = ["written", "design", "debug", "estimate", "quickfire", "whiteboard", "code"]
-FILLED_IN = ("estimate", "quickfire")  # the kinds whose answers are fields
+PROSE = ("written", "design", "debug")  # the kinds that are answered in words alone
+FILLED_IN = ("estimate", "quickfire")  # those whose answers are fields
 BANDS = ["L5", "L6", "L7"]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MAX_SLUG = 80
@@ -266,6 +267,23 @@ def _exemplar(file: str, name: str, text: str, kind: str) -> Exemplar:
     if level not in ("below", *BANDS):
         raise BankError(file, 1, "the front matter must say `level:` below, L5, L6 or L7")
     return Exemplar(name, level, answer)
+
+
+def write_question(about: Mapping[str, Any], prompt: str, rubric: str, model_answer: str, level: str) -> dict[str, str]:
+    """The files of a question with one exemplar answer, named by its level, as reports look for it. Whether they are right, `parse_question` says.
+
+    Raises:
+        BankError: the model answer begins with front matter, which would be read for what stands in it, or else be shown.
+    """
+    if FRONT.match(model_answer):
+        raise BankError(f"answers/{level.lower()}.md", 1, "leave out the lines between --- and ---: what they would say is asked for beside the answer")
+    files = {
+        "question.yaml": yaml.safe_dump(dict(about), sort_keys=False, allow_unicode=True, default_flow_style=None, width=math.inf),
+        "prompt.md": prompt,
+        "rubric.yaml": rubric,
+        f"answers/{level.lower()}.md": f"---\nlevel: {level}\n---\n{model_answer}",
+    }
+    return {path: text if text.endswith("\n") else f"{text}\n" for path, text in files.items()}
 
 
 def parse_question(slug: str, files: Mapping[str, str], root: str = "", seed: int = PUBLISHED) -> ParsedQuestion:

@@ -54,6 +54,11 @@ class Question(models.Model):
         return reverse("bank_question", args=[self.pack.slug, self.slug])
 
     @property
+    def added(self) -> bool:
+        """Whether it was made on the site, and its pack's folder has not got it yet."""
+        return self.loaded_id is None
+
+    @property
     def edited(self) -> bool:
         """Whether new interviews ask something else than the pack's folder says."""
         return self.current_id != self.loaded_id

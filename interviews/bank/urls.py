@@ -4,5 +4,6 @@ from interviews.bank import views
 
 urlpatterns = [
     path("bank/", views.packs, name="bank"),
+    path("bank/new/", views.new, name="new_question"),
     path("bank/<slug:pack>/<slug:slug>/", views.question, name="bank_question"),
 ]

@@ -1,15 +1,18 @@
-"""The banks, to read. Editing is the admin site's."""
+"""The banks, to read, and the page that adds a question. Editing is the admin site's."""
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
 
 from grading.variants import PUBLISHED
 from interviews.bank import access, queries
 from interviews.bank.files import BANDS, in_words, read_variant
+from interviews.bank.forms import NewQuestionForm
 from interviews.bank.markdown import render as markdown
 from interviews.bank.markdown import render_prompt
-from interviews.bank.models import QuestionVersion
+from interviews.bank.models import Pack, Question, QuestionVersion
 
 
 @login_required
@@ -56,3 +59,25 @@ def question(request: HttpRequest, pack: str, slug: str) -> HttpResponse:
         "exemplars": [(e.name, e.level, markdown(in_words(e.answer)), e.answer.code) for e in exemplars],
     }
     return render(request, "bank/question_detail.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """Adds a question. What was written stays on the page, with a draft of its rubric or with what is wrong, until it is saved."""
+    access.check_keeper(request.user)
+    # Only its button saves; a form that was sent otherwise is shown again.
+    form = NewQuestionForm(request.POST if request.method == "POST" else None, drafting="draft" in request.POST)
+    if "save" in request.POST and (question := form.save(by=request.user)):
+        messages.success(request, f"“{question}” is in the bank now, and new interviews that fit ask it.{_lacks(question)}")
+        return redirect(question)
+    form.point_out()
+    return render(request, "bank/new_question.html", {"form": form, "any_pack": Pack.objects.exists()})
+
+
+def _lacks(question: Question) -> str:
+    """That a rubric is a draft yet, where some claim can be said and contradicted in one way only."""
+    claims = [claim for criterion in question.current.rubric.body["criteria"] for claim in criterion.get("claims", [])]
+    if all(claim.get("paraphrases") and claim.get("contradictions") for claim in claims):
+        return ""
+    return " Its rubric is a draft: add paraphrases and contradictions to its claims under “Edit”."

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from interviews.bank.files import PROSE
 from interviews.bank.models import Question
 
-PROSE = ("written", "design", "debug")
 CODE_MINUTES, ESTIMATE_MINUTES, BOARD_MINUTES, PROSE_MINUTES, QUICK_MINUTES = 30, 10, 20, 15, 5
 MIN_MINUTES, MAX_MINUTES = 10, 180
 

@@ -1,5 +1,6 @@
 /** An interviewer's points for one criterion, with the reason that the candidate reads. */
 import { useId, useRef, useState } from "react";
+import { shown } from "../shared/shown";
 import type { Criterion, Score } from "../shared/types";
 import { Failure, PointChoices, Why } from "./pieces";
 import { useAction, useUnsaved } from "./useAction";
@@ -67,7 +68,7 @@ export function OverrideForm({ score, criterion, onSave }: Props) {
               {same ? "Confirm" : "Set to"} {points}
             </button>
             <button type="button" className="compact quiet" onClick={close}>
-              {same ? "Cancel" : `Keep ${criterion.points}`}
+              {same ? "Cancel" : `Keep ${shown(criterion.points)}`}
             </button>
           </div>
           <Failure problem={saving.problem} />

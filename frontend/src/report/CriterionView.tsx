@@ -1,12 +1,16 @@
 /** One criterion: points, the reason, what earned them and what was missed. */
 import type { ReactNode } from "react";
+import { shown } from "../shared/shown";
 import type { Criterion } from "../shared/types";
 
+const CELLS = 7; // of a meter for more points than one can tell apart
+
 export function Meter({ points, max }: { points: number; max: number }) {
+  const [cells, filled] = max > 10 ? [CELLS, (points / max) * CELLS] : [Math.ceil(max), points];
   return (
     <span className="meter" aria-hidden="true">
-      {Array.from({ length: Math.ceil(max) }, (_, i) => (
-        <span key={i} className={points >= i + 1 ? "on" : points > i ? "half" : ""} />
+      {Array.from({ length: cells }, (_, i) => (
+        <span key={i} className={filled >= i + 1 ? "on" : filled > i ? "half" : ""} />
       ))}
     </span>
   );
@@ -71,14 +75,14 @@ export function CriterionView({ id, criterion, active, settled, byHand, before, 
         </h4>
         <Meter points={criterion.points} max={criterion.max} />
         <span className="points">
-          {criterion.points}
+          {shown(criterion.points)}
           <span className="soft small">/{criterion.max}</span>
         </span>
       </div>
       {before !== undefined && before !== criterion.points && (
         <p className="small" style={{ margin: "var(--s1) 0" }}>
           <span className="badge info">
-            was {before}, now {criterion.points}
+            was {shown(before)}, now {shown(criterion.points)}
           </span>
         </p>
       )}
@@ -114,7 +118,7 @@ export function CriterionView({ id, criterion, active, settled, byHand, before, 
       {criterion.override && (
         <p className="banner small written" style={{ margin: "var(--s2) 0 0" }}>
           <strong><bdi>{criterion.override.by}</bdi></strong>{" "}
-          {criterion.override.points === criterion.auto_points ? (byHand ? "gave" : "confirmed") : `changed ${criterion.auto_points} to`} {criterion.override.points}
+          {criterion.override.points === criterion.auto_points ? (byHand ? "gave" : "confirmed") : `changed ${shown(criterion.auto_points)} to`} {shown(criterion.override.points)}
           {criterion.override.reason && `: ${criterion.override.reason}`}
         </p>
       )}

@@ -4,6 +4,7 @@ import { flushSync } from "react-dom";
 import { FlightView } from "../shared/FlightView";
 import { Html } from "../shared/Html";
 import { RunView } from "../shared/RunView";
+import { shown } from "../shared/shown";
 import type { Criterion, ReportQuestion, Score } from "../shared/types";
 import { when } from "../shared/when";
 import { AnswerView, Drawn } from "./Answer";
@@ -38,7 +39,7 @@ function ScoreLine({ question }: { question: ReportQuestion }) {
       {score.state === "review" && <span className="badge warn">for review</span>}
       <span className="badge accent">{label(score.level, score.bands)}</span>
       <strong className="num">
-        {score.total} of {score.max}
+        {score.total !== null && shown(score.total)} of {shown(score.max)}
       </strong>
     </span>
   );
@@ -84,7 +85,7 @@ export function QuestionView({ question, controls, children }: Props) {
       {score?.rescore_failed && <p className="banner">Scoring it again failed, so this score stands: {score.rescore_failed}</p>}
       {score?.before && score.total !== null && (
         <p className="banner">
-          Scored again: {score.before.total === score.total ? `${score.total}, as before` : `${score.before.total} before, ${score.total} now`}
+          Scored again: {score.before.total === score.total ? `${shown(score.total)}, as before` : `${shown(score.before.total)} before, ${shown(score.total)} now`}
           {score.before.scorer !== score.scorer && ` (by ${score.before.scorer}, then ${score.scorer})`}. The earlier score of{" "}
           <time dateTime={score.before.at}>{when(score.before.at)}</time> is kept.
         </p>

@@ -1,4 +1,5 @@
 /** The head of the report: the level, why, and where each question stands. */
+import { shown } from "../shared/shown";
 import type { Criterion, Report } from "../shared/types";
 import { when } from "../shared/when";
 import { Bands, label } from "./Bands";
@@ -12,7 +13,7 @@ function Reviewed({ report }: { report: Report }) {
 
 /** What a meter says that has no words beside it. */
 function told({ title, points, max }: Criterion): { title: string; "aria-label": string } {
-  const words = `${title}: ${points} of ${max}`;
+  const words = `${title}: ${shown(points)} of ${shown(max)}`;
   return { title: words, "aria-label": words };
 }
 
@@ -64,7 +65,7 @@ export function Summary({ report }: { report: Report }) {
                     ))}
                   </span>
                 </td>
-                <td className="num whole">{question.score?.total ?? "—"}{question.score?.total != null && ` / ${question.score.max}`}</td>
+                <td className="num whole">{question.score?.total != null ? `${shown(question.score.total)} / ${shown(question.score.max)}` : "—"}</td>
                 <td>{question.score ? (question.score.state === "not_scored" ? "not scored" : label(question.score.level, question.score.bands)) : "being graded"}</td>
               </tr>
             ))}

@@ -15,6 +15,20 @@ function markup(id: string, score: Partial<Score> = {}, changes: Partial<ReportQ
   return renderToStaticMarkup(createElement(QuestionView, { question: question as unknown as ReportQuestion, children: form }));
 }
 
+describe("points", () => {
+  it("have no end of digits, and a meter no end of cells", () => {
+    const drafted = { ...criterion, points: (28 * 12) / 23, auto_points: (28 * 12) / 23, max: 28 };
+    const html = markup("a", { total: drafted.points, max: 28, criteria: [drafted] });
+    expect(html).toContain("14.6");
+    expect(html).not.toContain("14.60");
+    const meter = /class="meter"[^>]*>(.*?)<\/span><\/span>/.exec(html)![1]! + "</span>";
+    expect(meter.match(/<span/g)).toHaveLength(7);
+    expect(meter.match(/class="on"/g)).toHaveLength(3);
+    expect(meter.match(/class="half"/g)).toHaveLength(1);
+    expect(markup("b")).toContain("2<span");
+  });
+});
+
 describe("a level in words", () => {
   it("is below the first band of its own rubric", () => {
     expect(label("below", { L5: 14, L6: 20 })).toBe("below L5");

@@ -28,5 +28,7 @@ class Command(BaseCommand):
             if options["verbosity"]:
                 counts = f"{len(loaded.created)} new, {len(loaded.updated)} changed, {len(loaded.unchanged)} as before"
                 self.stdout.write(f"{loaded.pack}: {counts}" + (f", {len(loaded.kept)} kept as edited" if loaded.kept else ""))
+            for slug in loaded.renamed:
+                self.stderr.write(f"{loaded.pack}/{slug}: added on the site, and called this from now on: the folder has another question of its name.")
             for slug in loaded.kept:
                 self.stderr.write(f"{loaded.pack}/{slug}: changed in its folder and on the site. The site's version stays; decide in the admin site.")
