@@ -80,4 +80,4 @@ def _lacks(question: Question) -> str:
     claims = [claim for criterion in question.current.rubric.body["criteria"] for claim in criterion.get("claims", [])]
     if all(claim.get("paraphrases") and claim.get("contradictions") for claim in claims):
         return ""
-    return " Its rubric is a draft: add paraphrases and contradictions to its claims under “Edit”."
+    return " Its rubric is a draft: “Try the rubric” shows what it finds and what it misses, while you add paraphrases and contradictions to its claims."

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from interviews.bank import access
 from interviews.bank.files import BankError
+from interviews.bank.forms import FileField
 from interviews.bank.markdown import render_prompt
 from interviews.bank.models import Question, QuestionVersion
 from interviews.errors import Problem
@@ -22,17 +23,12 @@ YAML = forms.Textarea(attrs={"rows": 20, "class": "mono", "spellcheck": "false"}
 FIELD = "field:"  # before the name of a question's field, which may be any
 
 
-def unix(text: str) -> str:
-    """The text with the ends of lines that files have; browsers send others."""
-    return text.replace("\r\n", "\n")
-
-
 class TryForm(forms.Form):
     """An answer to a question, what the question asks to be filled in, and the rubric as it shall be tried."""
 
-    text = forms.CharField(label="Answer", required=False, strip=False, max_length=trying.MAX_CHARACTERS, widget=forms.Textarea(attrs={"rows": 10}))
+    text = FileField(label="Answer", required=False, max_length=trying.MAX_CHARACTERS, widget=forms.Textarea(attrs={"rows": 10}))
     exemplars = forms.BooleanField(label="Mark the exemplar answers, too", required=False)
-    rubric = forms.CharField(label="rubric.yaml", required=False, strip=False, widget=YAML)
+    rubric = FileField(label="rubric.yaml", required=False, widget=YAML)
 
     def __init__(self, version: QuestionVersion, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, label_suffix="", **kwargs)
@@ -41,11 +37,9 @@ class TryForm(forms.Form):
             name = FIELD + field["id"]
             self.fields[name] = forms.CharField(label=field["label"], help_text=field.get("hint", ""), required=False, max_length=2000)
 
-    def clean_text(self) -> str:
-        return unix(self.cleaned_data["text"])
-
     def clean_rubric(self) -> str:
-        text = unix(self.cleaned_data["rubric"])
+        """The rubric; an empty box stands for the question's own."""
+        text = str(self.cleaned_data["rubric"])
         return text if text.strip() else ""
 
     @property
@@ -122,7 +116,7 @@ def tryout(request: HttpRequest, pack: str, slug: str, pk: UUID | None = None) -
     form = TryForm(question.current, request.POST or None, initial=_begun_with(question, found, request.GET.get("exemplar", "")))
     if request.method == "POST" and (begun := _start(request, question, form)):
         return redirect("tryout", pack, slug, begun.pk)
-    edited = unix(form["rubric"].value() or "") not in ("", question.current.files[trying.RUBRIC])
+    edited = form.fields["rubric"].clean(form["rubric"].value() or "") not in ("", question.current.files[trying.RUBRIC])
     version = question.current
     context = {"question": question, "version": version, "prompt_html": render_prompt(version.prompt, version.title), "form": form, "found": found}
     return render(request, "review/try.html", {**context, "edited": edited, **_exemplars(found)})
