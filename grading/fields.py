@@ -210,6 +210,7 @@ def judge_short(criterion: Criterion, answer: Answer) -> CriterionScore:
     start = written.find(said) if said and prose else 0
     span = (Evidence("text", start, start + len(said), said) if prose else Evidence("fields", 0, len(written), written),) if met else ()
     words = typed and not (met or refused or denies) and all(same_quantity(said, form) is None for form in criterion.accepted)
-    unsure = (Unsure("missed", criterion.id, " or ".join(criterion.accepted[:NAMED]), typed),) if words else ()
-    return CriterionScore(criterion.id, criterion.title, criterion.points if met else 0.0, criterion.points, span, why + ".",
-                          () if met else (why + ".",), 1.0, (ClaimMark("accepted", "short", met, float(met), 1.0, why, span),), unsure)
+    unsure = (Unsure("unlisted", criterion.id, " or ".join(criterion.accepted[:NAMED]), typed),) if words else ()
+    told = f"{why[0].upper()}{why[1:]}."
+    return CriterionScore(criterion.id, criterion.title, criterion.points if met else 0.0, criterion.points, span, told, () if met else (told,), 1.0,
+                          (ClaimMark("accepted", "short", met, float(met), 1.0, why, span),), unsure)

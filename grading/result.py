@@ -64,10 +64,11 @@ def asserted(marks: Iterable[ClaimMark]) -> set[str]:
 
 
 class Unsure(NamedTuple):
-    """A judgement that a person should look at first: a claim that was `counted` or `missed` by little, or what may be a `wrong` statement and cost nothing.
-    `text`: the rubric's; `words`: those of the answer that come nearest, "" for none."""
+    """A judgement that a person should look at first: a claim that was `counted` or `missed` by little, what may be a `wrong` statement and cost nothing, or
+    a short answer that is `unlisted`, neither among those that are accepted nor known to be wrong. `text`: the rubric's; `words`: those of the answer that
+    come nearest, "" for none."""
 
-    kind: Literal["counted", "missed", "wrong"]
+    kind: Literal["counted", "missed", "wrong", "unlisted"]
     id: str
     text: str
     words: str

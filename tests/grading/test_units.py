@@ -347,7 +347,7 @@ def test_a_short_answer_in_a_field_has_the_field_as_evidence_and_what_a_list_can
     assert right.evidence == (Evidence("fields", 0, 10, " linearly "),) and not right.unsure
     strange = judge_short(GROWTH.criteria[0], Answer("", fields={"growth": "in step with the prompt"}))
     assert strange.points == 0
-    assert strange.unsure == (Unsure("missed", "q", "linearly or linear or O(n)", "in step with the prompt"),)
+    assert strange.unsure == (Unsure("unlisted", "q", "linearly or linear or O(n)", "in step with the prompt"),)
     for decided in ("", "quadratic", "not linear", "12"):
         assert not judge_short(GROWTH.criteria[0], Answer("", fields={"growth": decided})).unsure
 

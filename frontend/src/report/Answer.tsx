@@ -71,7 +71,7 @@ export function AnswerView(props: Props) {
         </details>
       )}
       {fields.length > 0 && (
-        <table>
+        <table className="filled">
           <tbody>
             {fields.map(([id, value]) => (
               <tr key={id}>

@@ -43,7 +43,7 @@ function Sureness({ confidence }: { confidence: number }) {
   );
 }
 
-const DOUBT = { counted: "only just counted", missed: "only just missed", wrong: "a mistake?" };
+const DOUBT = { counted: "only just counted", missed: "only just missed", wrong: "a mistake?", unlisted: "the same in other words?" };
 
 function LookFirst({ unsure }: Pick<Criterion, "unsure">) {
   return (
@@ -69,7 +69,7 @@ export function CriterionView({ id, criterion, active, settled, byHand, before, 
     <article className={`criterion ${active ? "active" : ""}`} id={id}>
       <div className="row between">
         <h4 style={{ margin: 0, flex: 1 }}>
-          <button type="button" className="quiet compact" style={{ padding: 0, color: "inherit", whiteSpace: "normal", textAlign: "left" }} aria-pressed={active} onClick={onPick}>
+          <button type="button" className="quiet compact" style={{ padding: 0, color: "inherit", whiteSpace: "normal", textAlign: "left", lineHeight: 1.3 }} aria-pressed={active} onClick={onPick}>
             {criterion.title}
           </button>
         </h4>

@@ -97,7 +97,7 @@ export interface Criterion {
   /** The scorer's own chance that a careful reader would give these points; 1 where nothing is left open. */
   confidence: number | null;
   /** What a reviewer should look at first: claims counted or missed by little, and what may be a wrong statement; nothing for the candidate. */
-  unsure: { kind: "counted" | "missed" | "wrong"; id: string; text: string; words: string }[];
+  unsure: { kind: "counted" | "missed" | "wrong" | "unlisted"; id: string; text: string; words: string }[];
   override: null | { id: number; points: number; reason: string; by: string; at: string };
 }
 
