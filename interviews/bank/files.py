@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -254,9 +254,11 @@ def parse_answer(text: str, *, kind: str, file: str = "answer") -> tuple[dict[st
     return front, Answer(text=text.strip("\n"), code=block if kind == "code" else "", fields=fields, scene=block if kind == "whiteboard" else "")
 
 
-def in_words(answer: Answer) -> str:
-    """An answer as Markdown, its fields and what its drawing shows before its text. Code stands by itself."""
-    fields = "".join(f"- {name}: {value}\n" for name, value in answer.fields.items())
+def in_words(answer: Answer, asked: Sequence[Mapping[str, str]] = ()) -> str:
+    """An answer as Markdown, its fields, called as they are `asked` for, and what its drawing shows before its text. Code stands by itself."""
+    labels = {field["id"]: field["label"] for field in asked}
+    named = ((labels.get(name, name).rstrip(":"), value) for name, value in answer.fields.items())
+    fields = "".join(f"- {label}{'' if label.endswith('?') else ':'} {value}\n" for label, value in named)
     drawn = "".join(f"- {line}\n" for line in parse_scene(answer.scene).lines())
     return f"{fields}\n{drawn}\n{answer.text}"
 

@@ -56,7 +56,7 @@ def question(request: HttpRequest, pack: str, slug: str) -> HttpResponse:
         "answers": sum(one.answers for one in versions),
         "prompt_html": render_prompt(prompt, version.title),
         "rubric": rubric.to_dict(),
-        "exemplars": [(e.name, e.level, markdown(in_words(e.answer)), e.answer.code) for e in exemplars],
+        "exemplars": [(e.name, e.level, markdown(in_words(e.answer, version.fields)), e.answer.code) for e in exemplars],
     }
     return render(request, "bank/question_detail.html", context)
 

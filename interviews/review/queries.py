@@ -264,7 +264,7 @@ def _model_answer(question: InterviewQuestion) -> str:
         if text := files.get(f"answers/{level}.md"):
             _, answer = parse_answer(text, kind=question.version.kind)
             code = f"\n\n```python\n{answer.code}```\n" if answer.code else ""
-            return render(in_words(answer) + code)
+            return render(in_words(answer, question.version.fields) + code)
     return ""
 
 

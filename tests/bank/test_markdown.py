@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from grading.result import Answer
 from grading.variants import files_of
 from interviews.bank.files import in_words, parse_answer, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
@@ -60,3 +61,9 @@ def test_nothing_runs(attack: str) -> None:
     assert "<script" not in html
     assert "javascript:" not in html.replace("[x](javascript:alert(1))", "")
     assert "<img" not in html
+
+
+def test_what_was_filled_in_is_told_by_what_was_asked() -> None:
+    answer = Answer("Because.", fields={"size": "4 GiB", "why": "linearly", "gone": "1"})
+    told = in_words(answer, [{"id": "size", "label": "Size"}, {"id": "why", "label": "How does it grow?"}])
+    assert told.split("\n")[:3] == ["- Size: 4 GiB", "- How does it grow? linearly", "- gone: 1"]
