@@ -60,7 +60,7 @@ BARE = "a bare number"
 
 def _in_field(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
     typed = str(answer.fields.get(wanted.field, ""))
-    span = Evidence("fields", 0, len(typed), typed)
+    span = Evidence("fields", 0, len(typed), typed, wanted.field)
     if not typed.strip():
         return 0.0, "nothing was filled in", span
     try:
@@ -208,7 +208,7 @@ def judge_short(criterion: Criterion, answer: Answer) -> CriterionScore:
     wrong = "a wrong answer" if refused else "not an accepted answer" if said else "nothing was said"
     why = "an accepted answer" if met else wrong
     start = written.find(said) if said and prose else 0
-    span = (Evidence("text", start, start + len(said), said) if prose else Evidence("fields", 0, len(written), written),) if met else ()
+    span = (Evidence("text", start, start + len(said), said) if prose else Evidence("fields", 0, len(written), written, criterion.field),) if met else ()
     words = typed and not (met or refused or denies) and all(same_quantity(said, form) is None for form in criterion.accepted)
     unsure = (Unsure("unlisted", criterion.id, " or ".join(criterion.accepted[:NAMED]), typed),) if words else ()
     told = f"{why[0].upper()}{why[1:]}."

@@ -36,12 +36,13 @@ class Question:
 
 
 class Evidence(NamedTuple):
-    """A span of the answer: `text == answer[start:end]` of its channel. For a field `text` is what the field holds, for a scene what is drawn."""
+    """A span of the answer: `text == answer[start:end]` of its channel. For a field `text` is what it holds and `field` its id, for a scene what is drawn."""
 
     channel: Channel
     start: int
     end: int
     text: str
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)

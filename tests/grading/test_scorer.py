@@ -54,8 +54,8 @@ def test_a_full_answer_gets_all_points_and_every_point_has_words_of_the_answer()
     assert (result.total, result.level) == (8, "L6")
     for criterion in result.criteria:
         assert len(criterion.evidence) == len([m for m in criterion.marks if m.met])
-        for channel, start, end, text in criterion.evidence:
-            assert channel == "text"
+        for channel, start, end, text, field in criterion.evidence:
+            assert (channel, field) == ("text", "")
             assert ("\u200b# Answer\n\n" + GOOD)[start:end] == text
     assert mark("\u200b# Answer\n\n" + GOOD) == result
 

@@ -344,7 +344,7 @@ def test_words_of_the_question_never_change_what_a_short_answer_earns(words: lis
 
 def test_a_short_answer_in_a_field_has_the_field_as_evidence_and_what_a_list_cannot_tell_goes_first_to_a_person() -> None:
     right = judge_short(GROWTH.criteria[0], Answer("", fields={"growth": " linearly "}))
-    assert right.evidence == (Evidence("fields", 0, 10, " linearly "),) and not right.unsure
+    assert right.evidence == (Evidence("fields", 0, 10, " linearly ", "growth"),) and not right.unsure
     strange = judge_short(GROWTH.criteria[0], Answer("", fields={"growth": "in step with the prompt"}))
     assert strange.points == 0
     assert strange.unsure == (Unsure("unlisted", "q", "linearly or linear or O(n)", "in step with the prompt"),)

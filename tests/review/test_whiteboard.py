@@ -64,7 +64,7 @@ def test_what_is_drawn_is_marked_and_shown_with_what_earned_it(sit: Sit) -> None
     assert [points[id] for id in ("way-in", "token-loop", "paged-memory", "reuse", "placement")] == [4] * 5
     assert (points["out-of-memory"], points["limits"]) == (0, 0)  # nothing was written
     drawn = [e for c in shown["score"]["criteria"] for e in c["evidence"]]
-    assert {"channel": "scene", "start": 0, "end": 0, "text": "Model runner → Sampler: logits"} in drawn
+    assert {"channel": "scene", "start": 0, "end": 0, "text": "Model runner → Sampler: logits", "field": ""} in drawn
     assert len(json.loads(shown["answer"]["scene"])["elements"]) == len(exemplar("l7"))
     assert "Waiting queue → Scheduler" in shown["model_answer_html"]
 
@@ -84,7 +84,8 @@ def test_a_character_that_no_database_takes_costs_a_drawing_nothing(sit: Sit) ->
     draw(interview, {id: value.replace('"text": "', '"text": "\\u0000\\u0007').replace('"name": "', '"name": "\\u0000') for id, value in drawn.items()})
     score = finish(interview)["score"]
     assert (score["state"] != "not_scored", [c["points"] for c in score["criteria"][:5]]) == (True, [4] * 5)
-    assert {"channel": "scene", "start": 0, "end": 0, "text": "Model runner → Sampler: logits"} in [e for c in score["criteria"] for e in c["evidence"]]
+    told = {"channel": "scene", "start": 0, "end": 0, "text": "Model runner → Sampler: logits", "field": ""}
+    assert told in [e for c in score["criteria"] for e in c["evidence"]]
 
 
 def test_an_empty_board_earns_nothing(sit: Sit) -> None:

@@ -77,7 +77,7 @@ export function AnswerView(props: Props) {
               <tr key={id}>
                 <th scope="row">{labels[id] ?? id}</th>
                 <td className="mono written">
-                  <Earned text={value} by={earnedBy(value, score?.criteria ?? [])} active={props.active} onPick={props.onPick} />
+                  <Earned text={value} by={earnedBy(id, value, score?.criteria ?? [])} active={props.active} onPick={props.onPick} />
                 </td>
               </tr>
             ))}

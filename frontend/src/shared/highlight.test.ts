@@ -31,7 +31,14 @@ describe("evidence in the fields", () => {
   it("is what a field holds as a whole", () => {
     const field = (id: string, channel: string, text: string): Criterion => ({ id, evidence: [{ channel, start: 0, end: text.length, text }] }) as unknown as Criterion;
     const criteria = [field("size", "fields", "320 KiB"), field("said", "text", "320 KiB"), field("fit", "fields", "58")];
-    expect(earnedBy("320 KiB", criteria).map(({ id }) => id)).toEqual(["size"]);
-    expect(earnedBy("320 KiB ", criteria)).toEqual([]);
+    expect(earnedBy("any", "320 KiB", criteria).map(({ id }) => id)).toEqual(["size"]);
+    expect(earnedBy("any", "320 KiB ", criteria)).toEqual([]);
+  });
+
+  it("is of the field that it names, whoever else holds the same", () => {
+    const named = (id: string): Criterion => ({ id, evidence: [{ channel: "fields", start: 0, end: 1, text: "4", field: id }] }) as unknown as Criterion;
+    const criteria = [named("sinks"), named("cards")];
+    expect(earnedBy("sinks", "4", criteria).map(({ id }) => id)).toEqual(["sinks"]);
+    expect(earnedBy("nodes", "4", criteria)).toEqual([]);
   });
 });

@@ -6,9 +6,9 @@ export interface Piece {
   criteria: string[];
 }
 
-/** The criteria that a field earned points for. Evidence says what the field holds, and not which one it is: who typed the same twice said it twice. */
-export function earnedBy(value: string, criteria: Criterion[]): Criterion[] {
-  return criteria.filter((criterion) => criterion.evidence.some((span) => span.channel === "fields" && span.text === value));
+/** The criteria that a field earned points for. Older evidence says what a field holds, and not which one it is: who typed the same twice said it twice. */
+export function earnedBy(field: string, value: string, criteria: Criterion[]): Criterion[] {
+  return criteria.filter((criterion) => criterion.evidence.some((span) => span.channel === "fields" && span.text === value && (!span.field || span.field === field)));
 }
 
 /** The text cut at the borders of all evidence, each piece with the criteria that it earned points for. */

@@ -91,7 +91,7 @@ export interface Criterion {
   auto_points: number;
   max: number;
   levels: string[];
-  evidence: { channel: Channel; start: number; end: number; text: string }[];
+  evidence: { channel: Channel; start: number; end: number; text: string; field?: string }[];
   reason: string;
   missed: string[];
   /** The scorer's own chance that a careful reader would give these points; 1 where nothing is left open. */
