@@ -132,9 +132,12 @@ def test_drawing_again_under_the_mask_is_no_mistake(slug: str, criterion: str, s
     assert more.points == plain.points
 
 
-def test_the_pack_covers_its_module() -> None:
-    pack = next(pack for pack in SHIPPED if pack.slug == "advanced-inference")
-    assert sorted(item for question in pack.questions for item in question.meta["syllabus"]) == [f"M5-{n:02}" for n in range(1, 16)]
+@pytest.mark.parametrize(("slug", "items"), [
+    ("advanced-inference", [f"M5-{n:02}" for n in range(1, 16)]), ("quick-fire", [f"GR-{n}" for n in range(64, 81)]),
+])
+def test_a_pack_covers_its_module(slug: str, items: list[str]) -> None:
+    pack = next(pack for pack in SHIPPED if pack.slug == slug)
+    assert sorted(item for question in pack.questions for item in question.meta["syllabus"]) == items
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.slug)
