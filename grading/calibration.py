@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grading.evidence import CUT
 from grading.metrics import Array, bootstrap, qwk
-from grading.result import ClaimMark, CriterionScore, Score, asserted
+from grading.result import CUT, ClaimMark, CriterionScore, Score, asserted
 from grading.rubric import Claim, Criterion, Rubric
 
 SCALE = 28.0

@@ -21,11 +21,11 @@ from grading.fusion import Evidence, Statement, Weights, margin, subject
 from grading.gates import Gate
 from grading.lexicon import NEGATORS
 from grading.polarity import Opposition, hedged, oppose, pole_votes, same_number
+from grading.result import CUT
 from grading.rubric import Claim, Misconception, Number
 from grading.text import Clause, Token, tokenise
 from grading.units import Found, find_quantities
 
-CUT = 0.5
 WANTED, MISSING, W_NUMBER = 4, 3.2, 3.0  # clauses looked at closely; nearness that all terms are worth in choosing them; logits of the numbers
 BARE, STEEP = -3.0, 0.5  # nearness below which a claim without terms loses besides, and logits for each of it
 FAR = 3.0  # nearness behind the nearest statement from which on another has no say in whether a clause denies the claim

@@ -14,13 +14,13 @@ from grading import gates as g
 from grading.calibration import Calibration
 from grading.certainty import chance, common_error, confidence, doubtful, level_set, total_law
 from grading.encoder import Encoder, encoder
-from grading.evidence import CUT, DENIED, SPEAKS, Candidate, Coherence, Match, Target, Window, candidates, coherence, match, opposition, targets, weigh
+from grading.evidence import DENIED, SPEAKS, Candidate, Coherence, Match, Target, Window, candidates, coherence, match, opposition, targets, weigh
 from grading.fields import judge_quantities, judge_short, judge_tests
 from grading.fusion import COS, LEX, NEARLY, NO_RIVAL, Statement, Weights, Words, away, by_meaning, doubt, lexical, plainly, repeats, shipped, telling, words
 from grading.fusion import Evidence as Nearness
 from grading.lexicon import NEGATORS, poles
 from grading.polarity import negated
-from grading.result import SCORER, Answer, ClaimMark, CriterionScore, Evidence, Question, Score, Unsure, asserted
+from grading.result import CUT, SCORER, Answer, ClaimMark, CriterionScore, Evidence, Question, Score, Unsure, asserted
 from grading.rubric import BELOW, Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, Token, read, tokenise
 

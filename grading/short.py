@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
-from grading.encoder import encoder
 from grading.lexicon import NEGATORS, stem
 from grading.units import UnitError, compare, read_quantity
 
@@ -209,4 +208,6 @@ def _spelling(word: str) -> str:
 
 def _known(word: str) -> bool:
     """Whether the word stands in the encoder's vocabulary."""
+    from grading.encoder import encoder  # loads torch, of which who only reads rubrics has no need
+
     return encoder().pieces(word) == 1

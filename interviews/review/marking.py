@@ -12,7 +12,6 @@ from django.conf import settings
 
 import grading
 from grading.calibration import Calibration
-from grading.encoder import encoder
 from grading.judge import judge_batch, scorer_name
 from grading.judge_models import model_of
 from grading.models import CriterionScore, FittedCalibration, RubricVersion, Score
@@ -53,6 +52,8 @@ def grader() -> str:
 @cache
 def _make_ready() -> None:
     """Makes the units, which mix with no other registry's, and the encoder, which is large."""
+    from grading.encoder import encoder  # loads torch, which a web process does without
+
     registry()
     encoder()
 
