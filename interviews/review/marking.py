@@ -58,6 +58,12 @@ def _make_ready() -> None:
     encoder()
 
 
+def make_ready() -> None:
+    """Does what the first answer would wait for. Threads that come meanwhile wait for the one that came first."""
+    with _making:
+        _make_ready()
+
+
 def groups_of(tests: Sequence[Any]) -> dict[str, Any]:
     """Points earned and possible per test group, from a run's tests."""
     groups: dict[str, list[float]] = {}
@@ -93,8 +99,7 @@ def mark(asked: InterviewQuestion, rubric_body: Mapping[str, Any], content: Cont
 
 def mark_answer(rubric: grading.Rubric, question: grading.Question, answer: grading.Answer, judged: Mapping[str, Any] | None = None) -> grading.Score:
     """Grades any answer as those of interviews are. `judged`: what its code earned, by test group."""
-    with _making:
-        _make_ready()
+    make_ready()
     marked = grading.score(rubric, answer, question, run=judged, calibration=current_calibration())
     model = model_of(**settings.JUDGE)
     return marked if model is None else judge_batch(rubric, question, [(answer, marked)], model, settings.JUDGE_RUNS)[0]

@@ -9,13 +9,14 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from celery import shared_task
+from celery.signals import worker_ready
 from django.utils import timezone
 
 from interviews.live.models import Interview
-from interviews.review import actions, queries, rescoring, trying
+from interviews.review import actions, marking, queries, rescoring, trying
 from interviews.review.models import GradeJob, RescoredAnswer, Tryout
 from sandbox.leases import LEASE, UNHEARD_SINCE, Lost
 
@@ -25,6 +26,13 @@ Job = TypeVar("Job", GradeJob, RescoredAnswer, Tryout)
 Row = TypeVar("Row", GradeJob, RescoredAnswer, Tryout, Interview)
 # What waits for the one thread that does it: gradings that take long, and behind them all what nobody waits for. And what that thread holds.
 _now, _later, _lane = deque[Callable[[], None]](), deque[Callable[[], None]](), threading.Lock()
+
+
+@worker_ready.connect
+def _warm_up(sender: Any, **_: Any) -> None:
+    """Loads the scorer where answers will be graded, before the first one comes."""
+    if "grading" in sender.app.amqp.queues.consume_from:
+        threading.Thread(target=marking.make_ready, name="warm-up", daemon=True).start()
 
 
 @shared_task

@@ -1,8 +1,10 @@
 """From the end of an interview to its scores: durable, honest about failures, never invented."""
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ import grading.scorer
 from grading.models import CriterionScore, Score
 from interviews.accounts.models import User
 from interviews.live.models import Event, Interview, InterviewQuestion
-from interviews.review import actions, queries, tasks
+from interviews.review import actions, marking, queries, tasks
 from interviews.review.models import GradeJob
 from interviews.review.tasks import grade_answer, reap
 from sandbox import Outcome, leases
@@ -453,3 +455,11 @@ def test_code_that_the_judge_does_not_take_earns_nothing_of_the_tests(make: Make
     score = score_of(interview, "code")
     assert (interview.status, score.total) == ("scored", 0)
     assert score.state != "not_scored"
+
+
+@pytest.mark.parametrize(("queues", "warm"), [(["grading"], True), (["default", "grading"], True), (["default"], False), (["sandbox.cpu"], False)])
+def test_a_worker_that_grades_is_ready_before_the_first_answer(monkeypatch: pytest.MonkeyPatch, queues: list[str], warm: bool) -> None:
+    made = threading.Event()
+    monkeypatch.setattr(marking, "make_ready", made.set)
+    tasks._warm_up(sender=SimpleNamespace(app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=dict.fromkeys(queues))))))
+    assert made.wait(5 if warm else 0.2) is warm
