@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.html import escape
 from django.utils.text import slugify
 
 from grading import draft_yaml
@@ -72,7 +73,8 @@ class NewQuestionForm(forms.Form):
         super().__init__(data)
         self.drafting = drafting
         self.has_draft = False  # which was put into the box just now
-        self.fields["topics"].help_text = f"Separated by commas. In the bank: {', '.join(queries.topics()) or 'none yet'}."
+        known = escape(", ".join(queries.topics()) or "none yet")  # a page takes a help text for HTML
+        self.fields["topics"].help_text = f"Separated by commas. In the bank: {known}."
         if drafting:
             for name, field in self.fields.items():
                 field.required = name in self.DRAFTED_FROM
