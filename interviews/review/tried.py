@@ -4,7 +4,7 @@ What is shown is made once, with the mark, and kept as JSON: a rubric that was t
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -99,8 +99,9 @@ def _criterion(criterion: Criterion, scored: CriterionScore, number: dict[Span, 
     }
 
 
-def told(tried: Tried, rubric: Rubric, score: Score) -> dict[str, Any]:
-    """A mark as JSON, for `review/tried.html`."""
+def told(tried: Tried, rubric: Rubric, score: Score, asked: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
+    """A mark as JSON, for `review/tried_total.html` and `tried_marks.html`. What was filled in is called as it was `asked` for."""
+    labels = {field["id"]: field["label"] for field in asked}
     spans = sorted({span for criterion in score.criteria for mark in criterion.marks if _shown(mark) for span in _words(mark)})
     number = {span: n for n, span in enumerate(spans, 1)}
     return {
@@ -115,7 +116,7 @@ def told(tried: Tried, rubric: Rubric, score: Score) -> dict[str, Any]:
         "flags": list(score.flags),
         "scorer": score.scorer,
         "pieces": list(pieces(tried.text, spans)),
-        "fields": tried.fields,
+        "filled_in": [[labels.get(name, name), value] for name, value in tried.fields.items()],
         "criteria": [_criterion(rubric.criterion(scored.id), scored, number) for scored in score.criteria],
     }
 

@@ -99,7 +99,7 @@ def look(tryout: Tryout) -> None:
         found = []
         for answer in tryout.answers:
             tried = Tried(**answer)
-            found.append(told(tried, rubric, marking.mark_answer(rubric, question, tried.answer)))
+            found.append(told(tried, rubric, marking.mark_answer(rubric, question, tried.answer), version.fields))
             tryout.advance(told=found)
         _end(tryout)
     except Lost:

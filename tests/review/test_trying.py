@@ -239,3 +239,20 @@ def test_the_versions_that_can_be_tried_are_all_but_code() -> None:
 def test_a_text_is_cut_where_evidence_begins_and_ends() -> None:
     assert list(pieces("abcdef", [(0, 4), (2, 4), (4, 5)])) == [("ab", True, ()), ("cd", True, (1, 2)), ("e", True, (3,)), ("f", False, ())]
     assert list(pieces("", [])) == []
+
+
+def test_what_was_filled_in_is_called_as_it_was_asked(people: People, bank: Path) -> None:
+    """Whatever its id: to a template `fields.items` would be the field of that name."""
+    folder = bank / "estimate-3"
+    for file in (folder / "question.yaml", folder / "rubric.yaml"):
+        file.write_text(file.read_text().replace("id: size", "id: items"))
+    load_pack(folder=bank)
+    question = Question.objects.get(current__kind="estimate")
+    tryout = mark(people.admin, question, **{"field:items": "320 GiB", "text": ""})
+    assert "<dt>Size</dt><dd>320 GiB</dd>" in people.admin.client.get(page(question, tryout)).content.decode()
+
+
+def test_who_tried_a_rubric_can_be_deleted(people: People, asked: Question) -> None:
+    mark(people.interviewer, asked, text=HALF)
+    people.interviewer.user.delete()
+    assert not Tryout.objects.exists()
