@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 import grading
@@ -256,3 +258,56 @@ def test_who_tried_a_rubric_can_be_deleted(people: People, asked: Question) -> N
     mark(people.interviewer, asked, text=HALF)
     people.interviewer.user.delete()
     assert not Tryout.objects.exists()
+
+
+def test_a_rubric_that_takes_too_long_to_read_is_refused(people: People, asked: Question) -> None:
+    long = f"# {'x' * 120_000}\n{OTHER}"
+    shown = people.admin.client.post(page(asked), {"text": GOOD, "rubric": long})
+    assert shown.status_code == 200
+    assert "at most 120000 characters" in shown.content.decode()
+    with pytest.raises(Problem, match="at most 120000 characters"):
+        trying.start(question=asked, actor=people.admin.user, text=GOOD, fields={}, rubric=long)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_while_a_rubric_is_read(people: People, asked: Question, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = trying.parse_question
+
+    def read(*args: object) -> object:
+        assert not connection.in_atomic_block  # SQLite has one writer at a time
+        return real(*args)
+
+    monkeypatch.setattr(trying, "parse_question", read)
+    assert trying.start(question=asked, actor=people.admin.user, text=GOOD, fields={}, rubric=OTHER).rubric == OTHER
+
+
+def test_what_takes_long_and_somebody_waits_for_comes_between_two_answers(people: People, asked: Question, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, order = marking.mark_answer, list[str]()
+
+    def answer(*args: Any) -> grading.Score:
+        if not order:  # one that the same worker is given meanwhile
+            tasks._in_turn(tasks._now, lambda: order.append("grading"))
+        order.append("answer")
+        return real(*args)
+
+    monkeypatch.setattr(marking, "mark_answer", answer)
+    assert len(mark(people.admin, asked, text=GOOD, exemplars="on").told) == 3
+    assert order == ["answer", "grading", "answer", "answer"]
+
+
+def test_an_attempt_goes_on_where_the_last_one_stopped(people: People, asked: Question, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, marked = marking.mark_answer, list[str]()
+
+    def once(rubric: grading.Rubric, question: grading.Question, answer: grading.Answer) -> grading.Score:
+        marked.append(answer.text)
+        if len(marked) == 2:
+            raise RuntimeError("broken")
+        return real(rubric, question, answer)
+
+    monkeypatch.setattr(marking, "mark_answer", once)
+    tryout = mark(people.admin, asked, text=HALF, exemplars="on")
+    assert (tryout.state, len(tryout.told)) == ("QU", 1)
+    tasks.try_answers(str(tryout.pk))
+    tryout.refresh_from_db()
+    assert (tryout.state, [one["name"] for one in tryout.told]) == ("D", ["", "full", "odd"])
+    assert marked == [HALF, GOOD, GOOD, "Prefill and decode are two phases."]
