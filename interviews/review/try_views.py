@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from interviews.bank import access
-from interviews.bank.files import MAX_RUBRIC, BankError
+from interviews.bank.files import MAX_RUBRIC, BankError, in_words
 from interviews.bank.forms import FileField
 from interviews.bank.markdown import render_prompt
 from interviews.bank.models import Question, QuestionVersion
@@ -52,11 +52,13 @@ class TryForm(forms.Form):
 
 
 def _begun_with(question: Question, tryout: Tryout | None, exemplar: str) -> dict[str, Any]:
-    """What the form holds at first: the last try, or an exemplar answer."""
+    """What the form holds at first: the last try, or an exemplar answer, of a drawing what it shows in words."""
     version = question.current
     if tryout is None:
         chosen = next((one.answer for one in trying.exemplars_of(version) if one.name == exemplar), None)
         text, fields = (chosen.text, chosen.fields) if chosen else ("", {})
+        if chosen and chosen.scene:  # nothing is drawn here
+            text = in_words(chosen).strip()
     else:
         own = next((one for one in tryout.answers if not one["name"]), {"text": "", "fields": {}})
         text, fields = own["text"], own["fields"]

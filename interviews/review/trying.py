@@ -148,6 +148,7 @@ def keep_rubric(*, tryout: Tryout, actor: User) -> QuestionVersion:
     if not tryout.rubric:
         raise Problem("own", "This is the question's rubric already.", 409)
     question = Question.objects.select_for_update().get(pk=tryout.version.question_id)
-    if question.current_id != tryout.version_id:
+    files = files_with(tryout.version, tryout.rubric)
+    if question.current_id != tryout.version_id and question.current.files != files:  # the second press of a button finds it done
         raise Problem("changed", "The question was changed since. Try your rubric on what it is now, then keep it.", 409)
-    return edit_question(question=question, files=files_with(tryout.version, tryout.rubric), by=actor)
+    return edit_question(question=question, files=files, by=actor)

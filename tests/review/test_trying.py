@@ -1,6 +1,8 @@
 """Trying a rubric: marked as interviews are, by whoever reviews, and nothing that counts moves."""
 
+import re
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from django.utils import timezone
 import grading
 from grading.models import Score
 from interviews.bank.actions import edit_question, load_pack
+from interviews.bank.files import read_variant
+from interviews.bank.management.commands.load_bank import PACKS
 from interviews.bank.models import Question, QuestionVersion
 from interviews.errors import Problem
 from interviews.review import marking, tasks, trying
@@ -173,6 +177,32 @@ def test_an_exemplar_can_be_begun_with(people: People, asked: Question) -> None:
     shown = people.admin.client.get(page(asked) + "?exemplar=odd").content.decode()
     assert "Prefill and decode are two phases." in shown
     assert people.admin.client.get(page(asked) + "?exemplar=none").status_code == 200
+
+
+def test_of_an_exemplar_that_is_drawn_is_begun_with_what_it_shows(people: People) -> None:
+    load_pack(folder=PACKS / "inference-whiteboards")
+    question = Question.objects.get(slug="serving-engine-on-one-page")
+    (drawn,) = [one for one in trying.exemplars_of(question.current) if one.name == "l7"]
+    shown = people.admin.client.get(page(question) + "?exemplar=l7").content.decode()
+    begun = re.search(r'<textarea name="text"[^>]*>(.*?)</textarea>', shown, re.DOTALL)
+    assert begun and drawn.answer.text in (text := unescape(begun[1]))
+    prompt, rubric, _ = read_variant(question.current.files, "whiteboard", 0)
+    asked = grading.Question(prompt, question.current.title, "whiteboard")
+    assert grading.score(rubric, text, asked).total == grading.score(rubric, drawn.answer, asked).total > grading.score(rubric, drawn.answer.text, asked).total
+
+
+def test_to_keep_a_rubric_twice_is_to_keep_it(people: People, asked: Question) -> None:
+    tryout = mark(people.admin, asked, text=GOOD, rubric=OTHER)
+    kept = trying.keep_rubric(tryout=tryout, actor=people.admin.user)
+    assert trying.keep_rubric(tryout=tryout, actor=people.admin.user) == kept
+
+
+def test_whatever_has_the_focus_is_found_when_the_page_comes_anew(people: People, asked: Question) -> None:
+    shown = people.admin.client.get(page(asked, mark(people.admin, asked, text=GOOD, exemplars="on"))).content.decode()
+    part = shown[shown.index('id="tried"') : shown.index('id="question_form"')]
+    focusable = re.findall(r'<summary[^>]*>|<\w+[^>]*tabindex="0"[^>]*>', part)
+    named = [found[1] for tag in focusable if (found := re.search(r' id="([^"]+)"', tag))]
+    assert len(focusable) == len(set(named)) == 5
 
 
 def test_while_it_waits_the_page_comes_anew_and_says_how_far_it_is(people: People, asked: Question) -> None:
