@@ -16,6 +16,7 @@ from grading.rubric import Criterion
 
 NEAR = 0.15  # a claim's score from which the words that come nearest are worth showing
 SUSPECT = 0.3  # a misconception's score below which it is no news that it wasn't stated
+NEAREST = 160  # characters of those words that are kept: a text without stops is one sentence to each claim
 Span = tuple[int, int]
 Piece = tuple[str, bool, tuple[int, ...]]
 
@@ -66,7 +67,8 @@ def _shown(mark: ClaimMark) -> bool:
 def _near(mark: ClaimMark) -> str:
     """The words that decided a mark and aren't in the prose, or that came nearest to a claim that isn't met."""
     beside = [e.text for e in mark.evidence if e.text and (e.channel != "text" or not mark.met)]
-    return " ".join(beside[0].split()) if beside and (mark.met or mark.score >= NEAR) else ""
+    words = " ".join(beside[0].split()) if beside and (mark.met or mark.score >= NEAR) else ""
+    return words if len(words) <= NEAREST else f"{words[: NEAREST - 1]}…"
 
 
 def _cut_off(share: float) -> float:

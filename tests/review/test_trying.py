@@ -1,6 +1,7 @@
 """Trying a rubric: marked as interviews are, by whoever reviews, and nothing that counts moves."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 import grading
 from grading.models import Score
+from grading.result import ClaimMark, Evidence
 from interviews.bank.actions import edit_question, load_pack
 from interviews.bank.files import read_variant
 from interviews.bank.management.commands.load_bank import PACKS
@@ -19,7 +21,7 @@ from interviews.bank.models import Question, QuestionVersion
 from interviews.errors import Problem
 from interviews.review import marking, tasks, trying
 from interviews.review.models import Tryout
-from interviews.review.tried import pieces
+from interviews.review.tried import Tried, pieces, told
 from sandbox.leases import LEASE, MAX_ATTEMPTS
 from tests.conftest import People, Person
 from tests.review.helpers import GOOD
@@ -72,16 +74,16 @@ def test_it_opens_for_interviewers_and_admins_alone(people: People, asked: Quest
 
 def test_an_answer_gets_what_it_would_get_in_an_interview_and_shows_the_words(people: People, asked: Question) -> None:
     tryout = mark(people.interviewer, asked, text=HALF)
-    (told,) = tryout.told
+    (one,) = tryout.told
     rubric = grading.Rubric.from_dict(asked.current.rubric.body)
     expected = grading.score(rubric, HALF, grading.Question(asked.current.prompt, asked.current.title, "written"))
-    assert (told["total"], told["max"], told["level"]) == (expected.total, 28, expected.level)
+    assert (one["total"], one["max"], one["level"]) == (expected.total, 28, expected.level)
     assert 0 < expected.total < 28
     shown = people.interviewer.client.get(page(asked, tryout)).content.decode()
     assert "Prefill is bound by compute because many tokens share one read of the weights." in shown
     assert f"{expected.total:g} of 28" in shown
     assert '<mark class="told">' in shown and "data-live" not in shown
-    assert "".join(text for text, _, _ in told["pieces"]) == HALF
+    assert "".join(text for text, _, _ in one["pieces"]) == HALF
     assert not Score.objects.exists()
 
 
@@ -341,3 +343,14 @@ def test_an_attempt_goes_on_where_the_last_one_stopped(people: People, asked: Qu
     tryout.refresh_from_db()
     assert (tryout.state, [one["name"] for one in tryout.told]) == ("D", ["", "full", "odd"])
     assert marked == [HALF, GOOD, GOOD, "Prefill and decode are two phases."]
+
+
+def test_of_the_nearest_words_no_more_is_kept_than_is_shown() -> None:
+    """Without a stop a text of 40,000 characters is one sentence, and each of a thousand claims had all of it beside it."""
+    rubric = grading.Rubric.from_dict({"criteria": [{"id": "c", "title": "C", "points": 1, "claims": [{"id": "a", "text": "Decode waits for memory."}]}]})
+    text = "decode waits for memory " * 1600
+    missed = ClaimMark("a", "claim", False, 0.5, 0.8, "close", (Evidence("text", 0, len(text), text),))
+    score = grading.score(rubric, "", grading.Question("Why?", "T", "written"))
+    score = replace(score, criteria=(replace(score.criteria[0], marks=(missed,)),))
+    mark = told(Tried("", "", text, {}), rubric, score)["criteria"][0]["marks"][0]
+    assert (mark["met"], len(mark["near"]), mark["near"][-1]) == (False, 160, "…")
