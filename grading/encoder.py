@@ -44,8 +44,12 @@ class Encoder:
 
     def encode(self, texts: Sequence[str]) -> Array:
         with self._lock:
-            missing = [text for text in dict.fromkeys(texts) if text not in self._cache]
-            self._keep(zip(missing, self._embed(missing), strict=True))
+            known = {text: self._cache[text] for text in texts if text in self._cache}
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        # Without the lock: for a large rubric this takes half a minute, and what another thread asks for may be known.
+        fresh = zip(missing, self._embed(missing), strict=True)
+        with self._lock:
+            self._keep((*known.items(), *fresh))
             for text in texts:
                 self._cache.move_to_end(text)
             out = np.stack([self._cache[text] for text in texts]) if texts else np.zeros((0, WIDTH), np.float32)

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 GENERATOR = "generate.py"
 PUBLISHED = 0  # the seed whose numbers are every pick's default
 _PLACE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?::([^{}\n]*))?\}\}")
+_WIDE = re.compile(r"\d{3}")  # in a format: a width or a precision that is there to fill the memory
 _PLAIN = ("abs", "all", "any", "bool", "dict", "divmod", "enumerate", "filter", "float", "format", "frozenset", "int", "isinstance", "len", "list",
           "map", "max", "min", "pow", "range", "repr", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip", "Exception", "ValueError")
 T = TypeVar("T")
@@ -119,6 +120,8 @@ def fill(file: str, text: str, values: Mapping[str, Any]) -> str:
         line = text.count("\n", 0, match.start()) + 1
         if name not in values:
             raise VariantError(file, line, f"{match[0]}: {GENERATOR} makes no {name!r}")
+        if _WIDE.search(form):
+            raise VariantError(file, line, f"{match[0]}: no number is that wide")
         try:
             out = format(values[name], form or ("g" if isinstance(values[name], float) else ""))
         except ValueError as error:

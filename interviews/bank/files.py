@@ -23,6 +23,7 @@ from grading.variants import GENERATOR, PUBLISHED, VariantError, files_of
 from sandbox import labs
 
 MAX_FILE_BYTES = 512 * 1024
+MAX_RUBRIC = 120_000  # characters of a rubric that is typed in; the scorer reads such a one in some 20 s
 KINDS = ["written", "design", "debug", "estimate", "quickfire", "whiteboard", "code"]
 PROSE = ("written", "design", "debug")  # the kinds that are answered in words alone
 FILLED_IN = ("estimate", "quickfire")  # those whose answers are fields

@@ -5,13 +5,14 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.html import escape
 from django.utils.text import slugify
 
 from grading import draft_yaml
 from interviews.accounts.models import User
 from interviews.bank import queries
 from interviews.bank.actions import SlugTaken, add_question
-from interviews.bank.files import BANDS, MAX_SLUG, PROSE, SLUG, BankError, content_hash
+from interviews.bank.files import BANDS, MAX_RUBRIC, MAX_SLUG, PROSE, SLUG, BankError, content_hash
 from interviews.bank.models import Pack, Question
 
 KEPT = "The box holds a rubric that you wrote or edited, and keeps it. For a new draft, empty the box first."
@@ -62,7 +63,7 @@ class NewQuestionForm(forms.Form):
     )
     level = forms.ChoiceField(label="The level that it stands for", choices=[(level, level) for level in BANDS], initial=BANDS[-1])
     points = forms.IntegerField(label="Points", min_value=1, max_value=1000, initial=28)
-    rubric = FileField(max_length=120_000, widget=_area(24, spellcheck="false", **{"class": "mono"}), help_text="In YAML, as the rubrics of the bank.")
+    rubric = FileField(max_length=MAX_RUBRIC, widget=_area(24, spellcheck="false", **{"class": "mono"}), help_text="In YAML, as the rubrics of the bank.")
     drafted = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)  # the hash of the draft that was put into the box
 
     DRAFTED_FROM = ("prompt", "model_answer", "points")
@@ -72,7 +73,8 @@ class NewQuestionForm(forms.Form):
         super().__init__(data)
         self.drafting = drafting
         self.has_draft = False  # which was put into the box just now
-        self.fields["topics"].help_text = f"Separated by commas. In the bank: {', '.join(queries.topics()) or 'none yet'}."
+        known = escape(", ".join(queries.topics()) or "none yet")  # a page takes a help text for HTML
+        self.fields["topics"].help_text = f"Separated by commas. In the bank: {known}."
         if drafting:
             for name, field in self.fields.items():
                 field.required = name in self.DRAFTED_FROM

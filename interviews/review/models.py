@@ -151,7 +151,7 @@ class RescoredAnswer(TrialRow, Leased):
 class Tryout(Leased):
     """Answers marked by a question's rubric to see how it marks them: the one that somebody wrote, the question's exemplars, or both. Counts for nothing.
 
-    `rubric`: rubric.yaml as it was typed, "" for the version's own. `answers`: a list of `trying.Tried` as JSON. `told`: the mark of each so far.
+    `rubric`: rubric.yaml as it was typed, "" for the version's own. `answers`: a list of `tried.Tried` as JSON. `told`: the mark of each so far.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -160,4 +160,4 @@ class Tryout(Leased):
     answers = models.JSONField()
     told = models.JSONField(default=list)
     failed = models.BooleanField(default=False)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")

@@ -1,8 +1,8 @@
 """Celery's side of grading.
 
 A worker grades in two threads. Of answers that take long it grades one at a time, in the order in which they came, so that the other thread is always for the
-rest: neither waits for the other, whatever comes. What would change if answers were scored again is looked at in the same thread, when nothing else waits
-for it.
+rest: neither waits for the other, whatever comes. What would change if answers were scored again is looked at in the same thread, and so is what somebody tries
+a rubric on, answer by answer, when nothing else waits for it.
 """
 
 import logging
@@ -54,7 +54,7 @@ def look_again(row_id: str) -> None:
 @shared_task
 def try_answers(pk: str) -> None:
     """Marks what somebody tries a rubric on, in that thread, too."""
-    _in_turn(_later, lambda: _claim(Tryout, pk, trying.look))
+    _in_turn(_later, lambda: _claim(Tryout, pk, lambda tryout: trying.look(tryout, _give_way)))
 
 
 def _grade(job_id: str) -> None:
@@ -71,6 +71,12 @@ def _in_turn(queue: deque[Callable[[], None]], work: Callable[[], None]) -> None
                 waiting.popleft()()
         finally:
             _lane.release()
+
+
+def _give_way() -> None:
+    """Does first what somebody waits for, in the thread that has something of `_later` half done."""
+    while _now:
+        _now.popleft()()
 
 
 def _claim(jobs: type[Job], pk: str, do: Callable[[Job], None]) -> None:

@@ -4,7 +4,7 @@ What is shown is made once, with the mark, and kept as JSON: a rubric that was t
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,7 @@ from grading.rubric import Criterion
 
 NEAR = 0.15  # a claim's score from which the words that come nearest are worth showing
 SUSPECT = 0.3  # a misconception's score below which it is no news that it wasn't stated
+NEAREST = 160  # characters of those words that are kept: a text without stops is one sentence to each claim
 Span = tuple[int, int]
 Piece = tuple[str, bool, tuple[int, ...]]
 
@@ -66,7 +67,8 @@ def _shown(mark: ClaimMark) -> bool:
 def _near(mark: ClaimMark) -> str:
     """The words that decided a mark and aren't in the prose, or that came nearest to a claim that isn't met."""
     beside = [e.text for e in mark.evidence if e.text and (e.channel != "text" or not mark.met)]
-    return " ".join(beside[0].split()) if beside and (mark.met or mark.score >= NEAR) else ""
+    words = " ".join(beside[0].split()) if beside and (mark.met or mark.score >= NEAR) else ""
+    return words if len(words) <= NEAREST else f"{words[: NEAREST - 1]}…"
 
 
 def _cut_off(share: float) -> float:
@@ -99,8 +101,9 @@ def _criterion(criterion: Criterion, scored: CriterionScore, number: dict[Span, 
     }
 
 
-def told(tried: Tried, rubric: Rubric, score: Score) -> dict[str, Any]:
-    """A mark as JSON, for `review/tried.html`."""
+def told(tried: Tried, rubric: Rubric, score: Score, asked: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
+    """A mark as JSON, for `review/tried_total.html` and `tried_marks.html`. What was filled in is called as it was `asked` for."""
+    labels = {field["id"]: field["label"] for field in asked}
     spans = sorted({span for criterion in score.criteria for mark in criterion.marks if _shown(mark) for span in _words(mark)})
     number = {span: n for n, span in enumerate(spans, 1)}
     return {
@@ -115,7 +118,7 @@ def told(tried: Tried, rubric: Rubric, score: Score) -> dict[str, Any]:
         "flags": list(score.flags),
         "scorer": score.scorer,
         "pieces": list(pieces(tried.text, spans)),
-        "fields": tried.fields,
+        "filled_in": [[labels.get(name, name), value] for name, value in tried.fields.items()],
         "criteria": [_criterion(rubric.criterion(scored.id), scored, number) for scored in score.criteria],
     }
 

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from interviews.bank import access
-from interviews.bank.files import BankError
+from interviews.bank.files import MAX_RUBRIC, BankError, in_words
 from interviews.bank.forms import FileField
 from interviews.bank.markdown import render_prompt
 from interviews.bank.models import Question, QuestionVersion
@@ -28,7 +28,7 @@ class TryForm(forms.Form):
 
     text = FileField(label="Answer", required=False, max_length=trying.MAX_CHARACTERS, widget=forms.Textarea(attrs={"rows": 10}))
     exemplars = forms.BooleanField(label="Mark the exemplar answers, too", required=False)
-    rubric = FileField(label="rubric.yaml", required=False, widget=YAML)
+    rubric = FileField(label="rubric.yaml", required=False, max_length=MAX_RUBRIC, widget=YAML)
 
     def __init__(self, version: QuestionVersion, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, label_suffix="", **kwargs)
@@ -52,11 +52,13 @@ class TryForm(forms.Form):
 
 
 def _begun_with(question: Question, tryout: Tryout | None, exemplar: str) -> dict[str, Any]:
-    """What the form holds at first: the last try, or an exemplar answer."""
+    """What the form holds at first: the last try, or an exemplar answer, of a drawing what it shows in words."""
     version = question.current
     if tryout is None:
         chosen = next((one.answer for one in trying.exemplars_of(version) if one.name == exemplar), None)
         text, fields = (chosen.text, chosen.fields) if chosen else ("", {})
+        if chosen and chosen.scene:  # nothing is drawn here
+            text = in_words(chosen).strip()
     else:
         own = next((one for one in tryout.answers if not one["name"]), {"text": "", "fields": {}})
         text, fields = own["text"], own["fields"]
@@ -116,7 +118,7 @@ def tryout(request: HttpRequest, pack: str, slug: str, pk: UUID | None = None) -
     form = TryForm(question.current, request.POST or None, initial=_begun_with(question, found, request.GET.get("exemplar", "")))
     if request.method == "POST" and (begun := _start(request, question, form)):
         return redirect("tryout", pack, slug, begun.pk)
-    edited = form.fields["rubric"].clean(form["rubric"].value() or "") not in ("", question.current.files[trying.RUBRIC])
+    edited = form.fields["rubric"].to_python(form["rubric"].value()) not in ("", question.current.files[trying.RUBRIC])
     version = question.current
     context = {"question": question, "version": version, "prompt_html": render_prompt(version.prompt, version.title), "form": form, "found": found}
     return render(request, "review/try.html", {**context, "edited": edited, **_exemplars(found)})

@@ -4,7 +4,7 @@ What is tried is marked by the workers, as interviews are, behind the gradings t
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from django.db import transaction
@@ -15,7 +15,7 @@ import grading
 from grading.variants import PUBLISHED
 from interviews.accounts.models import User
 from interviews.bank.actions import edit_question
-from interviews.bank.files import Exemplar, parse_question, read_variant
+from interviews.bank.files import MAX_RUBRIC, Exemplar, parse_question, read_variant
 from interviews.bank.models import Question, QuestionVersion
 from interviews.errors import Problem
 from interviews.review import actions, marking
@@ -51,7 +51,6 @@ def _tried(exemplar: Exemplar) -> Tried:
     return Tried(exemplar.name, exemplar.level, answer.text, dict(answer.fields), answer.scene)
 
 
-@transaction.atomic
 def start(*, question: Question, actor: User, text: str, fields: Mapping[str, str], rubric: str = "", exemplars: bool = False) -> Tryout:
     """Queues an answer, the question's exemplars, or both to be marked by its rubric, or by `rubric` (YAML).
 
@@ -64,6 +63,8 @@ def start(*, question: Question, actor: User, text: str, fields: Mapping[str, st
         raise Problem("code", "Code is judged in the sandbox: sit an interview with this question to see what an answer earns.", 409)
     if rubric == version.files[RUBRIC]:
         rubric = ""
+    if len(rubric) > MAX_RUBRIC:
+        raise Problem("too_long", f"A rubric has at most {MAX_RUBRIC} characters here.")
     if rubric:
         parse_question(question.slug, files_with(version, rubric))
     written = Tried("", "", text, {name: value for name, value in fields.items() if value.strip()})
@@ -73,6 +74,11 @@ def start(*, question: Question, actor: User, text: str, fields: Mapping[str, st
     answers += map(_tried, exemplars_of(version)) if exemplars else []
     if not answers:
         raise Problem("nothing", "Write an answer, or have the exemplar answers marked.")
+    return _queue(version, rubric, answers, actor)
+
+
+@transaction.atomic
+def _queue(version: QuestionVersion, rubric: str, answers: Sequence[Tried], actor: User) -> Tryout:
     if Tryout.objects.filter(by=actor).exclude(state=Tryout.State.DONE).count() >= MAX_WAITING:
         raise Problem("too_many", "Your last tries are still being marked. Wait for one of them.", 429)
     Tryout.objects.filter(queued_at__lt=timezone.now() - KEPT).delete()
@@ -86,8 +92,9 @@ def wake(tryout: Tryout) -> None:
     actions.ring("try_answers", tryout)
 
 
-def look(tryout: Tryout) -> None:
-    """Marks the answers of a claimed try, one by one, so that whoever waits sees them come.
+def look(tryout: Tryout, give_way: Callable[[], None] = lambda: None) -> None:
+    """Marks the answers of a claimed try, one by one, so that whoever waits sees them come, and goes on where an earlier attempt stopped. Between two answers
+    it lets others do what is more urgent: `give_way`.
 
     Raises:
         Lost: another attempt holds it.
@@ -96,10 +103,12 @@ def look(tryout: Tryout) -> None:
         version = tryout.version
         prompt, rubric, _ = read_variant(files_with(version, tryout.rubric), version.kind, PUBLISHED)
         question = grading.Question(prompt=prompt, title=version.title, kind=version.kind)
-        found = []
-        for answer in tryout.answers:
+        found = list(tryout.told)
+        for answer in tryout.answers[len(found) :]:
+            if found:
+                give_way()
             tried = Tried(**answer)
-            found.append(told(tried, rubric, marking.mark_answer(rubric, question, tried.answer)))
+            found.append(told(tried, rubric, marking.mark_answer(rubric, question, tried.answer), version.fields))
             tryout.advance(told=found)
         _end(tryout)
     except Lost:
@@ -139,6 +148,7 @@ def keep_rubric(*, tryout: Tryout, actor: User) -> QuestionVersion:
     if not tryout.rubric:
         raise Problem("own", "This is the question's rubric already.", 409)
     question = Question.objects.select_for_update().get(pk=tryout.version.question_id)
-    if question.current_id != tryout.version_id:
+    files = files_with(tryout.version, tryout.rubric)
+    if question.current_id != tryout.version_id and question.current.files != files:  # the second press of a button finds it done
         raise Problem("changed", "The question was changed since. Try your rubric on what it is now, then keep it.", 409)
-    return edit_question(question=question, files=files_with(tryout.version, tryout.rubric), by=actor)
+    return edit_question(question=question, files=files, by=actor)

@@ -360,3 +360,9 @@ def test_nothing_is_half_stored_where_a_file_is_wrong(people: People, bank: Path
 def test_without_a_pack_the_page_says_what_to_do(people: People) -> None:
     page = people.admin.client.get(PAGE).content.decode()
     assert "load_bank" in page and "<form method=\"post\" id" not in page
+
+
+def test_a_topic_is_shown_as_text(people: People, bank: Path) -> None:
+    save(people.admin, topics="<script>alert(1)</script>")
+    shown = people.admin.client.get(PAGE).content.decode()
+    assert "<script>alert(1)" not in shown and "&lt;script&gt;alert(1)" in shown

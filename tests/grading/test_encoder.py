@@ -1,11 +1,13 @@
 """The sentence encoder, and what the speed report measures with."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 
-from grading.encoder import WIDTH, encoder
+from grading.encoder import WIDTH, Array, encoder
 from grading.folders import read_folder
 from grading.speed import long_answer, measure, told
 from grading.text import read
@@ -33,6 +35,27 @@ def test_states_leave_an_embedding_that_is_there_as_it_was() -> None:
     before = model.encode(TEXTS)
     model.states(TEXTS)
     assert (model.encode(TEXTS) == before).all()
+
+
+def test_many_texts_of_one_thread_keep_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, begun, go_on = encoder(), Event(), Event()
+    real = model._embed
+
+    def slow(texts: list[str]) -> list[Array]:
+        if texts == ["A very large rubric."]:
+            begun.set()
+            assert go_on.wait(60)
+        return real(texts)
+
+    monkeypatch.setattr(model, "_embed", slow)
+    with ThreadPoolExecutor(2) as threads:
+        large = threads.submit(model.encode, ["A very large rubric."])
+        try:
+            assert begun.wait(60)
+            assert threads.submit(model.encode, ["A small one."]).result(20).shape == (1, WIDTH)
+        finally:
+            go_on.set()
+        assert large.result(60).shape == (1, WIDTH)
 
 
 def test_the_long_answer_is_long_and_new() -> None:

@@ -92,6 +92,7 @@ def test_a_generator_that_is_none_is_refused_with_its_line(source: str, line: in
 
 @pytest.mark.parametrize(("text", "why"), [
     ("a\n{{btach}}", "makes no 'btach'"), ("a\n{{batch:.q}}", "Format specifier|Invalid format"), ("a\n{{batch}", "no place"),
+    ("a\n{{batch:999}}", "that wide"), ("a\n{{batch:.999999999f}}", "that wide"),
 ])
 def test_a_place_that_can_not_be_filled_is_refused_with_its_line(text: str, why: str) -> None:
     with pytest.raises(VariantError, match=why) as refusal:

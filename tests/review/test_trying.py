@@ -1,19 +1,27 @@
 """Trying a rubric: marked as interviews are, by whoever reviews, and nothing that counts moves."""
 
+import re
+from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 import grading
 from grading.models import Score
+from grading.result import ClaimMark, Evidence
 from interviews.bank.actions import edit_question, load_pack
+from interviews.bank.files import read_variant
+from interviews.bank.management.commands.load_bank import PACKS
 from interviews.bank.models import Question, QuestionVersion
 from interviews.errors import Problem
 from interviews.review import marking, tasks, trying
 from interviews.review.models import Tryout
-from interviews.review.tried import pieces
+from interviews.review.tried import Tried, pieces, told
 from sandbox.leases import LEASE, MAX_ATTEMPTS
 from tests.conftest import People, Person
 from tests.review.helpers import GOOD
@@ -66,16 +74,16 @@ def test_it_opens_for_interviewers_and_admins_alone(people: People, asked: Quest
 
 def test_an_answer_gets_what_it_would_get_in_an_interview_and_shows_the_words(people: People, asked: Question) -> None:
     tryout = mark(people.interviewer, asked, text=HALF)
-    (told,) = tryout.told
+    (one,) = tryout.told
     rubric = grading.Rubric.from_dict(asked.current.rubric.body)
     expected = grading.score(rubric, HALF, grading.Question(asked.current.prompt, asked.current.title, "written"))
-    assert (told["total"], told["max"], told["level"]) == (expected.total, 28, expected.level)
+    assert (one["total"], one["max"], one["level"]) == (expected.total, 28, expected.level)
     assert 0 < expected.total < 28
     shown = people.interviewer.client.get(page(asked, tryout)).content.decode()
     assert "Prefill is bound by compute because many tokens share one read of the weights." in shown
     assert f"{expected.total:g} of 28" in shown
     assert '<mark class="told">' in shown and "data-live" not in shown
-    assert "".join(text for text, _, _ in told["pieces"]) == HALF
+    assert "".join(text for text, _, _ in one["pieces"]) == HALF
     assert not Score.objects.exists()
 
 
@@ -173,6 +181,32 @@ def test_an_exemplar_can_be_begun_with(people: People, asked: Question) -> None:
     assert people.admin.client.get(page(asked) + "?exemplar=none").status_code == 200
 
 
+def test_of_an_exemplar_that_is_drawn_is_begun_with_what_it_shows(people: People) -> None:
+    load_pack(folder=PACKS / "inference-whiteboards")
+    question = Question.objects.get(slug="serving-engine-on-one-page")
+    (drawn,) = [one for one in trying.exemplars_of(question.current) if one.name == "l7"]
+    shown = people.admin.client.get(page(question) + "?exemplar=l7").content.decode()
+    begun = re.search(r'<textarea name="text"[^>]*>(.*?)</textarea>', shown, re.DOTALL)
+    assert begun and drawn.answer.text in (text := unescape(begun[1]))
+    prompt, rubric, _ = read_variant(question.current.files, "whiteboard", 0)
+    asked = grading.Question(prompt, question.current.title, "whiteboard")
+    assert grading.score(rubric, text, asked).total == grading.score(rubric, drawn.answer, asked).total > grading.score(rubric, drawn.answer.text, asked).total
+
+
+def test_to_keep_a_rubric_twice_is_to_keep_it(people: People, asked: Question) -> None:
+    tryout = mark(people.admin, asked, text=GOOD, rubric=OTHER)
+    kept = trying.keep_rubric(tryout=tryout, actor=people.admin.user)
+    assert trying.keep_rubric(tryout=tryout, actor=people.admin.user) == kept
+
+
+def test_whatever_has_the_focus_is_found_when_the_page_comes_anew(people: People, asked: Question) -> None:
+    shown = people.admin.client.get(page(asked, mark(people.admin, asked, text=GOOD, exemplars="on"))).content.decode()
+    part = shown[shown.index('id="tried"') : shown.index('id="question_form"')]
+    focusable = re.findall(r'<summary[^>]*>|<\w+[^>]*tabindex="0"[^>]*>', part)
+    named = [found[1] for tag in focusable if (found := re.search(r' id="([^"]+)"', tag))]
+    assert len(focusable) == len(set(named)) == 5
+
+
 def test_while_it_waits_the_page_comes_anew_and_says_how_far_it_is(people: People, asked: Question) -> None:
     tryout = trying.start(question=asked, actor=people.admin.user, text=GOOD, fields={}, exemplars=True)
     shown = people.admin.client.get(page(asked, tryout)).content.decode()
@@ -239,3 +273,84 @@ def test_the_versions_that_can_be_tried_are_all_but_code() -> None:
 def test_a_text_is_cut_where_evidence_begins_and_ends() -> None:
     assert list(pieces("abcdef", [(0, 4), (2, 4), (4, 5)])) == [("ab", True, ()), ("cd", True, (1, 2)), ("e", True, (3,)), ("f", False, ())]
     assert list(pieces("", [])) == []
+
+
+def test_what_was_filled_in_is_called_as_it_was_asked(people: People, bank: Path) -> None:
+    """Whatever its id: to a template `fields.items` would be the field of that name."""
+    folder = bank / "estimate-3"
+    for file in (folder / "question.yaml", folder / "rubric.yaml"):
+        file.write_text(file.read_text().replace("id: size", "id: items"))
+    load_pack(folder=bank)
+    question = Question.objects.get(current__kind="estimate")
+    tryout = mark(people.admin, question, **{"field:items": "320 GiB", "text": ""})
+    assert "<dt>Size</dt><dd>320 GiB</dd>" in people.admin.client.get(page(question, tryout)).content.decode()
+
+
+def test_who_tried_a_rubric_can_be_deleted(people: People, asked: Question) -> None:
+    mark(people.interviewer, asked, text=HALF)
+    people.interviewer.user.delete()
+    assert not Tryout.objects.exists()
+
+
+def test_a_rubric_that_takes_too_long_to_read_is_refused(people: People, asked: Question) -> None:
+    long = f"# {'x' * 120_000}\n{OTHER}"
+    shown = people.admin.client.post(page(asked), {"text": GOOD, "rubric": long})
+    assert shown.status_code == 200
+    assert "at most 120000 characters" in shown.content.decode()
+    with pytest.raises(Problem, match="at most 120000 characters"):
+        trying.start(question=asked, actor=people.admin.user, text=GOOD, fields={}, rubric=long)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_while_a_rubric_is_read(people: People, asked: Question, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = trying.parse_question
+
+    def read(*args: object) -> object:
+        assert not connection.in_atomic_block  # SQLite has one writer at a time
+        return real(*args)
+
+    monkeypatch.setattr(trying, "parse_question", read)
+    assert trying.start(question=asked, actor=people.admin.user, text=GOOD, fields={}, rubric=OTHER).rubric == OTHER
+
+
+def test_what_takes_long_and_somebody_waits_for_comes_between_two_answers(people: People, asked: Question, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, order = marking.mark_answer, list[str]()
+
+    def answer(*args: Any) -> grading.Score:
+        if not order:  # one that the same worker is given meanwhile
+            tasks._in_turn(tasks._now, lambda: order.append("grading"))
+        order.append("answer")
+        return real(*args)
+
+    monkeypatch.setattr(marking, "mark_answer", answer)
+    assert len(mark(people.admin, asked, text=GOOD, exemplars="on").told) == 3
+    assert order == ["answer", "grading", "answer", "answer"]
+
+
+def test_an_attempt_goes_on_where_the_last_one_stopped(people: People, asked: Question, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, marked = marking.mark_answer, list[str]()
+
+    def once(rubric: grading.Rubric, question: grading.Question, answer: grading.Answer) -> grading.Score:
+        marked.append(answer.text)
+        if len(marked) == 2:
+            raise RuntimeError("broken")
+        return real(rubric, question, answer)
+
+    monkeypatch.setattr(marking, "mark_answer", once)
+    tryout = mark(people.admin, asked, text=HALF, exemplars="on")
+    assert (tryout.state, len(tryout.told)) == ("QU", 1)
+    tasks.try_answers(str(tryout.pk))
+    tryout.refresh_from_db()
+    assert (tryout.state, [one["name"] for one in tryout.told]) == ("D", ["", "full", "odd"])
+    assert marked == [HALF, GOOD, GOOD, "Prefill and decode are two phases."]
+
+
+def test_of_the_nearest_words_no_more_is_kept_than_is_shown() -> None:
+    """Without a stop a text of 40,000 characters is one sentence, and each of a thousand claims had all of it beside it."""
+    rubric = grading.Rubric.from_dict({"criteria": [{"id": "c", "title": "C", "points": 1, "claims": [{"id": "a", "text": "Decode waits for memory."}]}]})
+    text = "decode waits for memory " * 1600
+    missed = ClaimMark("a", "claim", False, 0.5, 0.8, "close", (Evidence("text", 0, len(text), text),))
+    score = grading.score(rubric, "", grading.Question("Why?", "T", "written"))
+    score = replace(score, criteria=(replace(score.criteria[0], marks=(missed,)),))
+    mark = told(Tried("", "", text, {}), rubric, score)["criteria"][0]["marks"][0]
+    assert (mark["met"], len(mark["near"]), mark["near"][-1]) == (False, 160, "…")

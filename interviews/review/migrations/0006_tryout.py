@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 ('answers', models.JSONField()),
                 ('told', models.JSONField(default=list)),
                 ('failed', models.BooleanField(default=False)),
-                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('by', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='bank.questionversion')),
             ],
             options={
