@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ from grading.gates import taken_back
 from grading.lexicon import IS_UNTRUE, NEGATORS, UNTRUE
 from grading.result import Answer, ClaimMark, CriterionScore, Evidence, Unsure
 from grading.rubric import TEXT, Criterion, Quantity
-from grading.short import FILLING, free_words, normal, same_form, same_quantity, same_short, without
+from grading.short import FILLING, contrast, free_words, normal, parted, same_form, same_quantity, same_short, without
 from grading.text import MAX_CHARS, Document, read, unfenced
 from grading.units import Found, UnitError, compare, find_quantities, is_count, other_prefix, quantity, read_quantity, registry, stands_for
 
@@ -190,8 +190,23 @@ def _in_text(wanted: Quantity, answer: Answer) -> tuple[float, str, Evidence]:
 MAX_SHORT, NAMED = 300, 3  # characters of a quick-fire answer, and how many accepted forms are named beside one that is none
 
 
+def _short(criterion: Criterion, said: str, free: Set[str]) -> tuple[bool, bool, bool]:
+    """Whether a short answer is an accepted one, whether it is a rejected one, and whether it denies something."""
+    bare = without(said, free)
+    listed = any(same_form(said, form) for form in criterion.accepted)
+    refused = any(normal(said) == normal(form) or bare == without(form, FILLING) or (not listed and same_quantity(said, form)) for form in criterion.rejected)
+    denies = bool(set(normal(said).split()) & NEGATORS) and not any(set(normal(form).split()) & NEGATORS for form in criterion.accepted)
+    whole = bare == normal(said)  # then a quantity is as it was typed: Ms are no ms
+    same = any(same_short(said, form) or (not (whole and same_quantity(said, form) is False) and same_short(bare, without(form, FILLING)))
+               for form in criterion.accepted)
+    right = same and not refused and not denies
+    return right, refused, denies
+
+
 def judge_short(criterion: Criterion, answer: Answer) -> CriterionScore:
     """Quick-fire: all points for an accepted form, none for anything else, a rejected form or a denial. Words of the criterion's title said back are free.
+
+    Two accepted forms side by side are one answer said twice, and a rejected form may be denied beside an accepted one.
 
     Whether words that are no accepted form say the same, a person sees at a glance and a list can't tell: those are to be looked at first.
     """
@@ -199,12 +214,13 @@ def judge_short(criterion: Criterion, answer: Answer) -> CriterionScore:
     written = answer.text if prose else str(answer.fields.get(criterion.field, ""))
     said = written.strip()
     typed = said[:MAX_SHORT]
-    bare = without(typed, free_words(criterion.title, (*criterion.accepted, *criterion.rejected)))
-    listed = any(same_form(typed, form) for form in criterion.accepted)
-    refused = any(normal(typed) == normal(form) or bare == without(form, FILLING) or (not listed and same_quantity(said, form)) for form in criterion.rejected)
-    denies = set(normal(typed).split()) & NEGATORS and not any(set(normal(form).split()) & NEGATORS for form in criterion.accepted)
-    met = not refused and not denies and len(said) <= MAX_SHORT and any(
-        same_short(said, form) or same_short(bare, without(form, FILLING)) for form in criterion.accepted)
+    free = free_words(criterion.title, criterion.accepted, criterion.rejected)
+    answered, denied = contrast(typed)
+    if not any(same_form(denied, form) for form in criterion.rejected):
+        answered = typed
+    right, refused, denies = _short(criterion, answered, free)
+    twice = not (right or refused or denies) and any(all(_short(criterion, part, free)[0] for part in parts) for parts in parted(answered))
+    met = (right or twice) and len(said) <= MAX_SHORT
     wrong = "a wrong answer" if refused else "not an accepted answer" if said else "nothing was said"
     why = "an accepted answer" if met else wrong
     start = written.find(said) if said and prose else 0

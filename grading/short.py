@@ -6,8 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice, pairwise
 
-from grading.lexicon import NEGATORS, stem
+from grading.lexicon import NEGATORS, poles, stem
 from grading.units import UnitError, compare, read_quantity
 
 _OPPOSED = ("un", "in", "im", "ir", "il", "non", "a", "anti", "de", "dis", "over", "under", "sub", "super", "up", "down")
@@ -55,9 +57,17 @@ class _Piece:
 FILLING = frozenset(map(stem, [
     "about", "an", "are", "around", "as", "at", "by", "exactly", "for", "in", "is", "it", "its", "just", "of", "on", "roughly", "simply", "that",
     "the", "they", "this", "with"]))
+_NUMBERS = frozenset([
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen",
+    "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand", "million",
+    "billion", "trillion", "dozen"])
 _TURNING = frozenset(map(stem, [
+    *_NUMBERS, "twice", "double", "much", "many", "both", "either", "rather", "instead",
     "and", "or", "but", "than", "other", "another", "else", "except", "unlike", "if", "unless", "over", "under", "up", "down", "more", "less",
     "fewer", "before", "after", "above", "below", "half", "per", "to", "from", "most", "least", "all", "only", "first", "last", "times", "anti", "non"]))
+_CHOICE = frozenset(["or", "vs", "versus"])
+_TWICE = re.compile(r",\s+|;\s*|\s*(?<![<>!=:~])[=≈](?![=>])\s*|\s+\(")  # the bracket of "O(n)" belongs to what stands before it
+_CONTRAST = re.compile(r"(.*\w\)?)[\s,;:(–—-]+(?:not|rather than|instead of)\s+(.+)", re.I | re.S)
 _EDGE = _Piece("\0", True)
 
 
@@ -140,11 +150,16 @@ def _grouped(pieces: Sequence[_Piece]) -> list[_Piece]:
 
 
 def same_quantity(said: str, form: str) -> bool | None:
-    """Whether both are one quantity; None when one of them is none, as a bound ("at least 2") is. An author lists the rounded forms."""
+    """Whether both are one quantity; None when one of them is none, as a bound ("at least 2") is. An author lists the rounded forms.
+
+    None too for a count of what the form doesn't name: 8 layers may be no 8.
+    """
     try:
-        return compare(read_quantity(said, bounds=False), read_quantity(form, bounds=False), 1e-9) == "exact"
+        found, wanted = read_quantity(said, bounds=False), read_quantity(form, bounds=False)
     except UnitError:
         return None
+    same = compare(found, wanted, 1e-9) == "exact"
+    return None if same and wanted.dimensionless and not found.dimensionless else same
 
 
 def same_form(said: str, form: str) -> bool:
@@ -165,19 +180,41 @@ def same_short(said: str, accepted: str) -> bool:
 
 
 def without(said: str, free: Set[str]) -> str:
-    """A short answer in its one spelling, without the words of these stems. Numbers and symbols stay, and so does what a number counts: 8 nodes are no 8."""
+    """A short answer in its one spelling, without the words of these stems. Numbers and symbols stay, and so does what a number counts or measures:
+    8 nodes are no 8, nor are 8 GB, but where the question asks for GB or how many nodes."""
     kept = list[str]()
     for word in normal(said).split():
-        counted = bool(kept) and kept[-1][0].isdigit() and len(word) > 4 and word.endswith("s")
+        numbered = bool(kept) and (kept[-1][0].isdigit() or kept[-1] in _NUMBERS) and stem(word) not in FILLING
+        counted = numbered and f"1 {stem(word)}" not in free and ((len(word) > 4 and word.endswith("s")) or _measures(word))
         if counted or not word.isalpha() or stem(word) not in free:
             kept.append(word)
-    return " ".join(kept)
+    return re.sub(r"^- (?=\S)", "-", " ".join(kept))  # a dash with a blank behind it begins an item of a list
 
 
-def free_words(question: str, forms: Iterable[str]) -> frozenset[str]:
-    """Stems of the words that a short answer may have besides: `FILLING`, and those of the question said back, but for any that `forms` are made of."""
-    telling = {stem(word) for form in forms for word in normal(form).split()}
-    return FILLING | ({stem(word) for word in normal(question).split() if len(word) > 1} - telling - NEGATORS - _TURNING)
+def free_words(question: str, accepted: Iterable[str], rejected: Iterable[str]) -> frozenset[str]:
+    """Stems of the words that a short answer may have besides: `FILLING`, and those of the question said back, but for any that the forms are made of
+    and the opposites of the accepted ones, and "1 gb" for a unit that is asked for. A question that offers answers to choose from ("compute or memory?")
+    gives no words away.
+    """
+    asked, right = normal(question).split(), [word for form in accepted for word in normal(form).split()]
+    if not _CHOICE.isdisjoint(asked):
+        return FILLING
+    against = {(axis, -pole) for word in right for axis, pole in poles(word)}
+    telling = {stem(word) for word in (*right, *(word for form in rejected for word in normal(form).split()))}
+    telling |= {stem(word) for word in asked if not against.isdisjoint(poles(word))}
+    units = {f"1 {stem(word)}" for before, word in pairwise(asked) if before in ("in", "many")}
+    return FILLING | units | ({stem(word) for word in asked if len(word) > 1} - telling - NEGATORS - _TURNING)
+
+
+def parted(said: str) -> list[tuple[str, str]]:
+    """The ways to read a short answer as one that is said twice: "8 (64/8)", "FP4, E2M1", "64/8 = 8"."""
+    return [(said[: m.start()], said[m.end() :]) for m in islice(_TWICE.finditer(said), 4) if m.start()]
+
+
+def contrast(said: str) -> tuple[str, str]:
+    """A short answer and what it says it is not, which may be nothing: "linear" and "quadratic" of "linear, not quadratic"."""
+    m = _CONTRAST.fullmatch(said)
+    return (m[1], m[2]) if m else (said, "")
 
 
 def _slip(said: str, meant: str) -> bool:
@@ -200,6 +237,15 @@ def _slip(said: str, meant: str) -> bool:
     if long[:dropped] + long[dropped + 1 :] != short:
         return False
     return long[dropped - 1] == long[dropped] or long == short + "s" or (long == y and not _known(x))
+
+
+@lru_cache(maxsize=4096)
+def _measures(word: str) -> bool:
+    """Whether a number with this word behind it is in a unit."""
+    try:
+        return str(read_quantity(f"1 {word}").units) != "dimensionless"
+    except UnitError:
+        return False
 
 
 def _spelling(word: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 import grading
 from grading.attack import inverted, negated, undecided
-from grading.fields import judge_short
+from grading.fields import judge_quantities, judge_short
 from grading.variants import GENERATOR
 from interviews.bank.files import FILLED_IN, Exemplar, ParsedQuestion, parse_question, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
@@ -178,20 +178,26 @@ def test_each_short_answer_is_taken_and_refused_as_its_rubric_says(question: Par
 
 
 SAID = {  # by field: right in words that no list holds, and wrong answers that look like it
-    "growth": (["It grows linearly with the sequence length", "the KV cache grows linearly"],
+    "growth": (["It grows linearly with the sequence length", "the KV cache grows linearly", "linear (O(n))", "linear, not quadratic", "Θ(n)"],
                ["not linearly", "linear or quadratic", "super-linear", "O(n log n)", "nonlinearly"]),
-    "block": (["16 by default", "the default is 16", "it's 16"], ["16 MB", "160", "1.6", "not 16", "16 or 32", "16 blocks", "more than 16", "61"]),
-    "flops": (["it does not reduce the FLOPs", "by 0%"], ["50 %", "by 2", "not none", "from quadratic to linear", "a lot"]),
-    "gqa": (["8 times smaller", "by 8x"], ["8 times larger", "64/7", "80", "8 bytes", "more than 8", "8 or 64"]),
-    "mla": (["about 3.6", "≈ 3.6×", "roughly 3.6x", "3.6 times smaller"], ["36", "3.6 GB", "3.06", "6.3", "less than 3.6"]),
-    "sinks": (["it keeps 4", "the first 4 tokens"], ["40", "all but 4", "not 4", "the last 4"]),
-    "blackwell": (["fp4 (e2m1)", "4 bit float"], ["FP8", "not FP4", "FP4 is wrong", "fp40", "bf16"]),
-    "ring": (["along the sequence length", "it splits the sequence"], ["the batch", "not the sequence", "heads or sequence"]),
-    "exact": (["the distribution of the target model", "that of the target"],
-              ["anything other than the target", "draft or target", "the target and the draft"]),
-    "ttft": (["500ms", "about half a second"], ["500 s", "50 ms", "5", "more than 500 ms"]),
-    "tp": (["TP of 8", "8 GPUs"], ["8 nodes", "80", "not 8", "4 or 8"]),
-    "orca": (["in the Orca paper", "the Orca system"], ["orcas", "not Orca", "Orca or vLLM"]),
+    "block": (["16 by default", "the default is 16", "it's 16", "16 tokens per block", "16 (CUDA)"],
+              ["16 MB", "16 layers", "16 blocks of tokens", "160", "1.6", "not 16", "16 or 32", "16 blocks", "more than 16", "61"]),
+    "flops": (["it does not reduce the FLOPs", "by 0%", "it doesn't cut FLOPs", "no FLOPs", "none (same FLOPs)", "the FLOPs stay the same"],
+              ["it does not cut FLOPs by much", "it doesn't reduce them much", "50 %", "by 2", "not none", "from quadratic to linear", "a lot"]),
+    "gqa": (["8 times smaller", "by 8x", "64/8 = 8", "8 (64/8)"], ["8 layers", "64 (8)", "8 times larger", "64/7", "80", "8 bytes", "more than 8", "8 or 64"]),
+    "mla": (["about 3.6", "≈ 3.6×", "roughly 3.6x", "3.6 times smaller", "3,6", "2048/576 ≈ 3.6"],
+            ["3.6 tokens", "36", "3.6 GB", "3.06", "6.3", "less than 3.6"]),
+    "sinks": (["it keeps 4", "the first 4 tokens", "4 attention sinks", "4 initial tokens"], ["4 layers", "40", "all but 4", "not 4", "the last 4"]),
+    "blackwell": (["fp4 (e2m1)", "4 bit float", "MXFP4/NVFP4", "FP4 (4-bit)"],
+                  ["4-bit integer", "FP4 (FP8)", "FP8", "not FP4", "FP4 is wrong", "fp40", "bf16"]),
+    "ring": (["along the sequence length", "it splits the sequence", "the sequence dimension", "sequence, not heads"],
+             ["heads, not sequence", "the batch", "not the sequence", "heads or sequence"]),
+    "exact": (["the distribution of the target model", "that of the target", "target, not the draft", "the target (the large model)"],
+              ["draft, not target", "target (draft)", "anything other than the target", "draft or target", "the target and the draft"]),
+    "ttft": (["500ms", "about half a second", "no more than 500 ms", "500 ms (0.5 s)"], ["500 tokens", "500 token", "500 s", "50 ms", "5", "more than 500 ms"]),
+    "chunk": (["8192", "4096 tokens", "chunk of 512", "512, 1024"], ["1000", "two 512", "2048 blocks", "512 requests", "0.5", "16384 heads"]),
+    "tp": (["TP of 8", "8 GPUs", "8 within the node"], ["8 layers", "eight nodes", "8 node", "8 nodes", "80", "not 8", "4 or 8"]),
+    "orca": (["in the Orca paper", "the Orca system", "Orca (not vLLM)", "Orca (OSDI'22)"], ["vLLM, not Orca", "Orca 2", "orcas", "not Orca", "Orca or vLLM"]),
     "paged": (["the vLLM paper", "in vLLM"], ["not vLLM", "vLLM or SGLang", "before vLLM"]),
     "mooncake": (["Moonshot AI's Kimi", "it is Kimi's"], ["not Kimi", "Kimi or DeepSeek"]),
 }
@@ -203,3 +209,10 @@ def test_short_answers_as_people_type_them(field: str) -> None:
     for answers, points in zip(SAID[field], (1, 0), strict=True):
         for said in answers:
             assert (judge_short(criterion, grading.Answer("", fields={field: said})).points, said) == (points, said)
+
+
+@pytest.mark.parametrize(("said", "points"), [("75", 1), ("75 %", 1), ("0.75", 1), ("about 70%", 1), ("60", 1), ("85", 1), ("95", 0), ("50", 0), ("7.5", 0),
+                                              ("0.75 %", 0), ("60 or 95", 0), ("75 ms", 0)])
+def test_a_rate_in_percent_may_go_without_its_sign(said: str, points: int) -> None:
+    criterion = next(criterion for question in ROUNDS for criterion in question.rubric.criteria if criterion.id == "eagle")
+    assert judge_quantities(criterion, grading.Answer("", fields={"eagle": said})).points == points

@@ -336,6 +336,25 @@ def test_what_says_another_thing_is_not_saved_by_the_questions_words(said: str) 
     assert said_of_growth(said) == 0
 
 
+@pytest.mark.parametrize(("title", "accepted", "rejected", "right", "wrong"), [
+    ("Is decode bound by compute or by memory?", "memory", "zero", ["memory", "it is memory"], ["compute, memory", "compute memory", "memory (compute)"]),
+    ("How does a larger cache change it?", "smaller", "same", ["smaller"], ["larger, smaller", "smaller larger"]),
+    ("How many GB do 1000 tokens of two layers take?", "80", "8", ["80", "80 GB", "about 80 GB"],
+     ["80 tokens", "80 token", "80 layers", "80 MB", "two 80", "80 two", "80 bytes", "eighty", "much 80"]),
+    ("How many ms does 140 GB at 3 TB/s take?", "42 ms", "47", ["42 ms", "about 42ms"], ["42 GB", "42 s", "42 Ms", "42 TB/s"]),
+    ("Degree on a node of GPUs?", "eight", "16", ["eight"], ["eight nodes", "eight layers"]),
+    ("Which model decides?", "x", "y", ["x", "x, not y", "x (not y)", "x rather than y", "x = x"],
+     ["-x", "x, y", "x (y)", "x = y", "not x", "y, not x", "x, not x"]),
+    ("Order of growth?", "O(n)", "O(n^2)", ["O(n), not O(n²)", "O(n) (O(n))", "O(n) = O(n)"], ["O(n) (O(n^2))", "O(n)(n)", "O(n) ≠ O(n)", "O(n) <= O(n)"]),
+])
+def test_what_a_title_gives_away_and_what_is_said_beside_an_accepted_form(title: str, accepted: str, rejected: str, right: list[str], wrong: list[str]) -> None:
+    asked = ASKED | {"title": title, "accepted": [accepted], "rejected": [rejected]}
+    (criterion,) = Rubric.from_dict({"criteria": [asked]}).criteria
+    for answers, points in ((right, 1), (wrong, 0)):
+        for said in answers:
+            assert (judge_short(criterion, Answer("", fields={"growth": said})).points, said) == (points, said)
+
+
 @given(st.lists(st.sampled_from(["how", "does", "the", "kv", "cache", "grow", "with", "sequence", "length", "it", "is"]), max_size=6),
        st.sampled_from(["linearly", "quadratic", "64", "8 times", "9 times", "not linear", "linear or so"]))
 def test_words_of_the_question_never_change_what_a_short_answer_earns(words: list[str], core: str) -> None:
