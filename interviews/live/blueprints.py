@@ -43,7 +43,7 @@ SHIPPED = (
 
 
 def generate(level: str, minutes: int, topics: Sequence[str], kinds: frozenset[str]) -> tuple[Section, ...]:
-    """Sections that fill the time: prose, then a drawing, an estimate, code, as far as the time and the bank's `kinds` reach.
+    """Sections that fill the time: a quick-fire round to warm up, prose, then a drawing, an estimate, code, as far as the time and the bank's `kinds` reach.
 
     Raises:
         NothingToAsk: the bank has none of the kinds that fit into the time.
@@ -63,7 +63,7 @@ def generate(level: str, minutes: int, topics: Sequence[str], kinds: frozenset[s
         left -= BOARD_MINUTES
     head = []
     count = max(1, round(left / 20)) if prose else 0
-    if "quickfire" in kinds and not prose and not tail and left >= QUICK_MINUTES:  # a round by itself, until it is chosen how it stands beside others
+    if "quickfire" in kinds and left - QUICK_MINUTES >= count * PROSE_MINUTES:  # no question of prose makes room for it
         head.append(Section(("quickfire",), wanted, level, 1, QUICK_MINUTES))
         left -= QUICK_MINUTES
     if prose:

@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Error, Page, Route, expect
+from playwright.sync_api import Error, Locator, Page, Route, expect
 
 from grading.variants import GENERATOR
-from interviews.bank.files import ParsedQuestion, parse_question, read_pack
+from interviews.bank.files import PROSE, ParsedQuestion, parse_question, read_pack
 from interviews.bank.management.commands.load_bank import PACKS
 from sandbox import labs
 from tests.e2e.conftest import Site, Visitor, breakable, tab_to, until
@@ -40,6 +40,19 @@ def open_question(page: Page, index: int) -> str:
     button = page.locator(".questions button").nth(index)
     button.click()
     return button.inner_text().split("\n")[0].split(". ", 1)[1]
+
+
+def open_editor(page: Page) -> str:
+    """Goes to the first question that is answered in an editor, and not in fields alone, and returns its title."""
+    buttons = page.locator(".questions button")
+    buttons.first.wait_for()
+    titles = [text.split("\n")[0].split(". ", 1)[1] for text in buttons.all_inner_texts()]
+    return open_question(page, next(index for index, title in enumerate(titles) if QUESTIONS[title].meta["kind"] != "quickfire"))
+
+
+def criterion(page: Page, title: str, index: int) -> Locator:
+    """A criterion of the question with this title, on a report or a desk."""
+    return page.get_by_role("region", name=f"Criteria of {title}").locator(".criterion").nth(index)
 
 
 def write(page: Page, label: str, text: str) -> None:
@@ -97,10 +110,12 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     candidate.look("lobby")
     page.get_by_role("button", name="Start the clock").click()
     expect(page.get_by_role("timer")).to_have_text(re.compile(r"^59:\d\d$|^1:00:00$"))
+    asked_kinds: dict[str, str] = {}
     for index in range(page.locator(".questions button").count()):
         question = as_asked(site, page, QUESTIONS[open_question(page, index)])
         exemplar = next(item for item in question.exemplars if item.level == "L6")
         kind = question.meta["kind"]
+        asked_kinds[question.meta["title"]] = kind
         if kind == "code":
             write(page, f"Code for {question.meta['title']}", labs.load(question.meta["lab"]).reference)
             saved(page)
@@ -126,6 +141,8 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
             write(page, f"Answer to {question.meta['title']}", exemplar.answer.text)
         saved(page)
         candidate.look(f"room-{kind}")
+    assert {"quickfire", "estimate", "code"} < set(asked_kinds.values())
+    title = next(title for title, kind in asked_kinds.items() if kind in PROSE)
     page.get_by_role("button", name="Finish", exact=True).click()
     expect(page.get_by_role("dialog")).to_contain_text("Every question has an answer.")
     page.get_by_role("button", name="Finish now").click()
@@ -150,8 +167,8 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     desk.goto(f"{site.url}/review/")
     interviewer.look("queue")
     desk.get_by_role("link", name="Advanced inference, L6, 60 minutes").first.click()
-    first = desk.locator(".criterion").first
-    before = desk.locator(".criterion .points").first.inner_text()
+    first = criterion(desk, title, 0)
+    before = first.locator(".points").inner_text()
     first.get_by_role("radio").nth(1).click()
     first.get_by_label("Why?").fill("The mechanism is named but not explained.")
     interviewer.look("desk")
@@ -163,7 +180,7 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     first.get_by_role("button", name="Set to 1").click()
     expect(first).to_contain_text("changed")
     expect(first.get_by_role("radio").nth(1)).to_be_focused()
-    assert desk.locator(".criterion .points").first.inner_text() != before
+    assert first.locator(".points").inner_text() != before
     desk.get_by_label("A note to the candidate").fill("Explain why before what.")
     desk.get_by_role("button", name="Add the note").dblclick()
     expect(desk.get_by_text("Explain why before what.")).to_have_count(1)
@@ -174,9 +191,10 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     expect(desk.get_by_role("status").filter(has_text="published")).to_be_focused()  # the button is gone
     expect(desk.get_by_text(looks)).to_have_count(0)
     desk.keyboard.press("j")
-    desk.keyboard.press("2")
-    expect(first.get_by_role("radio").nth(2)).to_be_focused()
-    first.get_by_role("button", name=re.compile("^(Keep|Cancel)")).click()
+    desk.keyboard.press("0")
+    top = desk.locator(".criterion").first
+    expect(top.get_by_role("radio").nth(0)).to_be_focused()
+    top.get_by_role("button", name=re.compile("^(Keep|Cancel)")).click()
 
     page.goto(report)
     expect(page.get_by_text("Explain why before what.")).to_be_visible()
@@ -184,7 +202,6 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     expect(page.get_by_text("The mechanism is named but not explained.")).to_be_visible()
 
     versions = page.get_by_text(re.compile("^question [0-9a-f]{8} · rubric")).all_inner_texts()
-    title = page.locator("section > .row > h2").first.inner_text().split(". ", 1)[1]
     admin = visit("admin")
     edit = admin.page
     edit.goto(f"{site.url}/bank/")
@@ -203,17 +220,18 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
 
     desk.get_by_role("button", name="Score again").click()
     expect(desk.get_by_text(re.compile("^Scored again")).first).to_be_visible(timeout=60_000)
-    expect(desk.locator(".criterion").first).to_contain_text("The mechanism is named but not explained.")
+    expect(first).to_contain_text("The mechanism is named but not explained.")
     interviewer.look("rescored")
 
     # What was chosen upon the score that a colleague has replaced is not stored on the new one, and the words stay.
-    second = desk.locator(".criterion").nth(1)
+    second = criterion(desk, title, 1)
     second.get_by_role("radio").nth(0).click()
     second.get_by_label("Why?").fill("Nothing of it is shown.")
-    shown = desk.locator("time").first.get_attribute("datetime")
+    scored = desk.get_by_role("region", name=re.compile(rf"^\d+\. {re.escape(title)}$")).locator("time")
+    shown = scored.get_attribute("datetime")
     edit.goto(desk.url)
     edit.get_by_role("button", name="Score again").click()
-    expect(desk.locator("time").first).not_to_have_attribute("datetime", shown or "", timeout=60_000)
+    expect(scored).not_to_have_attribute("datetime", shown or "", timeout=60_000)
     second.get_by_role("button", name=re.compile("^(Set to|Confirm) 0")).click()
     expect(second.get_by_role("alert")).to_contain_text("scored again meanwhile")
     expect(second.get_by_label("Why?")).to_have_value("Nothing of it is shown.")
@@ -225,7 +243,7 @@ def test_a_candidate_is_interviewed_graded_and_reviewed(visit: Visit, site: Site
     second.get_by_role("radio").nth(3).click()
     second.get_by_label("Why?").fill("Some of it is.")
     edit.reload()
-    theirs = edit.locator(".criterion").nth(1)
+    theirs = criterion(edit, title, 1)
     expect(theirs).to_contain_text("Nothing of it is shown.")
     theirs.get_by_role("radio").nth(2).click()
     theirs.get_by_label("Why?").fill("Half of it.")
@@ -242,7 +260,7 @@ def test_what_was_acknowledged_survives_a_killed_tab_and_a_killed_server(visit: 
     page = candidate.page
     start(candidate, "Advanced inference, L5, 30 minutes")
     page.get_by_role("button", name="Start the clock").click()
-    title = open_question(page, 0)
+    title = open_editor(page)
     write(page, f"Answer to {title}", "Before the tab was killed. ")
     saved(page)
     room = page.url
@@ -274,7 +292,7 @@ def test_two_tabs_and_a_lost_line(visit: Visit, site: Site) -> None:
     one, two = visit("candidate"), visit("candidate")
     start(one, "Advanced inference, L5, 30 minutes")
     one.page.get_by_role("button", name="Start the clock").click()
-    title = open_question(one.page, 0)
+    title = open_editor(one.page)
     two.page.goto(one.page.url)
     write(one.page, f"Answer to {title}", "From the first. ")
     editor = two.page.get_by_role("textbox", name=f"Answer to {title}")
@@ -294,7 +312,7 @@ def test_what_never_reached_the_server_is_shown_and_kept_until_the_candidate_del
     start(one, "Advanced inference, L5, 30 minutes")
     page = one.page
     page.get_by_role("button", name="Start the clock").click()
-    title = open_question(page, 1)
+    title = open_editor(page)
     write(page, f"Answer to {title}", "Stored. ")
     saved(page)
     cut(True)
@@ -467,6 +485,22 @@ def test_the_room_by_keyboard_alone(visit: Visit) -> None:
     tab_to(page, "Start the clock")
     page.keyboard.press("Enter")
     page.locator(".questions").wait_for()
+    # The round comes first: its fields one after the other, each left with Enter, and the next question after them.
+    fields = page.locator("main").get_by_role("textbox")
+    tab_to(page, "1. Quick fire")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if fields.first.evaluate("field => field === document.activeElement"):
+            break
+    for index in range(fields.count()):
+        expect(fields.nth(index)).to_be_focused()
+        page.keyboard.type(f"{index}")
+        page.keyboard.press("Enter")
+    saved(page)
+    page.keyboard.press("Tab")
+    page.evaluate("document.activeElement.blur()")
+    tab_to(page, "2. ")
+    page.keyboard.press("Enter")
     tab_to(page, "Answer to")
     page.keyboard.type("Typed without a mouse.")
     saved(page)

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from grading.calibration import Calibration, claim_key
 from interviews.bank.files import ParsedQuestion
 from tests.e2e.conftest import Site, Visitor, tab_to
-from tests.e2e.test_interview import QUESTIONS, choose, open_question, saved, write
+from tests.e2e.test_interview import QUESTIONS, choose, open_editor, saved, write
 
 pytestmark = pytest.mark.e2e
 Visit = Callable[..., Visitor]
@@ -36,7 +36,7 @@ def test_the_answers_to_a_question_are_scored_again(visit: Visit, site: Site) ->
     candidate = visit("candidate")
     choose(candidate, 20, "beam-search")
     candidate.page.get_by_role("button", name="Start the clock").click()
-    title = open_question(candidate.page, 0)
+    title = open_editor(candidate.page)
     question = QUESTIONS[title]
     write(candidate.page, f"Answer to {title}", next(item.answer.text for item in question.exemplars if item.level == "L6"))
     saved(candidate.page)

@@ -11,17 +11,17 @@ import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.e2e.conftest import Site, Visitor, breakable
-from tests.e2e.test_interview import open_question, saved, start
+from tests.e2e.test_interview import open_editor, open_question, saved, start
 
 pytestmark = pytest.mark.e2e
 Visit = Callable[..., Visitor]
 
 
 def begun(visitor: Visitor, title: str = "Advanced inference, L5, 30 minutes") -> str:
-    """Starts an interview, goes to its first question and returns that one's title."""
+    """Starts an interview, goes to its first question with an editor and returns that one's title."""
     start(visitor, title)
     visitor.page.get_by_role("button", name="Start the clock").click()
-    return open_question(visitor.page, 0)
+    return open_editor(visitor.page)
 
 
 def open_code(page: Page) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import Site, Visitor, breakable, until
-from tests.e2e.test_interview import open_question, saved, start
+from tests.e2e.test_interview import open_editor, saved, start
 from tests.e2e.test_room import begun
 
 pytestmark = pytest.mark.e2e
@@ -92,7 +92,7 @@ def test_who_has_no_line_is_told_before_the_start_and_in_the_room(visit: Visit) 
     cut(False)
     expect(none).to_have_count(0, timeout=15_000)
     page.get_by_role("button", name="Start the clock").click()
-    title = open_question(page, 0)
+    title = open_editor(page)
     page.get_by_role("textbox", name=f"Answer to {title}").click()
     page.keyboard.insert_text("Kept here.")
     saved(page)

@@ -91,10 +91,16 @@ def test_sections_never_promise_more_minutes_than_there_are() -> None:
         assert sum(section.count * section.minutes for section in sections) <= minutes
 
 
-def test_a_quick_fire_round_takes_no_time_from_other_questions() -> None:
+def test_a_quick_fire_round_warms_up_where_no_prose_makes_room_for_it() -> None:
     prose = frozenset({"written", "design"})
     for minutes in range(blueprints.MIN_MINUTES, blueprints.MAX_MINUTES + 1):
-        assert blueprints.generate("L6", minutes, (), prose | {"quickfire"}) == blueprints.generate("L6", minutes, (), prose)
+        without, sections = (blueprints.generate("L6", minutes, (), kinds) for kinds in (prose, prose | {"quickfire"}))
+        assert sum(section.count for section in sections if "written" in section.kinds) == without[0].count
+        if sections[0].kinds == ("quickfire",):
+            assert (sections[0].count, sections[0].minutes, sections[1].minutes >= 15) == (1, 5, True)
+        else:
+            assert sections == without
+    assert blueprints.generate("L6", 20, (), prose | {"quickfire"})[0].kinds == ("quickfire",)
     assert [section.kinds for section in blueprints.generate("L6", 10, (), frozenset({"quickfire"}))] == [("quickfire",)]
 
 
@@ -108,7 +114,7 @@ def test_the_shipped_bank_fills_every_shipped_blueprint(people: People) -> None:
         interview = actions.create_interview(candidate=people.candidate.user, blueprint=wanted, seed=3)
         assert sum(question.minutes for question in interview.questions.all()) <= blueprint.minutes
     kinds = {question.version.kind for question in Interview.objects.get(minutes=60).questions.all()}
-    assert {"estimate", "code"} < kinds
+    assert {"estimate", "quickfire", "code"} < kinds
 
 
 def test_the_form_of_the_home_page_leads_into_the_room(people: People, bank: Path) -> None:
