@@ -1,5 +1,6 @@
 """The stock admin, where a question's files are edited as text. Saving adds a version; no version is ever changed."""
 
+from collections.abc import Iterable
 from difflib import unified_diff
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
 from interviews.bank.actions import edit_question, take_loaded
-from interviews.bank.files import BankError, parse_question
+from interviews.bank.files import ANSWER_NAME, ANSWER_PATH, BankError, parse_question
 from interviews.bank.forms import FileField
 from interviews.bank.models import Pack, Question, QuestionVersion
 
@@ -24,7 +25,11 @@ MOVED_ON = (
     "decides it. What can't be edited here comes with the pack's version as a whole; to take that, mark the question in the list of questions and choose "
     "“Take the pack's version”."
 )
-AREA = forms.Textarea(attrs={"rows": 24, "cols": 120, "spellcheck": "true", "style": "font-family: monospace"})
+NEW_ANSWER = "---\nlevel: L6\n---\n"
+
+
+def _area(rows: int = 24) -> forms.Textarea:
+    return forms.Textarea(attrs={"rows": rows, "cols": 120, "spellcheck": "true", "style": "font-family: monospace"})
 
 
 def base_of(question: Question) -> str:
@@ -33,11 +38,21 @@ def base_of(question: Question) -> str:
 
 
 class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Three files as text. Exemplar answers keep what they are; they come and go with a loaded pack."""
+    """The files as text, and room for another exemplar answer. A generator is not among them: it comes with a loaded pack."""
 
-    question_yaml = FileField(widget=AREA, label="question.yaml")
-    prompt_md = FileField(widget=AREA, label="prompt.md")
-    rubric_yaml = FileField(widget=AREA, label="rubric.yaml")
+    question_yaml = FileField(widget=_area(), label="question.yaml")
+    prompt_md = FileField(widget=_area(), label="prompt.md")
+    rubric_yaml = FileField(widget=_area(), label="rubric.yaml")
+    another_name = forms.RegexField(
+        rf"\A{ANSWER_NAME}\Z",
+        required=False,
+        label="Name of another exemplar answer",
+        help_text="Lower-case words joined by hyphens, such as l5 or wrong-units. Reports show candidates the best of l5, l6 and l7.",
+        error_messages={"invalid": "Lower-case letters and digits, in words joined by hyphens."},
+    )
+    another = FileField(
+        widget=_area(8), required=False, initial=NEW_ANSWER, label="Its text", help_text="The first lines say the band that it must get: below, L5, L6 or L7."
+    )
     base = forms.CharField(widget=forms.HiddenInput)  # what the text began as
     FILES = {"question_yaml": "question.yaml", "prompt_md": "prompt.md", "rubric_yaml": "rubric.yaml"}
 
@@ -51,14 +66,35 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.current:
-            for field, path in self.FILES.items():
-                self.fields[field].initial = self.instance.current.files[path]
+            files = self.instance.current.files
+            for field, path in {**self.FILES, **{path: path for path in self.fields if path in files}}.items():
+                self.fields[field].initial = files[path]
             self.fields["base"].initial = base_of(self.instance)
 
+    @classmethod
+    def with_answers(cls, paths: Iterable[str]) -> type["QuestionForm"]:
+        """The form with a box for each of these exemplar answers, named by its path."""
+        fields = {path: FileField(widget=_area(12), required=False, label=path, help_text="An emptied box removes the answer.") for path in paths}
+        return type(cls.__name__, (cls,), fields)
+
     def contents(self) -> dict[str, str]:
-        """The edited files beside the exemplar answers."""
-        kept = {path: text for path, text in self.instance.current.files.items() if path not in self.FILES.values()}
-        return kept | {path: self.cleaned_data[field] for field, path in self.FILES.items()}
+        """All files, as they are to be. What was not sent stays as it is."""
+        files = self.instance.current.files | {path: self.cleaned_data[field] for field, path in self.FILES.items()}
+        sent = {path: self.cleaned_data[path] for path in self.fields if ANSWER_PATH.fullmatch(path) and path in self.data}
+        if name := self.cleaned_data["another_name"]:
+            sent[f"answers/{name}.md"] = self.cleaned_data["another"]
+        files |= sent
+        return {path: text for path, text in files.items() if path not in sent or text.strip()}
+
+    def _check_another(self, cleaned: dict[str, Any]) -> None:
+        """An answer without a name, or by the name of one that is there, would be lost or replace that one."""
+        name, text = cleaned.get("another_name"), cleaned.get("another", "")
+        if name and f"answers/{name}.md" in self.fields:
+            self.add_error("another_name", "There is an exemplar answer of this name already.")
+        elif name and not text.strip():
+            self.add_error("another", "Write the answer, or leave out its name.")
+        elif name == "" and text.strip() not in ("", NEW_ANSWER.strip()):
+            self.add_error("another_name", "Name the answer, or empty its box.")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -67,13 +103,16 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
         if "base" in cleaned and cleaned["base"] != base_of(question):
             person = None if question.current and cleaned["base"].startswith(question.current.hash) else question.current_by
             self.add_error(None, CHANGED.format(who=person or "a load of the pack"))
+        self._check_another(cleaned)
         if not self.errors:
             try:
                 parsed = parse_question(self.instance.slug, self.contents())
                 if parsed.meta["uuid"] != str(self.instance.id):
                     raise BankError("question.yaml", 1, "uuid: it never changes")
             except BankError as error:
-                field = next((f for f, path in self.FILES.items() if error.file.endswith(path)), None)
+                path = error.file.removeprefix(f"{self.instance.slug}/")
+                boxes = {path: field for field, path in self.FILES.items()} | {f"answers/{cleaned['another_name']}.md": "another"}
+                field = boxes.get(path, path if path in self.fields else None)
                 self.add_error(field, f"line {error.line}: {error.reason}")
         return cleaned
 
@@ -117,7 +156,19 @@ class QuestionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return ["pack_changes"] if obj and obj.pack_moved_on else []
 
     def get_fields(self, request: HttpRequest, obj: Question | None = None) -> list[str]:
-        return [*self.get_readonly_fields(request, obj), *QuestionForm.base_fields]
+        answers = [] if obj is None else self._answers(request, obj)
+        fields = list(QuestionForm.base_fields)
+        place = fields.index("another_name")
+        return [*self.get_readonly_fields(request, obj), *fields[:place], *answers, *fields[place:]]
+
+    def _answers(self, request: HttpRequest, question: Question) -> list[str]:
+        """The exemplar answers that have a box: the question's, and what was sent of one that somebody removed meanwhile."""
+        paths = {*(question.current.files if question.current else ()), *request.POST}
+        return sorted(filter(ANSWER_PATH.fullmatch, paths))
+
+    def get_form(self, request: HttpRequest, obj: Question | None = None, change: bool = False, **kwargs: Any) -> type[ModelForm]:  # type: ignore[type-arg]
+        form = QuestionForm if obj is None else QuestionForm.with_answers(self._answers(request, obj))
+        return super().get_form(request, obj, change, form=form, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

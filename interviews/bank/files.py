@@ -31,7 +31,8 @@ BANDS = ["L5", "L6", "L7"]
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MAX_SLUG = 80
 TRIED_SEEDS = (1, 2, 3)  # variants beside the published one that must be sound before a pack is taken
-ANSWER_PATH = re.compile(r"answers/[a-z0-9][a-z0-9-]*\.md")
+ANSWER_NAME = r"[a-z0-9][a-z0-9-]*"
+ANSWER_PATH = re.compile(rf"answers/{ANSWER_NAME}\.md")
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 200}
 QUESTION_SCHEMA = {

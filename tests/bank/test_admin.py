@@ -1,6 +1,8 @@
 """Admins edit questions in the admin site; every save is a new version."""
 
+import re
 import shutil
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from django.utils.html import escape
 
 from interviews.accounts.models import Role, User
 from interviews.bank.actions import edit_question, load_pack
-from interviews.bank.admin import base_of
+from interviews.bank.admin import NEW_ANSWER, base_of
 from interviews.bank.management.commands.load_bank import PACKS
 from interviews.bank.models import Question
 from tests.conftest import People
@@ -27,8 +29,9 @@ def question(db: None) -> Question:
 def form(question: Question, **changes: str) -> dict[str, str]:
     files = question.current.files
     data = {"question_yaml": files["question.yaml"], "prompt_md": files["prompt.md"], "rubric_yaml": files["rubric.yaml"], "base": base_of(question)}
+    answers = {path: text for path, text in files.items() if path.startswith("answers/")}
     # A browser sends CRLF.
-    return {key: value.replace("\n", "\r\n") for key, value in (data | changes).items()}
+    return {key: value.replace("\n", "\r\n") for key, value in (data | answers | {"another_name": "", "another": NEW_ANSWER} | changes).items()}
 
 
 def address(question: Question) -> str:
@@ -75,6 +78,86 @@ def test_an_admin_reads_a_version_as_it_was_written(people: People, question: Qu
         assert f"<summary>{path}</summary>" in page
         assert escape(text) in page
     assert version.hash[:8] in people.admin.client.get("/admin/bank/questionversion/").content.decode()
+
+
+def boxes(page: str) -> dict[str, str]:
+    """The text boxes of a page: what each one holds."""
+    found = re.findall(r'<textarea name="([^"]+)"[^>]*>\n(.*?)</textarea>', page, re.DOTALL)
+    return {name: unescape(text).replace("\r\n", "\n") for name, text in found}
+
+
+def test_exemplar_answers_are_edited_added_and_removed(people: People, question: Question) -> None:
+    before = question.current.files
+    mine = sorted(path for path in before if path.startswith("answers/"))
+    assert len(mine) > 2
+    held = boxes(people.admin.client.get(address(question)).content.decode())
+    assert {path: held[path] for path in mine} == {path: before[path] for path in mine}
+    edited, removed, *_ = mine
+    new = "---\nlevel: below\n---\nBatching makes each request faster.\n"
+    changed = {edited: f"{before[edited]}One more line.\n", removed: ""}
+    sent = form(question, **changed, another_name="wrong-speed", another=new)
+    assert people.admin.client.post(address(question), sent).status_code == 302
+    question.refresh_from_db()
+    kept = {path: text for path, text in before.items() if path not in (edited, removed)}
+    assert question.current.files == kept | {edited: f"{before[edited]}One more line.\n", "answers/wrong-speed.md": new}
+    assert question.current.rubric == question.versions.earliest("created_at").rubric
+    assert ">wrong-speed " in people.admin.client.get(question.get_absolute_url()).content.decode()
+    history = people.admin.client.get(address(question).replace("/change/", "/history/")).content.decode()
+    assert f"Changed {edited}, {removed}, Name of another exemplar answer and Its text." in history
+
+
+ANOTHER = "---\nlevel: L5\n---\nPaged.\n"
+WRONG_ANSWERS = {
+    "no level": ({"another_name": "new", "another": "Paged.\n"}, "another", "line 1: the front matter must say `level:`"),
+    "a level that is none": ({"another_name": "new", "another": ANOTHER.replace("L5", "L9")}, "another", "line 1: the front matter must say"),
+    "no name": ({"another_name": "", "another": ANOTHER}, "another_name", "Name the answer, or empty its box."),
+    "a name that no file can have": ({"another_name": "../Up", "another": ANOTHER}, "another_name", "Lower-case letters and digits"),
+    "a name of two lines": ({"another_name": "a b", "another": ANOTHER}, "another_name", "Lower-case letters and digits"),
+    "a name that is taken": ({"another_name": "l5", "another": ANOTHER}, "another_name", "of this name already"),
+    "a name alone": ({"another_name": "new", "another": " \n"}, "another", "Write the answer, or leave out its name."),
+    "one that is there": ({"answers/l5.md": "No front matter.\n"}, "answers/l5.md", "line 1: the front matter must say"),
+    "front matter that is no YAML": ({"answers/l6.md": "---\nlevel: [\n---\nA.\n"}, "answers/l6.md", "line "),
+    "too large": ({"answers/l6.md": ANOTHER + "x" * 530_000}, "answers/l6.md", "larger than 512 KiB"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG_ANSWERS)
+def test_a_fault_of_an_exemplar_is_shown_at_its_box_and_nothing_is_saved_or_lost(people: People, question: Question, fault: str) -> None:
+    changes, field, said = WRONG_ANSWERS[fault]
+    page = people.admin.client.post(address(question), form(question, **changes)).content.decode()
+    assert question.versions.count() == 1
+    found = re.search(rf'<ul class="errorlist" id="id_{re.escape(field)}_error"><li>(.*?)</li>', page)
+    assert found and said in unescape(found[1])
+    held = boxes(page)
+    assert {name: held[name] for name in changes if name != "another_name"} == {name: text for name, text in changes.items() if name != "another_name"}
+    if changes.get("another_name"):
+        assert f'value="{changes["another_name"]}"' in page
+
+
+def test_an_exemplar_that_was_not_sent_stays(people: People, question: Question) -> None:
+    sent = {name: text for name, text in form(question, prompt_md="New prompt.\n").items() if not name.startswith(("answers/", "another"))}
+    before = question.current.files
+    assert people.admin.client.post(address(question), sent).status_code == 302
+    question.refresh_from_db()
+    assert question.current.files == before | {"prompt.md": "New prompt.\n"}
+
+
+def test_room_for_another_exemplar_that_nobody_used_adds_none(people: People, question: Question) -> None:
+    held = boxes(people.admin.client.get(address(question)).content.decode())
+    assert held["another"] == NEW_ANSWER
+    people.admin.client.post(address(question), form(question))
+    people.admin.client.post(address(question), form(question, another=""))
+    assert question.versions.count() == 1
+
+
+def test_who_edits_an_exemplar_that_a_colleague_removed_is_told_and_keeps_the_text(people: People, question: Question) -> None:
+    mine = form(question, **{"answers/l5.md": "---\nlevel: L5\n---\nMine.\n"})
+    assert people.admin.client.post(address(question), form(question, **{"answers/l5.md": ""})).status_code == 302
+    page = people.admin.client.post(address(question), mine).content.decode()
+    assert "undo what Admin changed meanwhile" in page
+    assert boxes(page)["answers/l5.md"] == "---\nlevel: L5\n---\nMine.\n"
+    question.refresh_from_db()
+    assert "answers/l5.md" not in question.current.files
 
 
 def test_a_fault_is_shown_at_its_field_with_its_line_and_nothing_is_saved(people: People, question: Question) -> None:
