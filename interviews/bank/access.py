@@ -16,7 +16,7 @@ def check_reader(user: User) -> None:
 def check_keeper(user: User) -> None:
     """Raises PermissionDenied unless the user keeps the banks."""
     if not user.is_staff:
-        raise PermissionDenied("Questions are added by admins.")
+        raise PermissionDenied("Admins keep the question banks.")
 
 
 def question_for(user: User, pack: str, slug: str) -> Question:
@@ -27,7 +27,7 @@ def question_for(user: User, pack: str, slug: str) -> Question:
         Http404: no such question.
     """
     check_reader(user)
-    question = Question.objects.select_related("current", "pack").filter(pack__slug=pack, slug=slug).first()
+    question = Question.objects.select_related("current", "pack", "held_by").filter(pack__slug=pack, slug=slug).first()
     if question is None or question.current is None:
         raise Http404("There is no such question.")
     return question

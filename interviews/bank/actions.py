@@ -160,14 +160,14 @@ class SlugTaken(ValueError):
 def add_question(
     *, pack: Pack, slug: str, about: Mapping[str, Any], prompt: str, rubric: str, model_answer: str, level: str, by: User | None
 ) -> Question:
-    """Makes a question that no folder has. An export writes it as files, and a load that finds those knows it by its uuid. `about` is `question.yaml`
-    without the uuid, `level` the band of the model answer.
+    """Makes a question that no folder has, on hold until somebody says that it may be asked. An export writes it as files, and a load that finds those
+    knows it by its uuid. `about` is `question.yaml` without the uuid, `level` the band of the model answer.
 
     Raises:
         BankError: a file is wrong; nothing was stored.
         SlugTaken: nothing was stored.
     """
-    question = Question(pack=pack, slug=slug)
+    question = Question(pack=pack, slug=slug, held_at=timezone.now(), held_by=by)
     parsed = parse_question(slug, write_question({"uuid": str(question.id), **about}, prompt, rubric, model_answer, level))
     try:
         with transaction.atomic():
@@ -198,6 +198,12 @@ def edit_question(*, question: Question, files: Mapping[str, str], by: User | No
     if question.current_id != version.id or question.pack_moved_on:
         _make_current(question, version, by)
     return version
+
+
+def set_held(*, question: Question, held: bool, by: User) -> bool:
+    """Takes a question out of what new interviews ask, or puts it back. What is set up already keeps it. Returns whether that changed anything."""
+    changed = Question.objects.filter(pk=question.pk, held_at__isnull=held)
+    return bool(changed.update(held_at=timezone.now() if held else None, held_by=by if held else None))
 
 
 @transaction.atomic

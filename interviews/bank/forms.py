@@ -59,7 +59,7 @@ class NewQuestionForm(forms.Form):
     model_answer = FileField(
         max_length=40_000,
         widget=_area(12),
-        help_text="In Markdown. Candidates read it in their report. It can't be changed here later, as prompt and rubric can.",
+        help_text="In Markdown. Candidates read it in their report.",
     )
     level = forms.ChoiceField(label="The level that it stands for", choices=[(level, level) for level in BANDS], initial=BANDS[-1])
     points = forms.IntegerField(label="Points", min_value=1, max_value=1000, initial=28)
@@ -73,7 +73,7 @@ class NewQuestionForm(forms.Form):
         super().__init__(data)
         self.drafting = drafting
         self.has_draft = False  # which was put into the box just now
-        known = escape(", ".join(queries.topics()) or "none yet")  # a page takes a help text for HTML
+        known = escape(", ".join(queries.topics(queries.current())) or "none yet")  # a page takes a help text for HTML
         self.fields["topics"].help_text = f"Separated by commas. In the bank: {known}."
         if drafting:
             for name, field in self.fields.items():
@@ -87,7 +87,7 @@ class NewQuestionForm(forms.Form):
 
     def clean_topics(self) -> list[str]:
         """Topics as the bank has them: "KV cache" is `kv-cache` where there is one."""
-        known = {topic.casefold().replace(" ", "-"): topic for topic in queries.topics()}
+        known = {topic.casefold().replace(" ", "-"): topic for topic in queries.topics(queries.current())}
         written = [topic for part in self.cleaned_data["topics"].split(",") if (topic := " ".join(part.split()))]
         if any(len(topic) > 200 for topic in written):
             raise ValidationError("A topic has 200 characters at most.")

@@ -28,7 +28,7 @@ class Pack(models.Model):
 
 
 class Question(models.Model):
-    """A question through all its versions. `current` is the one that new interviews ask.
+    """A question through all its versions. `current` is the one that new interviews ask, unless the question is on hold.
 
     Two write it, the folder of its pack and admins on the site, and neither undoes the other: `loaded` is what the folder held when the pack was last
     loaded, `based_on` the loaded version that whoever made `current` knew of.
@@ -42,6 +42,8 @@ class Question(models.Model):
     current_at = models.DateTimeField(null=True)
     loaded = models.ForeignKey("QuestionVersion", on_delete=models.PROTECT, null=True, related_name="+")
     based_on = models.ForeignKey("QuestionVersion", on_delete=models.PROTECT, null=True, related_name="+")
+    held_at = models.DateTimeField(null=True)  # null: new interviews ask it
+    held_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, null=True, related_name="+")
 
     class Meta:
         ordering: ClassVar = ["pack", "slug"]

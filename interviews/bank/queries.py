@@ -39,23 +39,28 @@ def packs() -> list[tuple[Pack, list[Question]]]:
     return [(pack, [question for question in pack.questions.all() if question.current]) for pack in found]
 
 
-def askable() -> QuerySet[Question]:
-    """Questions that a new interview may ask."""
+def current() -> QuerySet[Question]:
+    """Questions that have a current version."""
     return Question.objects.exclude(current=None).select_related("current", "pack")
 
 
-def topics() -> list[str]:
-    """Every topic that a current question has, sorted."""
-    return sorted({topic for question in askable() for topic in question.current.topics})
+def askable() -> QuerySet[Question]:
+    """Questions that a new interview may ask: none that is on hold."""
+    return current().filter(held_at=None)
+
+
+def topics(questions: QuerySet[Question] | None = None) -> list[str]:
+    """Every topic of these questions, sorted; of those that a new interview may ask unless told otherwise."""
+    return sorted({topic for question in (askable() if questions is None else questions) for topic in question.current.topics})
 
 
 def find(name: str) -> Question | None:
     """A question by `slug`, `pack/slug` or uuid; None when there is none, or several packs have the slug."""
     pack, _, slug = name.rpartition("/")
-    found = askable().filter(slug=slug, **({"pack__slug": pack} if pack else {}))
+    found = current().filter(slug=slug, **({"pack__slug": pack} if pack else {}))
     if not found:
         try:
-            found = askable().filter(id=name)
+            found = current().filter(id=name)
         except ValidationError:  # no uuid
             return None
     return found[0] if len(found) == 1 else None

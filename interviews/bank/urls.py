@@ -6,4 +6,5 @@ urlpatterns = [
     path("bank/", views.packs, name="bank"),
     path("bank/new/", views.new, name="new_question"),
     path("bank/<slug:pack>/<slug:slug>/", views.question, name="bank_question"),
+    path("bank/<slug:pack>/<slug:slug>/hold/", views.hold, name="hold_question"),
 ]

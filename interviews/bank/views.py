@@ -4,10 +4,10 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from grading.variants import PUBLISHED
-from interviews.bank import access, queries
+from interviews.bank import access, actions, queries
 from interviews.bank.files import BANDS, in_words, read_variant
 from interviews.bank.forms import NewQuestionForm
 from interviews.bank.markdown import render as markdown
@@ -62,6 +62,19 @@ def question(request: HttpRequest, pack: str, slug: str) -> HttpResponse:
 
 
 @login_required
+@require_POST
+def hold(request: HttpRequest, pack: str, slug: str) -> HttpResponse:
+    """Takes a question out of what new interviews ask, or puts it back: which of both the button says that was pressed."""
+    access.check_keeper(request.user)
+    found = access.question_for(request.user, pack, slug)
+    held = "ask" not in request.POST
+    if actions.set_held(question=found, held=held, by=request.user):
+        said = "is on hold: no new interview asks it. Those that are set up keep it." if held else "may be asked: new interviews that fit choose from it, too."
+        messages.success(request, f"“{found}” {said}")
+    return redirect(found)
+
+
+@login_required
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """Adds a question. What was written stays on the page, with a draft of its rubric or with what is wrong, until it is saved."""
@@ -69,7 +82,7 @@ def new(request: HttpRequest) -> HttpResponse:
     # Only its button saves; a form that was sent otherwise is shown again.
     form = NewQuestionForm(request.POST if request.method == "POST" else None, drafting="draft" in request.POST)
     if "save" in request.POST and (question := form.save(by=request.user)):
-        messages.success(request, f"“{question}” is in the bank now, and new interviews that fit ask it.{_lacks(question)}")
+        messages.success(request, f"“{question}” is in the bank now, on hold until you have it asked.{_lacks(question)}")
         return redirect(question)
     form.point_out()
     return render(request, "bank/new_question.html", {"form": form, "any_pack": Pack.objects.exists()})

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from interviews.accounts.models import User
+from interviews.bank.models import Question
 from interviews.bank.queries import askable
 from interviews.errors import Problem
 from interviews.live import blueprints, documents, events, queries
@@ -30,7 +31,7 @@ NOTHING_TO_JUDGE = "There is no code yet. Write some, then run it."
 
 def ensure_blueprints() -> None:
     """Makes the shipped blueprints, or brings them up to date with the bank."""
-    kinds = frozenset(question.current.kind for question in askable() if question.current)
+    kinds = frozenset(question.current.kind for question in askable())
     for slug, title, level, minutes in blueprints.SHIPPED:
         try:
             sections = blueprints.generate(level, minutes, (), kinds)
@@ -41,15 +42,28 @@ def ensure_blueprints() -> None:
 
 
 def plan_of(slug: str) -> dict[str, Any]:
-    """A shipped blueprint's data.
+    """A shipped blueprint's data, with sections of what the bank has now: admins put questions on hold, and edit them.
 
     Raises:
-        Problem: there is none of this name.
+        Problem: there is none of this name, or nothing to ask.
     """
     blueprint = Blueprint.objects.filter(slug=slug).first()
     if blueprint is None:
         raise Problem("no_blueprint", "There is no such interview to start. Reload the page and choose again.", 404)
-    return queries.blueprint_json(blueprint)
+    return {**queries.blueprint_json(blueprint), "sections": _sections(blueprint.level, blueprint.minutes, (), askable())}
+
+
+def _sections(level: str, minutes: int, topics: Sequence[str], questions: Iterable[Question]) -> list[dict[str, Any]]:
+    """The sections that these questions can fill.
+
+    Raises:
+        Problem: there are none.
+    """
+    kinds = frozenset(question.current.kind for question in questions)
+    try:
+        return [section.as_dict() for section in blueprints.generate(level, minutes, topics, kinds)]
+    except blueprints.NothingToAsk as error:
+        raise Problem("nothing_to_ask", str(error)) from error
 
 
 def plan(*, level: str, minutes: int, topics: Sequence[str]) -> dict[str, Any]:
@@ -63,14 +77,9 @@ def plan(*, level: str, minutes: int, topics: Sequence[str]) -> dict[str, Any]:
     if not blueprints.MIN_MINUTES <= minutes <= blueprints.MAX_MINUTES:
         raise Problem("bad_minutes", f"Choose {blueprints.MIN_MINUTES} to {blueprints.MAX_MINUTES} minutes.")
     wanted = set(topics)
-    fitting = [question for question in askable() if question.current and (not wanted or wanted & set(question.current.topics))]
-    kinds = frozenset(question.current.kind for question in fitting if question.current)
-    try:
-        sections = blueprints.generate(level, minutes, sorted(wanted), kinds)
-    except blueprints.NothingToAsk as error:
-        raise Problem("nothing_to_ask", str(error)) from error
+    sections = _sections(level, minutes, sorted(wanted), (question for question in askable() if not wanted or wanted & set(question.current.topics)))
     title = f"{', '.join(sorted(wanted)) or 'All topics'}, {level}, {minutes} minutes"[:120]
-    return {"title": title, "level": level, "minutes": minutes, "sections": [section.as_dict() for section in sections]}
+    return {"title": title, "level": level, "minutes": minutes, "sections": sections}
 
 
 def _make_answer(question: InterviewQuestion) -> None:
@@ -108,11 +117,7 @@ def create_interview(*, candidate: User, blueprint: dict[str, Any], seed: int | 
     )
     for position, (question, minutes) in enumerate(chosen):
         drawn = _variant_seed(seed, position) if question.current.has_variants else 0
-        _make_answer(
-            InterviewQuestion.objects.create(
-                interview=interview, position=position, version=question.current, minutes=minutes, seed=drawn
-            )
-        )
+        _make_answer(InterviewQuestion.objects.create(interview=interview, position=position, version=question.current, minutes=minutes, seed=drawn))
     events.append(events.lock(interview.pk), Event.Kind.CREATED, actor=candidate)
     interview.refresh_from_db()
     return interview
@@ -277,9 +282,7 @@ def judge_final_code(question: InterviewQuestion) -> None:
     if not same.exclude(verdict__in=("AB", "JE")).exists():
         candidate = question.interview.candidate
         try:
-            sandbox_actions.request_run(
-                user=candidate, subject=question.answer.pk, lab=question.version.lab, source=code, kind="hidden", limited=False
-            )
+            sandbox_actions.request_run(user=candidate, subject=question.answer.pk, lab=question.version.lab, source=code, kind="hidden", limited=False)
         except Refused as why:
             log.warning("the final code of answer %s is not judged: %s", question.answer.pk, why)
 

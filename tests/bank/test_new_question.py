@@ -19,6 +19,7 @@ from interviews.bank import actions
 from interviews.bank.actions import edit_question, load_pack, take_loaded
 from interviews.bank.files import BankError, parse_answer, read_pack
 from interviews.bank.models import Pack, Question, QuestionVersion
+from interviews.bank.queries import topics
 from interviews.live.actions import create_interview, plan
 from tests.bank.test_load_and_export import tree
 from tests.conftest import People, Person
@@ -105,7 +106,7 @@ def test_a_draft_fills_the_box_keeps_the_rest_and_is_saved(people: People, bank:
     answer = save(people.admin, rubric=box(page, "rubric"))
     assert (answer.status_code, answer["Location"]) == (302, "/bank/small/prefill-fast-decode-slow/")
     page = people.admin.client.get(answer["Location"]).content.decode()
-    assert "“Prefill: fast, decode: slow” is in the bank now, and new interviews that fit ask it. Its rubric is a draft:" in page
+    assert "“Prefill: fast, decode: slow” is in the bank now, on hold until you have it asked. Its rubric is a draft:" in page
 
 
 def test_what_is_saved_is_what_was_typed(people: People, bank: Path) -> None:
@@ -324,8 +325,14 @@ def test_it_gives_its_name_to_a_folder_that_has_it_now(people: People, bank: Pat
     assert load_pack(folder=bank).renamed == ()
 
 
-def test_a_new_interview_asks_it(people: People, bank: Path) -> None:
+def have_it_asked(people: People) -> None:
+    people.admin.client.post(f"{added().get_absolute_url()}hold/", {"ask": ""})
+
+
+def test_a_new_interview_asks_it_once_an_admin_says_so(people: People, bank: Path) -> None:
     save(people.admin, topics="only-this")
+    assert (added().held_by, "only-this" in topics()) == (people.admin.user, False)
+    have_it_asked(people)
     interview = create_interview(candidate=people.candidate.user, blueprint=plan(level="L6", minutes=15, topics=["only-this"]), seed=1)
     assert [asked.version for asked in interview.questions.all()] == [added().current]
 
@@ -334,6 +341,7 @@ def test_a_report_shows_the_model_answer(people: People, bank: Path) -> None:
     from interviews.review.queries import _model_answer
 
     save(people.admin, topics="only-this", level="L6")
+    have_it_asked(people)
     interview = create_interview(candidate=people.candidate.user, blueprint=plan(level="L6", minutes=15, topics=["only-this"]), seed=1)
     assert "Decode reads all weights for one token" in _model_answer(interview.questions.get())
 

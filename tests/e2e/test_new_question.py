@@ -1,4 +1,4 @@
-"""An admin writes a question in a browser. None is saved: the interviews of the other tests would ask it."""
+"""An admin writes a question in a browser. It stays on hold: the interviews of the other tests would ask it."""
 
 from collections.abc import Callable
 
@@ -42,3 +42,12 @@ def test_a_question_is_drafted_by_keyboard_and_no_text_gets_lost(visit: Callable
     expect(page.get_by_label("L5")).to_be_focused()
     expect(rubric).to_have_value(drafted)
     admin.look("new-question-faults")
+    page.keyboard.press("Space")
+    page.get_by_label("Topics").fill("page-tables")
+    tab_to(page, "Save question", limit=90)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Page tables", level=1)).to_be_visible()
+    expect(page.get_by_text("no new interview asks this question")).to_be_visible()
+    admin.look("question-on-hold")
+    page.goto(site.url)
+    expect(page.get_by_label("page-tables")).to_have_count(0)
