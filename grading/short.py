@@ -17,6 +17,7 @@ _SUPERSCRIPTS = re.compile("[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _EMPHASIS = re.compile(r"^\s*(\*\*|__|[*_])(?=\S)(.+)(?<=\S)\1\s*$", re.S)
 _MATH = re.compile(r"(?<![\\\w])\$([^$]+)\$(?!\d)")  # $n^2$, and not the money of "$2 or $3"
 _OPENING = re.compile(r"^\s*(?:(?:it is|it's|its|the|answer)[\s:]+|an?\s+(?!(?:and|or)\b)(?=[^\W\d_]{2}))")  # the "a" of "a > b" is no article
+_MINUS_INFINITY = re.compile(r"^\s*-\s+(?=inf|∞)")  # no item of a list
 _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
 _ARGUMENT = r"\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
 _FRACTION = re.compile(rf"\\[dt]?frac{_ARGUMENT}{_ARGUMENT}")
@@ -24,7 +25,7 @@ _TIMES = re.compile(r"(?<=\d)\s*x\s*(?=\d)")
 _COMMAND = re.compile(r"\\([a-z]+|[,;:! ])")
 _COMMANDS = {"times": "×", "cdot": "×", "ast": "×", "div": "÷", "leq": "≤", "le": "≤", "leqslant": "≤", "geq": "≥", "ge": "≥", "geqslant": "≥", "neq": "≠",
              "ne": "≠", "to": "→", "rightarrow": "→", "leftarrow": "←", "leftrightarrow": "↔", "land": "∧", "wedge": "∧", "lor": "∨", "vee": "∨", "lnot": "¬",
-             "neg": "¬", "in": "∈", "notin": "∉", "infty": "∞", "pm": "±", "approx": "≈", "sum": "∑", "prod": "∏"} | dict.fromkeys(
+             "neg": "¬", "in": "∈", "notin": "∉", "pm": "±", "approx": "≈", "sum": "∑", "prod": "∏"} | dict.fromkeys(
                  ("text", "mathrm", "mathbf", "operatorname", "left", "right", ",", ";", ":", "!", " "), " ")
 _SPELLED = {"<=": "≤", "⩽": "≤", "≦": "≤", ">=": "≥", "⩾": "≥", "≧": "≥", "!=": "≠", "->": "→", "=>": "→", "⇒": "→", "⟶": "→", "⟹": "→", "<-": "←", "⇐": "←",
             "⟵": "←", "⟸": "←", "<->": "↔", "<=>": "↔", "⇔": "↔", "⟷": "↔", "⟺": "↔", "**": "^", "×": "*", "∗": "*", "⋅": "*", "·": "*", "÷": "/", "⁄": "/",
@@ -66,7 +67,8 @@ _TURNING = frozenset(map(stem, [
     "and", "or", "but", "than", "other", "another", "else", "except", "unlike", "if", "unless", "over", "under", "up", "down", "more", "less",
     "fewer", "before", "after", "above", "below", "half", "per", "to", "from", "most", "least", "all", "only", "first", "last", "times", "anti", "non"]))
 _CHOICE = frozenset(["or", "vs", "versus"])
-_TWICE = re.compile(r",\s+|;\s*|\s*(?<![<>!=:~])[=≈](?![=>])\s*|\s+\(")  # the bracket of "O(n)" belongs to what stands before it
+_EQUALS = re.compile(r"\s*(?<![<>!=:~])[=≈](?![=>])\s*")
+_TWICE = re.compile(rf",\s+|;\s*|{_EQUALS.pattern}|\s+\(")  # the bracket of "O(n)" belongs to what stands before it
 _CONTRAST = re.compile(r"(.*\w\)?)[\s,;:(–—-]+(?:not|rather than|instead of)\s+(.+)", re.I | re.S)
 _EDGE = _Piece("\0", True)
 
@@ -77,7 +79,8 @@ def normal(text: str, hyphen: str = " ") -> str:
     Markup, quotation marks and brackets that group nothing go. A minus sign and a decimal point count; the hyphen of "all-reduce" becomes `hyphen`.
     """
     text = unicodedata.normalize("NFKC", _SUPERSCRIPTS.sub(lambda m: f"^{m[0]}", text)).casefold()
-    text = _MATH.sub(r"\1", _EMPHASIS.sub(r"\2", re.sub("[−–]", "-", text)))
+    text = _MATH.sub(r"\1", _EMPHASIS.sub(r"\2", re.sub("[−–]", "-", text))).replace(r"\infty", "∞")
+    text = _MINUS_INFINITY.sub("-", text)
     text = _COMMAND.sub(lambda m: f" {_COMMANDS.get(m[1], m[1])} ", _FRACTION.sub(r"(\1)/(\2)", text))
     return " ".join(piece.text for piece in _grouped(_counting(_pieces(_TIMES.sub("×", _HYPHEN.sub(hyphen, _OPENING.sub("", text)))))))
 
@@ -206,9 +209,11 @@ def free_words(question: str, accepted: Iterable[str], rejected: Iterable[str]) 
     return FILLING | units | ({stem(word) for word in asked if len(word) > 1} - telling - NEGATORS - _TURNING)
 
 
-def parted(said: str) -> list[tuple[str, str]]:
-    """The ways to read a short answer as one that is said twice: "8 (64/8)", "FP4, E2M1", "64/8 = 8"."""
-    return [(said[: m.start()], said[m.end() :]) for m in islice(_TWICE.finditer(said), 4) if m.start()]
+def parted(said: str) -> list[tuple[str, ...]]:
+    """The ways to read a short answer as one that is said twice: "8 (64/8)", "FP4, E2M1", "64/8 = 8", or in steps: "2 × 7/8 = 14/8 = 1.75"."""
+    said = _MATH.sub(r"\1", said)
+    steps = tuple(_EQUALS.split(said))
+    return [*([steps] if 2 < len(steps) < 6 else []), *((said[: m.start()], said[m.end() :]) for m in islice(_TWICE.finditer(said), 4) if m.start())]
 
 
 def contrast(said: str) -> tuple[str, str]:
