@@ -14,6 +14,7 @@ from grading.units import UnitError, compare, read_quantity
 
 _OPPOSED = ("un", "in", "im", "ir", "il", "non", "a", "anti", "de", "dis", "over", "under", "sub", "super", "up", "down")
 _SUPERSCRIPTS = re.compile("[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_MIXED = re.compile("(?<=[0-9])(?=[¼½¾⅐-⅞])")  # 1¾ is no 13/4
 _EMPHASIS = re.compile(r"^\s*(\*\*|__|[*_])(?=\S)(.+)(?<=\S)\1\s*$", re.S)
 _MATH = re.compile(r"(?<![\\\w])\$([^$]+)\$(?!\d)")  # $n^2$, and not the money of "$2 or $3"
 _OPENING = re.compile(r"^\s*(?:(?:it is|it's|its|the|answer)[\s:]+|an?\s+(?!(?:and|or)\b)(?=[^\W\d_]{2}))")  # the "a" of "a > b" is no article
@@ -78,7 +79,7 @@ def normal(text: str, hyphen: str = " ") -> str:
 
     Markup, quotation marks and brackets that group nothing go. A minus sign and a decimal point count; the hyphen of "all-reduce" becomes `hyphen`.
     """
-    text = unicodedata.normalize("NFKC", _SUPERSCRIPTS.sub(lambda m: f"^{m[0]}", text)).casefold()
+    text = unicodedata.normalize("NFKC", _MIXED.sub(" ", _SUPERSCRIPTS.sub(lambda m: f"^{m[0]}", text))).casefold()
     text = _MATH.sub(r"\1", _EMPHASIS.sub(r"\2", re.sub("[−–]", "-", text))).replace(r"\infty", "∞")
     text = _MINUS_INFINITY.sub("-", text)
     text = _COMMAND.sub(lambda m: f" {_COMMANDS.get(m[1], m[1])} ", _FRACTION.sub(r"(\1)/(\2)", text))

@@ -223,7 +223,7 @@ SAID = {  # by field: right in words that no list holds, and wrong answers that 
     "memory": (["80GB", "80 GB of HBM3", "80 GiB"], ["80 MB", "94 GB", "141", "80 Gb", "40 or 80"]),
     "bandwidth": (["3.35TB/s", "3.4", "3350 GB/s", "3,35"], ["3.35 GB/s", "3", "2.0", "4.8 TB/s", "33.5"]),
     "reduces": (["2 per layer", "one each", "two all-reduces"], ["1", "4", "0", "all-reduces", "2 or 4", "not two"]),
-    "sent": (["7/4", "1.75 S", "2(N-1)/N = 14/8 = 1.75", r"$2 \cdot \frac{7}{8} = 1.75$"], ["2", "7/8", "14", "2(N-1)/N = 1.5", "8 GPUs", "S bytes"]),
+    "sent": (["7/4", "1.75 S", "1¾", "2(N-1)/N = 14/8 = 1.75", r"$2 \cdot \frac{7}{8} = 1.75$"], ["2", "7/8", "14", "2(N-1)/N = 1.5", "8 GPUs", "S bytes"]),
     "experts": (["AlltoAll", "NCCL alltoall", "an all-to-all"], ["all-reduce", "all-gather", "not all-to-all", "experts", "all-to-one"]),
     "bubble": (["20%", "1/5", "3/15 = 20%", "0.2"], ["25 %", "0.2 %", "3", "80", "2"]),
     "zero": (["ZeRO-3", "the third", "stage three"], ["stage 2", "ZeRO", "1", "not 3", "2 and 3"]),
