@@ -13,7 +13,7 @@ from django.utils.html import format_html, format_html_join
 
 from interviews.bank.actions import edit_question, take_loaded
 from interviews.bank.files import ANSWER_NAME, ANSWER_PATH, BankError, parse_question
-from interviews.bank.forms import FileField
+from interviews.bank.forms import FileField, area
 from interviews.bank.models import Pack, Question, QuestionVersion
 
 CHANGED = (
@@ -26,10 +26,7 @@ MOVED_ON = (
     "“Take the pack's version”."
 )
 NEW_ANSWER = "---\nlevel: L6\n---\n"
-
-
-def _area(rows: int = 24) -> forms.Textarea:
-    return forms.Textarea(attrs={"rows": rows, "cols": 120, "spellcheck": "true", "style": "font-family: monospace"})
+TEXT = {"cols": "120", "spellcheck": "true", "style": "font-family: monospace"}
 
 
 def base_of(question: Question) -> str:
@@ -40,9 +37,9 @@ def base_of(question: Question) -> str:
 class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
     """The files as text, and room for another exemplar answer. A generator is not among them: it comes with a loaded pack."""
 
-    question_yaml = FileField(widget=_area(), label="question.yaml")
-    prompt_md = FileField(widget=_area(), label="prompt.md")
-    rubric_yaml = FileField(widget=_area(), label="rubric.yaml")
+    question_yaml = FileField(widget=area(24, **TEXT), label="question.yaml")
+    prompt_md = FileField(widget=area(24, **TEXT), label="prompt.md")
+    rubric_yaml = FileField(widget=area(24, **TEXT), label="rubric.yaml")
     another_name = forms.RegexField(
         rf"\A{ANSWER_NAME}\Z",
         required=False,
@@ -51,10 +48,14 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
         error_messages={"invalid": "Lower-case letters and digits, in words joined by hyphens."},
     )
     another = FileField(
-        widget=_area(8), required=False, initial=NEW_ANSWER, label="Its text", help_text="The first lines say the band that it must get: below, L5, L6 or L7."
+        widget=area(8, **TEXT),
+        required=False,
+        initial=NEW_ANSWER,
+        label="Its text",
+        help_text="The first lines say the band that it must get: below, L5, L6 or L7.",
     )
     base = forms.CharField(widget=forms.HiddenInput)  # what the text began as
-    FILES = {"question_yaml": "question.yaml", "prompt_md": "prompt.md", "rubric_yaml": "rubric.yaml"}
+    FILES = {"question_yaml": "question.yaml", "prompt_md": "prompt.md", "rubric_yaml": "rubric.yaml"}  # by box
 
     class Meta:
         model = Question
@@ -66,25 +67,22 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.current:
-            files = self.instance.current.files
-            for field, path in {**self.FILES, **{path: path for path in self.fields if path in files}}.items():
-                self.fields[field].initial = files[path]
+            for field, path in self.FILES.items():
+                self.fields[field].initial = self.instance.current.files.get(path)
             self.fields["base"].initial = base_of(self.instance)
 
     @classmethod
     def with_answers(cls, paths: Iterable[str]) -> type["QuestionForm"]:
         """The form with a box for each of these exemplar answers, named by its path."""
-        fields = {path: FileField(widget=_area(12), required=False, label=path, help_text="An emptied box removes the answer.") for path in paths}
-        return type(cls.__name__, (cls,), fields)
+        fields = {path: FileField(widget=area(12, **TEXT), required=False, label=path, help_text="An emptied box removes the answer.") for path in paths}
+        return type(cls.__name__, (cls,), {**fields, "FILES": cls.FILES | {path: path for path in fields}})
 
     def contents(self) -> dict[str, str]:
         """All files, as they are to be. What was not sent stays as it is."""
-        files = self.instance.current.files | {path: self.cleaned_data[field] for field, path in self.FILES.items()}
-        sent = {path: self.cleaned_data[path] for path in self.fields if ANSWER_PATH.fullmatch(path) and path in self.data}
+        sent = {path: self.cleaned_data[field] for field, path in self.FILES.items() if field in self.data}
         if name := self.cleaned_data["another_name"]:
             sent[f"answers/{name}.md"] = self.cleaned_data["another"]
-        files |= sent
-        return {path: text for path, text in files.items() if path not in sent or text.strip()}
+        return {path: text for path, text in (self.instance.current.files | sent).items() if path not in sent or text.strip()}
 
     def _check_another(self, cleaned: dict[str, Any]) -> None:
         """An answer without a name, or by the name of one that is there, would be lost or replace that one."""
@@ -112,8 +110,7 @@ class QuestionForm(forms.ModelForm):  # type: ignore[type-arg]
             except BankError as error:
                 path = error.file.removeprefix(f"{self.instance.slug}/")
                 boxes = {path: field for field, path in self.FILES.items()} | {f"answers/{cleaned['another_name']}.md": "another"}
-                field = boxes.get(path, path if path in self.fields else None)
-                self.add_error(field, f"line {error.line}: {error.reason}")
+                self.add_error(boxes.get(path), f"line {error.line}: {error.reason}")
         return cleaned
 
 

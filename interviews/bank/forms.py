@@ -35,7 +35,7 @@ class FileField(forms.CharField):
         return {name: value for name, value in super().widget_attrs(widget).items() if name != "maxlength"}
 
 
-def _area(rows: int, **attrs: str) -> forms.Textarea:
+def area(rows: int, **attrs: str) -> forms.Textarea:
     return forms.Textarea(attrs={"rows": rows, **attrs})
 
 
@@ -55,15 +55,15 @@ class NewQuestionForm(forms.Form):
     minutes = forms.IntegerField(min_value=1, max_value=180, initial=15)
     levels = forms.MultipleChoiceField(label="Levels that it suits", choices=[(level, level) for level in BANDS], widget=forms.CheckboxSelectMultiple)
     topics = forms.CharField(max_length=1000)
-    prompt = FileField(max_length=20_000, widget=_area(8), help_text="What the candidate reads, in Markdown; $TeX$ becomes a formula.")
+    prompt = FileField(max_length=20_000, widget=area(8), help_text="What the candidate reads, in Markdown; $TeX$ becomes a formula.")
     model_answer = FileField(
         max_length=40_000,
-        widget=_area(12),
+        widget=area(12),
         help_text="In Markdown. Candidates read it in their report.",
     )
     level = forms.ChoiceField(label="The level that it stands for", choices=[(level, level) for level in BANDS], initial=BANDS[-1])
     points = forms.IntegerField(label="Points", min_value=1, max_value=1000, initial=28)
-    rubric = FileField(max_length=MAX_RUBRIC, widget=_area(24, spellcheck="false", **{"class": "mono"}), help_text="In YAML, as the rubrics of the bank.")
+    rubric = FileField(max_length=MAX_RUBRIC, widget=area(24, spellcheck="false", **{"class": "mono"}), help_text="In YAML, as the rubrics of the bank.")
     drafted = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)  # the hash of the draft that was put into the box
 
     DRAFTED_FROM = ("prompt", "model_answer", "points")

@@ -12,21 +12,21 @@ from django.views.decorators.http import require_http_methods
 
 from interviews.bank import access
 from interviews.bank.files import MAX_RUBRIC, BankError, in_words
-from interviews.bank.forms import FileField
+from interviews.bank.forms import FileField, area
 from interviews.bank.markdown import render_prompt
 from interviews.bank.models import Question, QuestionVersion
 from interviews.errors import Problem
 from interviews.review import trying
 from interviews.review.models import Tryout
 
-YAML = forms.Textarea(attrs={"rows": 20, "class": "mono", "spellcheck": "false"})
+YAML = area(20, spellcheck="false", **{"class": "mono"})
 FIELD = "field:"  # before the name of a question's field, which may be any
 
 
 class TryForm(forms.Form):
     """An answer to a question, what the question asks to be filled in, and the rubric as it shall be tried."""
 
-    text = FileField(label="Answer", required=False, max_length=trying.MAX_CHARACTERS, widget=forms.Textarea(attrs={"rows": 10}))
+    text = FileField(label="Answer", required=False, max_length=trying.MAX_CHARACTERS, widget=area(10))
     exemplars = forms.BooleanField(label="Mark the exemplar answers, too", required=False)
     rubric = FileField(label="rubric.yaml", required=False, max_length=MAX_RUBRIC, widget=YAML)
 
