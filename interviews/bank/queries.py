@@ -51,7 +51,8 @@ def askable() -> QuerySet[Question]:
 
 def topics(questions: QuerySet[Question] | None = None) -> list[str]:
     """Every topic of these questions, sorted; of those that a new interview may ask unless told otherwise."""
-    return sorted({topic for question in (askable() if questions is None else questions) for topic in question.current.topics})
+    found = askable() if questions is None else questions
+    return sorted({topic for topics in found.values_list("current__topics", flat=True) for topic in topics})
 
 
 def find(name: str) -> Question | None:

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from interviews.accounts.models import User
-from interviews.bank.models import Question
 from interviews.bank.queries import askable
 from interviews.errors import Problem
 from interviews.live import blueprints, documents, events, queries
@@ -31,13 +30,12 @@ NOTHING_TO_JUDGE = "There is no code yet. Write some, then run it."
 
 def ensure_blueprints() -> None:
     """Makes the shipped blueprints, or brings them up to date with the bank."""
-    kinds = frozenset(question.current.kind for question in askable())
     for slug, title, level, minutes in blueprints.SHIPPED:
         try:
-            sections = blueprints.generate(level, minutes, (), kinds)
-        except blueprints.NothingToAsk:
+            sections = _sections(level, minutes)
+        except Problem:
             continue
-        body = {"title": title, "level": level, "minutes": minutes, "sections": [section.as_dict() for section in sections]}
+        body = {"title": title, "level": level, "minutes": minutes, "sections": sections}
         Blueprint.objects.update_or_create(slug=slug, defaults=body)
 
 
@@ -50,16 +48,17 @@ def plan_of(slug: str) -> dict[str, Any]:
     blueprint = Blueprint.objects.filter(slug=slug).first()
     if blueprint is None:
         raise Problem("no_blueprint", "There is no such interview to start. Reload the page and choose again.", 404)
-    return {**queries.blueprint_json(blueprint), "sections": _sections(blueprint.level, blueprint.minutes, (), askable())}
+    return {**queries.blueprint_json(blueprint), "sections": _sections(blueprint.level, blueprint.minutes)}
 
 
-def _sections(level: str, minutes: int, topics: Sequence[str], questions: Iterable[Question]) -> list[dict[str, Any]]:
-    """The sections that these questions can fill.
+def _sections(level: str, minutes: int, topics: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The sections that the bank can fill with questions on these topics, or on any.
 
     Raises:
         Problem: there are none.
     """
-    kinds = frozenset(question.current.kind for question in questions)
+    asked = askable().values_list("current__kind", "current__topics")
+    kinds = frozenset(kind for kind, on in asked if not topics or not set(topics).isdisjoint(on))
     try:
         return [section.as_dict() for section in blueprints.generate(level, minutes, topics, kinds)]
     except blueprints.NothingToAsk as error:
@@ -77,9 +76,8 @@ def plan(*, level: str, minutes: int, topics: Sequence[str]) -> dict[str, Any]:
     if not blueprints.MIN_MINUTES <= minutes <= blueprints.MAX_MINUTES:
         raise Problem("bad_minutes", f"Choose {blueprints.MIN_MINUTES} to {blueprints.MAX_MINUTES} minutes.")
     wanted = set(topics)
-    sections = _sections(level, minutes, sorted(wanted), (question for question in askable() if not wanted or wanted & set(question.current.topics)))
     title = f"{', '.join(sorted(wanted)) or 'All topics'}, {level}, {minutes} minutes"[:120]
-    return {"title": title, "level": level, "minutes": minutes, "sections": sections}
+    return {"title": title, "level": level, "minutes": minutes, "sections": _sections(level, minutes, sorted(wanted))}
 
 
 def _make_answer(question: InterviewQuestion) -> None:
