@@ -26,7 +26,7 @@ _TIMES = re.compile(r"(?<=\d)\s*x\s*(?=\d)")
 _COMMAND = re.compile(r"\\([a-z]+|[,;:! ])")
 _COMMANDS = {"times": "×", "cdot": "×", "ast": "×", "div": "÷", "leq": "≤", "le": "≤", "leqslant": "≤", "geq": "≥", "ge": "≥", "geqslant": "≥", "neq": "≠",
              "ne": "≠", "to": "→", "rightarrow": "→", "leftarrow": "←", "leftrightarrow": "↔", "land": "∧", "wedge": "∧", "lor": "∨", "vee": "∨", "lnot": "¬",
-             "neg": "¬", "in": "∈", "notin": "∉", "pm": "±", "approx": "≈", "sum": "∑", "prod": "∏"} | dict.fromkeys(
+             "neg": "¬", "in": "∈", "notin": "∉", "infty": "∞", "pm": "±", "approx": "≈", "sum": "∑", "prod": "∏"} | dict.fromkeys(
                  ("text", "mathrm", "mathbf", "operatorname", "left", "right", ",", ";", ":", "!", " "), " ")
 _SPELLED = {"<=": "≤", "⩽": "≤", "≦": "≤", ">=": "≥", "⩾": "≥", "≧": "≥", "!=": "≠", "->": "→", "=>": "→", "⇒": "→", "⟶": "→", "⟹": "→", "<-": "←", "⇐": "←",
             "⟵": "←", "⟸": "←", "<->": "↔", "<=>": "↔", "⇔": "↔", "⟷": "↔", "⟺": "↔", "**": "^", "×": "*", "∗": "*", "⋅": "*", "·": "*", "÷": "/", "⁄": "/",
@@ -80,9 +80,9 @@ def normal(text: str, hyphen: str = " ") -> str:
     Markup, quotation marks and brackets that group nothing go. A minus sign and a decimal point count; the hyphen of "all-reduce" becomes `hyphen`.
     """
     text = unicodedata.normalize("NFKC", _MIXED.sub(" ", _SUPERSCRIPTS.sub(lambda m: f"^{m[0]}", text))).casefold()
-    text = _MATH.sub(r"\1", _EMPHASIS.sub(r"\2", re.sub("[−–]", "-", text))).replace(r"\infty", "∞")
-    text = _MINUS_INFINITY.sub("-", text)
+    text = _MATH.sub(r"\1", _EMPHASIS.sub(r"\2", re.sub("[−–]", "-", text)))
     text = _COMMAND.sub(lambda m: f" {_COMMANDS.get(m[1], m[1])} ", _FRACTION.sub(r"(\1)/(\2)", text))
+    text = _MINUS_INFINITY.sub("-", text)
     return " ".join(piece.text for piece in _grouped(_counting(_pieces(_TIMES.sub("×", _HYPHEN.sub(hyphen, _OPENING.sub("", text)))))))
 
 
