@@ -106,7 +106,9 @@ def tab_to(page: Page, what: str, limit: int = 60) -> None:
     """Presses Tab until what has the focus begins with this."""
     for _ in range(limit):
         page.keyboard.press("Tab")
-        name = page.evaluate("(document.activeElement.getAttribute('aria-label') || document.activeElement.innerText || '').trim()")
+        name = page.evaluate(
+            "(({ labels, innerText, ariaLabel }) => (ariaLabel || labels?.[0]?.innerText || innerText || '').trim())(document.activeElement)"
+        )
         if name.startswith(what):  # the whole page begins with something else
             return
     pytest.fail(f"Tab never reached {what!r}")
