@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +28,7 @@ KINDS = ["written", "design", "debug", "estimate", "quickfire", "whiteboard", "c
 PROSE = ("written", "design", "debug")  # the kinds that are answered in words alone
 FILLED_IN = ("estimate", "quickfire")  # those whose answers are fields
 BANDS = ["L5", "L6", "L7"]
+PACK = "pack.yaml"
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MAX_SLUG = 80
 TRIED_SEEDS = (1, 2, 3)  # variants beside the published one that must be sound before a pack is taken
@@ -72,11 +73,12 @@ PACK_SCHEMA = {
 
 
 class BankError(ValueError):
-    """A file of a bank that can't be used: which file, which line (from 1), and why."""
+    """A file of a bank that can't be used: which file, which line (from 1), and why. `others` are the first faults of the pack's other questions."""
 
     def __init__(self, file: str, line: int, reason: str) -> None:
         super().__init__(f"{file}:{line}: {reason}")
         self.file, self.line, self.reason = file, line, reason
+        self.others: tuple[BankError, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -385,11 +387,21 @@ def read_variant(files: Mapping[str, str], kind: str, seed: int, root: str = "")
 
 def _read(path: Path, name: str) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BankError(name, 1, f"not UTF-8: {error.reason} at byte {error.start}") from error
+        return as_text(path.read_bytes(), name)
     except OSError as error:
         raise BankError(name, 1, error.strerror or "can't be read") from error
+
+
+def as_text(content: bytes, name: str) -> str:
+    """A file's text.
+
+    Raises:
+        BankError: it is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BankError(name, 1, f"not UTF-8: {error.reason} at byte {error.start}") from error
 
 
 def read_pack(folder: Path) -> ParsedPack:
@@ -398,18 +410,42 @@ def read_pack(folder: Path) -> ParsedPack:
     Raises:
         BankError: any file of it is wrong.
     """
-    source = _read(folder / "pack.yaml", "pack.yaml")
-    document = _Yaml("pack.yaml", source)
+    files = {PACK: _read(folder / PACK, PACK)}
+    places = sorted(path for path in folder.iterdir() if path.is_dir())
+    for path in (path for place in places for path in sorted(place.rglob("*")) if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        files[name] = _read(path, name)
+    return parse_pack(files, [place.name for place in places])
+
+
+def parse_pack(files: Mapping[str, str], folders: Iterable[str] = ()) -> ParsedPack:
+    """Checks a pack's files, `pack.yaml` and `<slug>/<file>`. `folders` may name such as have no file, which is a fault.
+
+    Raises:
+        BankError: any of them is wrong; `others` has a fault of each other question that has one.
+    """
+    if PACK not in files:
+        raise BankError(PACK, 1, "the file is missing")
+    document = _Yaml(PACK, files[PACK])
     document.check(PACK_SCHEMA)
-    questions = []
-    for question in sorted(path for path in folder.iterdir() if path.is_dir()):
-        names = sorted(path.relative_to(question).as_posix() for path in question.rglob("*") if path.is_file())
-        files = {name: _read(question / name, f"{question.name}/{name}") for name in names}
-        questions.append(parse_question(question.name, files))
-    seen: dict[str, str] = {}
-    for parsed in questions:
-        other = seen.setdefault(parsed.meta["uuid"], parsed.slug)
-        if other != parsed.slug:
-            raise BankError(f"{parsed.slug}/question.yaml", 1, f"uuid: {other} has the same one")
+    contents: dict[str, dict[str, str]] = {folder: {} for folder in folders}
+    for path, text in files.items():
+        slug, inside, name = path.partition("/")
+        if inside:
+            contents.setdefault(slug, {})[name] = text
+    questions: list[ParsedQuestion] = []
+    faults: list[BankError] = []
+    for slug, content in sorted(contents.items()):
+        try:
+            parsed = parse_question(slug, content)
+            if other := next((question.slug for question in questions if question.meta["uuid"] == parsed.meta["uuid"]), None):
+                raise BankError(f"{slug}/question.yaml", 1, f"uuid: {other} has the same one")
+        except BankError as fault:
+            faults.append(fault)
+        else:
+            questions.append(parsed)
+    if faults:
+        faults[0].others = tuple(faults[1:])
+        raise faults[0]
     meta = document.value
-    return ParsedPack(meta["slug"], meta["title"], meta["description"].strip(), source, tuple(questions))
+    return ParsedPack(meta["slug"], meta["title"], meta["description"].strip(), files[PACK], tuple(questions))

@@ -309,3 +309,16 @@ def test_banks_from_before_loads_were_noted_keep_their_edits(bank: Path, people:
     assert [question.slug for question in Question.objects.all() if question.edited] == ["written-1"]
     assert len(load_pack(folder=bank).unchanged) == 4
     assert edited.current.files["prompt.md"] == "Mended.\n"
+
+
+def test_the_first_fault_of_each_question_is_named(bank: Path) -> None:
+    (bank / "written-1/prompt.md").write_text(" ")
+    (bank / "written-2/rubric.yaml").unlink()
+    (bank / "an-empty-folder").mkdir()
+    with pytest.raises(CommandError) as told:
+        call_command("load_bank", bank)
+    assert [line.split(": ")[-2:] for line in str(told.value).splitlines()] == [
+        ["nothing loaded. an-empty-folder/question.yaml:1", "the file is missing"],
+        ["written-1/prompt.md:1", "the prompt is empty"],
+        ["written-2/rubric.yaml:1", "the file is missing"],
+    ]

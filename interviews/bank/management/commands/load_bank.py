@@ -24,7 +24,8 @@ class Command(BaseCommand):
             try:
                 loaded = load_pack(folder=folder)
             except BankError as error:
-                raise CommandError(f"{folder}: nothing loaded. {error}") from error
+                faults = "".join(f"\n{fault}" for fault in error.others)
+                raise CommandError(f"{folder}: nothing loaded. {error}{faults}") from error
             if options["verbosity"]:
                 counts = f"{len(loaded.created)} new, {len(loaded.updated)} changed, {len(loaded.unchanged)} as before"
                 self.stdout.write(f"{loaded.pack}: {counts}" + (f", {len(loaded.kept)} kept as edited" if loaded.kept else ""))
