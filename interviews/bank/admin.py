@@ -1,7 +1,6 @@
 """The stock admin, where a question's files are edited as text. Saving adds a version; no version is ever changed."""
 
 from collections.abc import Iterable
-from difflib import unified_diff
 from typing import Any
 
 from django import forms
@@ -12,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
 from interviews.bank.actions import edit_question, take_loaded
+from interviews.bank.changes import changes
 from interviews.bank.files import ANSWER_NAME, ANSWER_PATH, BankError, parse_question
 from interviews.bank.forms import FileField, area
 from interviews.bank.models import Pack, Question, QuestionVersion
@@ -139,10 +139,8 @@ class QuestionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def pack_changes(self, question: Question) -> str:
         """The difference between the pack's version that was edited and the one that came since."""
         before, after = (version.files if version else {} for version in (question.based_on, question.loaded))
-        lines: list[str] = []
-        for path in sorted(before | after):
-            lines += unified_diff(before.get(path, "").splitlines(), after.get(path, "").splitlines(), path, path, lineterm="")
-        return format_html('<p>{}</p><pre style="white-space: pre-wrap">{}</pre>', MOVED_ON, "\n".join(lines))
+        lines = "\n".join(line for change in changes(before, after) for line in change.lines)
+        return format_html('<p>{}</p><pre style="white-space: pre-wrap">{}</pre>', MOVED_ON, lines)
 
     @admin.action(description="Take the pack's version")
     def take_the_packs(self, request: HttpRequest, queryset: QuerySet[Question]) -> None:
