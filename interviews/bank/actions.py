@@ -1,4 +1,4 @@
-"""Every write to the banks. A question's content never changes: a new version is added and becomes the current one."""
+"""Every write to the banks but uploads' (`uploads.py`). A question's content never changes: a new version is added and becomes the current one."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from grading.variants import GENERATOR
 from interviews.accounts.models import User
 from interviews.bank.files import (
     MAX_SLUG,
+    PACK,
     BankError,
     ParsedPack,
     ParsedQuestion,
@@ -55,7 +56,7 @@ def rubric_of(version: QuestionVersion, seed: int) -> RubricVersion:
     return rubric_row(rubric.to_dict())
 
 
-def _store_version(question: Question, parsed: ParsedQuestion, by: User | None) -> QuestionVersion:
+def store_version(question: Question, parsed: ParsedQuestion, by: User | None) -> QuestionVersion:
     """The row for this content, made if it is new; content that was current before is the same version again."""
     rubric = rubric_row(parsed.rubric.to_dict())
     meta = parsed.meta
@@ -79,7 +80,7 @@ def _store_version(question: Question, parsed: ParsedQuestion, by: User | None) 
     return version
 
 
-def _make_current(question: Question, version: QuestionVersion, by: User | None) -> None:
+def make_current(question: Question, version: QuestionVersion, by: User | None) -> None:
     question.current, question.current_by, question.current_at, question.based_on = version, by, timezone.now(), question.loaded
     question.save()
 
@@ -87,9 +88,9 @@ def _make_current(question: Question, version: QuestionVersion, by: User | None)
 def _take(question: Question, parsed: ParsedQuestion, by: User | None) -> str:
     """Notes what the folder says, and makes it current unless the question was edited on the site. Returns the name of the list in `Loaded`."""
     new, edited = question.current_id is None, question.edited
-    question.loaded = _store_version(question, parsed, by)
+    question.loaded = store_version(question, parsed, by)
     if not edited and question.edited:
-        _make_current(question, question.loaded, by)
+        make_current(question, question.loaded, by)
         return "created" if new else "updated"
     if not question.edited:  # unchanged, or the folder has caught up with the edit
         question.based_on = question.loaded
@@ -97,7 +98,7 @@ def _take(question: Question, parsed: ParsedQuestion, by: User | None) -> str:
     return "kept" if question.pack_moved_on else "unchanged"
 
 
-def _set_slugs_free(pack: Pack, parsed: ParsedPack) -> None:
+def set_slugs_free(pack: Pack, parsed: ParsedPack) -> None:
     """Gives questions whose folder has another name now one that is nobody's, because folders may exchange names or pass them on."""
     named = {question.meta["uuid"]: question.slug for question in parsed.questions}
     for question in pack.questions.select_for_update().filter(id__in=named):
@@ -120,7 +121,7 @@ def _make_room(pack: Pack, parsed: ParsedPack) -> list[str]:
     return renamed
 
 
-def _question_of(pack: Pack, parsed: ParsedQuestion) -> Question:
+def question_of(pack: Pack, parsed: ParsedQuestion) -> Question:
     """The row of a folder's question under the folder's name, made if it is new."""
     file, uuid = f"{parsed.slug}/question.yaml", parsed.meta["uuid"]
     question = Question.objects.select_for_update().filter(id=uuid).first() or Question(id=uuid, pack=pack)
@@ -138,9 +139,9 @@ def save_pack(*, pack: ParsedPack, by: User | None = None) -> Loaded:
     """Stores a pack that was read and checked. Questions that the folder no longer has stay as they are, and so does what was edited on the site."""
     row, _ = Pack.objects.update_or_create(slug=pack.slug, defaults={"title": pack.title, "description": pack.description, "source": pack.source})
     done = defaultdict(list, renamed=_make_room(row, pack))
-    _set_slugs_free(row, pack)
+    set_slugs_free(row, pack)
     for parsed in pack.questions:
-        done[_take(_question_of(row, parsed), parsed, by)].append(parsed.slug)
+        done[_take(question_of(row, parsed), parsed, by)].append(parsed.slug)
     return Loaded(pack.slug, **{name: tuple(slugs) for name, slugs in done.items()})
 
 
@@ -173,7 +174,7 @@ def add_question(
         with transaction.atomic():
             Pack.objects.select_for_update().get(pk=pack.pk)  # a load of the pack looks at its slugs and counts on them
             question.save(force_insert=True)
-            _make_current(question, _store_version(question, parsed, by), by)
+            make_current(question, store_version(question, parsed, by), by)
     except IntegrityError as error:
         raise SlugTaken(f"{pack} has a question called “{slug}” already.") from error
     return question
@@ -194,9 +195,9 @@ def edit_question(*, question: Question, files: Mapping[str, str], by: User | No
     if parsed.meta["uuid"] != str(question.id):
         raise BankError(f"{question.slug}/question.yaml", 1, "uuid: it never changes")
     question = Question.objects.select_for_update().get(pk=question.pk)
-    version = _store_version(question, parsed, by)
+    version = store_version(question, parsed, by)
     if question.current_id != version.id or question.pack_moved_on:
-        _make_current(question, version, by)
+        make_current(question, version, by)
     return version
 
 
@@ -212,12 +213,18 @@ def take_loaded(*, question: Question, by: User) -> bool:
     question = Question.objects.select_for_update().get(pk=question.pk)
     if question.loaded is None or not question.edited:
         return False
-    _make_current(question, question.loaded, by)
+    make_current(question, question.loaded, by)
     return True
 
 
 class NotEmpty(ValueError):
     """A folder holds what an export would leave in it, and a load would take for a part of the pack."""
+
+
+def files_of_pack(pack: Pack) -> dict[str, str]:
+    """`pack.yaml` and the files of the pack's current questions, by their path in its folder, byte for byte as they were loaded or last edited."""
+    questions = pack.questions.exclude(current=None).select_related("current")
+    return {PACK: pack.source} | {f"{question.slug}/{path}": text for question in questions for path, text in question.current.files.items()}
 
 
 def export_pack(*, pack: Pack, folder: Path) -> int:
@@ -226,14 +233,14 @@ def export_pack(*, pack: Pack, folder: Path) -> int:
     Raises:
         NotEmpty: the folder holds a question or a file of one that the pack does not have; nothing was written.
     """
-    questions = {question.slug: question.current.files for question in pack.questions.select_related("current") if question.current}
-    files = {folder / slug / path: text for slug, content in questions.items() for path, text in content.items()}
+    files = {folder / path: text for path, text in files_of_pack(pack).items()}
+    questions = {path.relative_to(folder).parts[0] for path in files} - {PACK}
     places = [path for path in folder.glob("*") if path.is_dir()]
     strays = [path for path in places if path.name not in questions]
     strays += [path for place in places for path in place.rglob("*") if path.is_file() and path not in files]
     if strays:
         raise NotEmpty(f"{min(strays)} does not belong to the pack {pack.slug} as it is now. Remove it, or write to another folder.")
-    for target, text in {folder / "pack.yaml": pack.source, **files}.items():
+    for target, text in files.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(text.encode())
     return len(questions)

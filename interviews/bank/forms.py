@@ -12,6 +12,7 @@ from grading import draft_yaml
 from interviews.accounts.models import User
 from interviews.bank import queries
 from interviews.bank.actions import SlugTaken, add_question
+from interviews.bank.archive import MAX_ARCHIVE
 from interviews.bank.files import BANDS, MAX_RUBRIC, MAX_SLUG, PROSE, SLUG, BankError, content_hash
 from interviews.bank.models import Pack, Question
 
@@ -37,6 +38,23 @@ class FileField(forms.CharField):
 
 def area(rows: int, **attrs: str) -> forms.Textarea:
     return forms.Textarea(attrs={"rows": rows, **attrs})
+
+
+class UploadForm(forms.Form):
+    """A pack in a zip archive."""
+
+    archive = forms.FileField(
+        label="Zip file of a pack",
+        help_text="A folder with pack.yaml and a folder for each question, as “Download” gives it. Nothing changes before you have seen what would.",
+        widget=forms.FileInput(attrs={"accept": ".zip,application/zip"}),
+        error_messages={"required": "Choose a file.", "empty": "The file is empty.", "missing": "Choose a file."},
+    )
+
+    def clean_archive(self) -> Any:
+        sent = self.cleaned_data["archive"]
+        if sent.size > MAX_ARCHIVE:
+            raise ValidationError(f"The file is larger than {MAX_ARCHIVE // 2**20} MiB.")
+        return sent
 
 
 class NewQuestionForm(forms.Form):

@@ -118,3 +118,16 @@ class QuestionVersion(InsertOnly):
     def prompt(self) -> str:
         """The Markdown of the published variant's prompt."""
         return self.variant()["prompt.md"]
+
+
+class Upload(models.Model):
+    """An archive that an admin sent and has not decided about."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    name = models.CharField(max_length=200)
+    archive = models.BinaryField()
+    by = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    def get_absolute_url(self) -> str:
+        return reverse("bank_upload", args=[self.id])

@@ -1,18 +1,23 @@
-"""The banks, to read, and the page that adds a question. Editing is the admin site's."""
+"""The banks, to read, and the pages that add a question or a pack of them. Editing is the admin site's."""
+
+from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from grading.variants import PUBLISHED
-from interviews.bank import access, actions, queries
-from interviews.bank.files import BANDS, in_words, read_variant
-from interviews.bank.forms import NewQuestionForm
+from interviews.bank import access, actions, queries, uploads
+from interviews.bank.archive import pack_up
+from interviews.bank.changes import changes
+from interviews.bank.files import BANDS, BankError, in_words, read_variant
+from interviews.bank.forms import NewQuestionForm, UploadForm
 from interviews.bank.markdown import render as markdown
 from interviews.bank.markdown import render_prompt
-from interviews.bank.models import Pack, Question, QuestionVersion
+from interviews.bank.models import Pack, Question, QuestionVersion, Upload
 
 
 @login_required
@@ -72,6 +77,64 @@ def hold(request: HttpRequest, pack: str, slug: str) -> HttpResponse:
         said = "is on hold: no new interview asks it. Those that are set up keep it." if held else "may be asked: new interviews that fit choose from it, too."
         messages.success(request, f"“{found}” {said}")
     return redirect(found)
+
+
+@login_required
+def download(request: HttpRequest, pack: str) -> HttpResponse:
+    """A pack as a zip file, as the bank has it now."""
+    access.check_keeper(request.user)
+    found = get_object_or_404(Pack, slug=pack)
+    headers = {"Content-Disposition": f'attachment; filename="{found.slug}.zip"', "Cache-Control": "private, no-store"}
+    return HttpResponse(pack_up(found.slug, actions.files_of_pack(found)), content_type="application/zip", headers=headers)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def upload(request: HttpRequest) -> HttpResponse:
+    """Takes a zip file to be looked at."""
+    access.check_keeper(request.user)
+    form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
+    if form.is_valid():
+        sent = form.cleaned_data["archive"]
+        return redirect(uploads.keep_upload(name=sent.name[:200], archive=sent.read(), by=request.user))
+    return render(request, "bank/upload.html", {"form": form})
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def uploaded(request: HttpRequest, id: UUID) -> HttpResponse:
+    """What an uploaded pack would change, or what is wrong with it; and the buttons that decide."""
+    access.check_keeper(request.user)
+    if (sent := Upload.objects.filter(id=id).first()) is None:
+        messages.warning(request, "That file was taken or thrown away, or lay here for over a day. Choose it again if it is still to be taken.")
+        return redirect("upload_pack")
+    if "drop" in request.POST:
+        sent.delete()
+        messages.info(request, f"{sent.name} was thrown away. Nothing has changed.")
+        return redirect("upload_pack")
+    context: dict[str, Any] = {"upload": sent, "form": UploadForm()}
+    try:
+        pack = uploads.read_upload(bytes(sent.archive))
+        if "take" in request.POST:
+            try:
+                done = uploads.put_pack(pack=pack, by=request.user, ask="ask" in request.POST, state=request.POST.get("state", ""))
+            except uploads.MovedOn:
+                context["moved_on"] = True
+            else:
+                sent.delete()
+                messages.success(request, _told(pack.title, done))
+                return redirect("bank")
+        look = uploads.look_at_pack(pack=pack, by=request.user)
+    except BankError as error:
+        return render(request, "bank/upload.html", context | {"faults": [error, *error.others]}, status=409 if request.method == "POST" else 200)
+    changed = [(put, changes(put.before or {}, put.after)) for put in look.changed]
+    return render(request, "bank/upload.html", context | {"pack": pack, "look": look, "changed": changed})
+
+
+def _told(title: str, done: uploads.Uploaded) -> str:
+    """What an upload did, in a sentence."""
+    counts = f"{len(done.added)} new, {len(done.changed)} changed, {len(done.unchanged)} as before"
+    return f"“{title}” is taken: {counts}.{' What is new is on hold until you have it asked.' if done.added and done.held else ''}"
 
 
 @login_required
