@@ -169,6 +169,7 @@ WORKER_QUEUES = ("default", "grading", "sandbox.cpu", "sandbox.gpu")
 CELERY_TASK_ROUTES = {
     "grading.*": {"queue": "grading"},
     "interviews.review.tasks.reap": {"queue": "default"},  # not behind the grading that it watches
+    "interviews.review.tasks.send_letters": {"queue": "default"},
     "interviews.review.tasks.*": {"queue": "grading"},
     "sandbox.tasks.reap": {"queue": "default"},
     "sandbox.tasks.judge_run": {"queue": "sandbox.cpu"},
@@ -177,6 +178,7 @@ CELERY_BEAT_SCHEDULE = {
     "close-expired-interviews": {"task": "interviews.live.tasks.sweep", "schedule": 5.0},
     "requeue-abandoned-runs": {"task": "sandbox.tasks.reap", "schedule": 5.0},
     "requeue-abandoned-grading": {"task": "interviews.review.tasks.reap", "schedule": 5.0},
+    "send-letters": {"task": "interviews.review.tasks.send_letters", "schedule": 30.0},
 }
 
 SANDBOX = {
@@ -235,6 +237,7 @@ ACCOUNT_PREVENT_ENUMERATION = ACCOUNT_EMAIL_VERIFICATION == "mandatory"
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
 EMAIL_CONFIG = env.email_url_config(env.str("EMAIL_URL", default="") or "consolemail://")
 vars().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 20  # seconds that a mail server may leave unanswered
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Roofline <roofline@localhost>")
 
 REST_FRAMEWORK = {

@@ -20,7 +20,7 @@ from interviews.live import actions as live
 from interviews.live import events
 from interviews.live.models import Event, Interview, InterviewQuestion
 from interviews.live.queries import content_of
-from interviews.review import marking, queries
+from interviews.review import letters, marking, queries
 from interviews.review.models import GradeJob, Note, Override
 from sandbox.actions import LAST
 from sandbox.health import read as sandbox_health
@@ -317,10 +317,13 @@ def add_note(*, interview: Interview, actor: User, text: str, question_id: UUID 
 
 
 @transaction.atomic
-def publish(*, interview: Interview, actor: User, scores: Collection[UUID] | None = None, seen: int | None = None) -> Interview:
+def publish(
+    *, interview: Interview, actor: User, scores: Collection[UUID] | None = None, seen: int | None = None, address: str | None = None
+) -> Interview:
     """Shows the candidate the reviewed report, notes included. A second publish changes nothing, unless there are scores since the first.
 
-    `scores`: the scores that the interviewer looked at; `seen`: the number of the last event that what they looked at shows.
+    `scores`: the scores that the interviewer looked at; `seen`: the number of the last event that what they looked at shows; `address`: of the report, for
+    the mail that tells the candidate, without which none is told.
 
     Raises:
         Problem: not a reviewer, not scored yet, an answer is being scored again, other scores count than those that were looked at, or somebody else changed
@@ -340,7 +343,9 @@ def publish(*, interview: Interview, actor: User, scores: Collection[UUID] | Non
         interview.status = Interview.Status.PUBLISHED
         interview.published_at = timezone.now()
         interview.save(update_fields=["status", "published_at"])
-        events.append(interview, Event.Kind.PUBLISHED, actor=actor, body={"state": {"status": interview.status}})
+        event = events.append(interview, Event.Kind.PUBLISHED, actor=actor, body={"state": {"status": interview.status}})
+        if address is not None:
+            letters.write(event, address)
     return interview
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.gzip import gzip_page
 from drf_spectacular.utils import extend_schema
@@ -97,7 +98,8 @@ class Publish(APIView):
     @extend_schema(request=NewPublication, responses=dict)
     def post(self, request: Request, pk: UUID) -> Response:
         interview = _over(request, pk)
-        actions.publish(interview=interview, actor=request.user, **given(NewPublication, request))
+        address = request.build_absolute_uri(reverse("report", args=[pk]))
+        actions.publish(interview=interview, actor=request.user, address=address, **given(NewPublication, request))
         return _report(request, pk)
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from grading.insert_only import InsertOnly
 from grading.models import Score
 from interviews.bank.models import QuestionVersion
-from interviews.live.models import Interview, InterviewQuestion
+from interviews.live.models import Event, Interview, InterviewQuestion
 from sandbox.leases import Leased
 from sandbox.models import Run
 
@@ -53,6 +53,16 @@ class Note(InsertOnly):
 
     class Meta:
         ordering: ClassVar = ["id"]
+
+
+class Letter(models.Model):
+    """A mail that tells the candidate of a publication, and whether it is on its way yet."""
+
+    event = models.OneToOneField(Event, on_delete=models.CASCADE, related_name="letter")
+    address = models.CharField(max_length=500)  # of the report
+    tries = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True)
 
 
 class Trial(models.Model):

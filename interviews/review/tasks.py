@@ -16,7 +16,7 @@ from celery.signals import worker_ready
 from django.utils import timezone
 
 from interviews.live.models import Interview
-from interviews.review import actions, marking, queries, rescoring, trying
+from interviews.review import actions, letters, marking, queries, rescoring, trying
 from interviews.review.models import GradeJob, RescoredAnswer, Tryout
 from sandbox.leases import LEASE, UNHEARD_SINCE, Lost
 
@@ -112,6 +112,12 @@ def _mend(jobs: type[Job], give_up: Callable[[Job], None], wake: Callable[[Job],
     _each(jobs.objects.filter(pk__in=exhausted, state__in=jobs.ACTIVE), give_up)
     _each(jobs.objects.filter(pk__in=requeued), ring)
     _each(jobs.unheard().order_by(UNHEARD_SINCE)[:RINGS], ring)
+
+
+@shared_task
+def send_letters() -> None:
+    """Sends what candidates are to be told by mail."""
+    letters.send_due()
 
 
 @shared_task
