@@ -110,9 +110,11 @@ def _attack(args: argparse.Namespace) -> int:
 
 
 def _marked(args: argparse.Namespace) -> int:
+    from grading.fit import stripped
     from grading.marked import read_all, report, table
 
-    found = report(read_all(Path(args.folder), Path(args.bank)))
+    questions = read_all(Path(args.folder), Path(args.bank))
+    found = report([stripped(question) for question in questions] if args.draft else questions)
     print(json.dumps(found) if args.json else table(found))
     return 0
 
@@ -198,6 +200,7 @@ def main(argv: list[str] | None = None) -> int:
     marked = commands.add_parser("marked", help="agreement with the answers of a folder that were marked claim by claim")
     marked.add_argument("folder", nargs="?", default="interviews/bank/marked")
     marked.add_argument("--bank", default="interviews/bank/packs", help="where the rubrics are")
+    marked.add_argument("--draft", action="store_true", help="by the rubrics as a first draft has them: one paraphrase a claim, no terms, no contradictions")
     marked.add_argument("--json", action="store_true")
     marked.set_defaults(do=_marked)
     fitted = commands.add_parser("fit", help="fit the weights of evidence to the marked folder, and measure them question by question")

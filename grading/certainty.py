@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from statistics import fmean
 
 import numpy as np
 
@@ -15,9 +16,10 @@ from grading.rubric import BELOW, Criterion, Rubric
 
 DOUBTFUL = "The level could be"  # how the reason for a review begins when it is this
 # The claims of one answer err together: who puts things in unforeseen words does so throughout. COMMON is the standard deviation, in logits, by which the
-# chances of all claims of an answer are too low or too high; with it the level sets hold the level of the repository's marked answers as often as COVER
-# says (`python -m grading fit`). By rubrics whose claims ask for no terms it takes BARE.
-COMMON, BARE = 0.6, 1.0
+# chances of all claims of an answer are too low or too high; with it the level sets hold the level of answers to questions that no weight was fitted to as
+# often as COVER says (`python -m grading marked interviews/bank/marked/held-out`). A claim that asks for no terms counts with BARE, a check of a drawing,
+# which is read and not guessed at, with DRAWN.
+COMMON, BARE, DRAWN = 1.2, 2.0, 0.6
 NODES = 7  # of the Gauss-Hermite quadrature over it
 SLIGHT = 1e-6  # a probability that is not told
 
@@ -30,9 +32,10 @@ def chance(mark: ClaimMark, calibration: Calibration | None = None) -> float:
 
 
 def common_error(rubric: Rubric) -> float:
-    """By how much the chances of all claims of an answer are off together, in logits: between COMMON and BARE by the share of claims without terms."""
-    bare = [not claim.terms for criterion in rubric.criteria for claim in criterion.claims]
-    return COMMON + (BARE - COMMON) * sum(bare) / max(1, len(bare))
+    """By how much the chances of all claims and checks of an answer are off together, in logits: the mean of COMMON, BARE and DRAWN over them."""
+    each = [COMMON if claim.terms else BARE for criterion in rubric.criteria for claim in criterion.claims]
+    each += [DRAWN for criterion in rubric.criteria for _ in criterion.diagram]
+    return fmean(each) if each else COMMON
 
 
 @lru_cache(maxsize=8)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
 
-SCORER = "claims-10"  # the name and version of the default scorer, as scores tell it
+SCORER = "claims-11"  # the name and version of the default scorer, as scores tell it
 CUT = 0.5  # a claim's score from which it is met, unless people's marks have moved it
 State = Literal["scored", "review", "not_scored"]
 Channel = Literal["text", "code", "fields", "scene"]

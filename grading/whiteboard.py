@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 
-from grading.certainty import COMMON, DOUBTFUL, common_error, confidence, doubtful, level_set, total_law
+from grading.certainty import DOUBTFUL, DRAWN, common_error, confidence, doubtful, level_set, total_law
 from grading.encoder import Encoder, encoder
 from grading.evidence import form_stems, has_form
 from grading.gates import is_injection
@@ -399,7 +399,7 @@ def _merge(criterion: Criterion, said: CriterionScore, boards: Sequence[Drawing]
     reason = f"{met_count} of {len(marks)} things shown" + (f"; {deduct:g} off for a wrong statement" if deduct else "") + "."
     marks += wrong
     return CriterionScore(criterion.id, criterion.title, points, criterion.points, tuple(dict.fromkeys(evidence)), reason, (*missed, *feedback),
-                          1.0 if answer.blank else confidence(criterion, points, marks, common=COMMON), tuple(marks))
+                          1.0 if answer.blank else confidence(criterion, points, marks, common=DRAWN), tuple(marks))
 
 
 def _total(rubric: Rubric, plain: Rubric, said: Score, criteria: tuple[CriterionScore, ...], flags: set[str], trouble: str) -> Score:

@@ -15,7 +15,7 @@ from grading.result import Score, Unsure
 from grading.scorer import score
 
 BANK = Path("interviews/bank/packs")
-SHIPPED = sorted(Path("interviews/bank/marked").glob("*.yaml"))
+SHIPPED = sorted(Path("interviews/bank/marked").rglob("*.yaml"))
 RUBRIC = {
     "bands": {"L5": 1},
     "criteria": [
