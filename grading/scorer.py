@@ -19,6 +19,7 @@ from grading.fields import judge_quantities, judge_short, judge_tests
 from grading.fusion import COS, LEX, NEARLY, NO_RIVAL, Statement, Weights, Words, away, by_meaning, doubt, lexical, plainly, repeats, shipped, telling, words
 from grading.fusion import Evidence as Nearness
 from grading.lexicon import NEGATORS, poles
+from grading.order import shipped as shipped_order
 from grading.polarity import negated
 from grading.result import CUT, SCORER, Answer, ClaimMark, CriterionScore, Evidence, Question, Score, Unsure, asserted
 from grading.rubric import BELOW, Claim, Criterion, Misconception, Rubric
@@ -108,7 +109,8 @@ def read_answer(text: str, question: Question | None, model: Encoder, known: fro
     by_sentence: dict[int, g.Gate] = {}
     sentences = document.sentences
     plain = [s for s in sentences if not g.is_injection(s.text)]
-    orderly = dict(zip((s.sentence for s in plain), g.gate_prose(plain), strict=True))
+    order = shipped_order().log_odds(". ".join(s.text for s in plain))
+    orderly = dict(zip((s.sentence for s in plain), g.gate_prose(plain, order), strict=True))
     taken_back, voided = g.taken_back(document)
     if voided:
         flags["retraction"] = None

@@ -5,13 +5,15 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from grading import Question, score
 from grading.attack import INJECTION, framed, keywords, shuffled, stamped
 from grading.encoder import encoder
 from grading.evidence import DENIED
 from grading.folders import folders, read_folder
-from grading.gates import foreign, gate_prose, is_disclaimer, is_injection, is_retraction, taken_back
+from grading.gates import BY_CHANCE, foreign, gate_prose, is_disclaimer, is_injection, is_retraction, taken_back
+from grading.order import shipped as order
 from grading.polarity import oppose
 from grading.text import MAX_CHARS, read, tokenise, visible
 from tests.grading.test_scorer import GOOD, PROMPT, RUBRIC, TRUE, mark
@@ -387,3 +389,19 @@ def test_shuffled_words_said_twice_earn_nothing() -> None:
     text = shuffled(BEST, random.Random(5))
     assert total(f"{text}\n\n{text}") <= 0.15 * total(BEST)
     assert mark(f"{PROMPT} {PROMPT}").total == 0
+
+
+@pytest.mark.parametrize("slug", ["multi-lora-serving", "quantized-serving", "flash-attention"])
+def test_the_words_of_notes_in_another_order_earn_nothing(slug: str) -> None:
+    """Notes have few of the words whose order English fixes; the order of all their words tells them apart."""
+    folder = read_folder(PACKS / "inference-foundations" / slug)
+    result = score(folder.rubric, shuffled(folder.best.text, random.Random(2)), folder.question)
+    assert (result.total, result.level) == (0, "below") and "wordlist" in result.flags
+
+
+def test_no_marked_answer_is_near_to_an_order_by_chance() -> None:
+    """Telegraphic notes come nearest to it."""
+    files = [yaml.safe_load(path.read_text()) for path in (PACKS.parent / "marked").rglob("*.yaml")]
+    terse = [row["text"] for file in files for row in file["answers"] if row["kind"] == "terse"]
+    assert len(terse) >= 21
+    assert min(order().log_odds(". ".join(s.text for s in read(text).sentences)) for text in terse) > 0 > BY_CHANCE
