@@ -38,7 +38,6 @@ class Uploaded:
     `held` whether what is new is on hold, and `state` stands for the pack as it was before.
     """
 
-    pack: str
     new_pack: bool
     about_changed: bool
     puts: tuple[Put, ...]
@@ -116,7 +115,7 @@ def put_pack(*, pack: ParsedPack, by: User, ask: bool = False, state: str | None
         if question.current_id != version.id:
             make_current(question, version, by)
         puts.append(Put(parsed.slug, parsed.meta["title"], old.slug if old else None, before.files if before else None, parsed.files))
-    return Uploaded(pack.slug, new_pack, about_changed, tuple(puts), tuple(question.slug for question in known.values()), not ask, found)
+    return Uploaded(new_pack, about_changed, tuple(puts), tuple(question.slug for question in known.values()), not ask, found)
 
 
 def keep_upload(*, name: str, archive: bytes, by: User) -> Upload:
