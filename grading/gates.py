@@ -172,7 +172,6 @@ _SEPARATOR = re.compile(r"[,;/]")
 ENDING = 120  # characters in which a sentence says at its end that it is not so
 BARE = 2  # words of an item that says nothing of itself
 MOSTLY = 0.4  # share of a sentence in such items from which it is a list with a frame around it
-LONG, BY_CHANCE = 60, -4.0  # words of an answer from which its log odds of order say much, and those of words in any order: notes have 2 and more
 STRANGE = 0.6  # share of words of four letters and more that English doesn't have as they stand
 FRAMED = 6  # sentences of one frame with other words in it ("the _ has the _ of the _"); careful answers have up to 3
 NAMED = 48  # words in such sentences from which an answer lists instead of answering; careful answers of 650 words have up to 22
@@ -368,11 +367,11 @@ def frame(sentence: Clause) -> tuple[str, ...]:
     return words if len(words) >= 5 and any(word != "_" for word in words) else ()
 
 
-def gate_prose(sentences: Sequence[Clause], order: float = 0.0) -> list[Gate]:
+def gate_prose(sentences: Sequence[Clause], by_chance: bool = False) -> list[Gate]:
     """One gate for each sentence. A verbless line in an answer of sentences is style; a long one, or an answer made of them, is a list.
 
-    Word order is judged for each sentence and over the whole answer, which catches a shuffle across full stops: by the pairs of words that English
-    hardly has, and in a long answer by `order`, the log odds that `grading.order` gives it.
+    Word order is judged for each sentence and over the whole answer, which catches a shuffle across full stops, by the pairs of words that English
+    hardly has. `by_chance` says that the words are known to stand in no order.
     """
     tokens = [len(s.tokens) for s in sentences]
     lists = [wordlist(s.tokens) for s in sentences]
@@ -394,8 +393,7 @@ def gate_prose(sentences: Sequence[Clause], order: float = 0.0) -> list[Gate]:
         inner = sum(1 for _ in _INNER_CAPITAL.finditer(sentence.text))
         orders.append((f + inner, j + inner))
     faults, judged = sum(f for f, _ in orders), sum(j for _, j in orders)
-    shuffled = (judged >= 4 and faults >= 2 and faults / judged >= 0.15) or (judged >= 40 and faults / judged >= 0.10)  # prose of 40 has 2, seldom 3
-    shuffled |= sum(tokens) >= LONG and order <= BY_CHANCE
+    shuffled = by_chance or (judged >= 4 and faults >= 2 and faults / judged >= 0.15) or (judged >= 40 and faults / judged >= 0.10)  # prose of 40 has 2, seldom 3
     out = []
     for sentence, is_list, names, in_list, words, (f, j) in zip(sentences, lists, named, listing, frames, orders, strict=True):
         if is_list and (many or wordlist(sentence.tokens, strict=True)):

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from grading.encoder import encoder
+from grading.text import Clause
 
 FILE = Path(__file__).with_name("order.safetensors")
 WIDTH = HIDDEN = 64
@@ -90,6 +91,11 @@ def places(table: Tensor, ids: Sequence[Sequence[int]]) -> Tensor:
 def turned(mean: Tensor, turn: Tensor) -> Tensor:
     """The encoder's embeddings, [vocabulary, 384], less their `mean` and turned by `turn` [384, WIDTH]."""
     return (encoder().table - mean) @ turn
+
+
+def log_odds_of(sentences: Sequence[Clause]) -> float:
+    """What the order of the words of these sentences says, by the shipped network."""
+    return shipped().log_odds(". ".join(sentence.text for sentence in sentences))
 
 
 @cache

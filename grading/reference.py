@@ -26,7 +26,7 @@ from grading.evidence import Match, coherence, opposition, weigh
 from grading.fusion import Statement, lexical, plain
 from grading.gates import LISTS, OPEN, enumerated, wordlist
 from grading.lexicon import ABSENCE, NEGATORS
-from grading.order import shipped
+from grading.order import log_odds_of
 from grading.polarity import Opposition, denies, pole_votes, refused
 from grading.result import Question
 from grading.scorer import read_answer
@@ -166,7 +166,7 @@ def _bare(text: str) -> str:
 
 def _prose(sentences: Sequence[Clause], owed: float) -> float:
     """What an answer keeps for being prose: all, unless its words stand as chance would have them, or a share far above `owed` of them in runs."""
-    ordered = _part(shipped().log_odds(". ".join(s.text for s in sentences)), CHANCE, PROSE)
+    ordered = _part(log_odds_of(sentences), CHANCE, PROSE)
     return ordered * (1.0 - (1.0 - LEFT) * _part(_runs(sentences) - owed, LISTED, BARE))
 
 

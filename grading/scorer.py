@@ -19,12 +19,13 @@ from grading.fields import judge_quantities, judge_short, judge_tests
 from grading.fusion import COS, LEX, NEARLY, NO_RIVAL, Statement, Weights, Words, away, by_meaning, doubt, lexical, plainly, repeats, shipped, telling, words
 from grading.fusion import Evidence as Nearness
 from grading.lexicon import NEGATORS, poles
-from grading.order import shipped as shipped_order
+from grading.order import log_odds_of
 from grading.polarity import negated
 from grading.result import CUT, SCORER, Answer, ClaimMark, CriterionScore, Evidence, Question, Score, Unsure, asserted
 from grading.rubric import BELOW, Claim, Criterion, Misconception, Rubric
 from grading.text import Clause, Document, Token, read, tokenise
 
+LONG, BY_CHANCE = 60, -4.0  # words of an answer from which its log odds of order say much, and those of words in any order: notes have 2 and more
 WRONG_CUT = 0.5
 # What a person should look at first, chosen on the marked answers (`python -m grading marked` says how often it is worth it): a claim whose chance of being
 # met lies between these, unless the criterion's points are as sure as SURE all the same, and a misconception whose score reaches SUSPECT.
@@ -109,8 +110,8 @@ def read_answer(text: str, question: Question | None, model: Encoder, known: fro
     by_sentence: dict[int, g.Gate] = {}
     sentences = document.sentences
     plain = [s for s in sentences if not g.is_injection(s.text)]
-    order = shipped_order().log_odds(". ".join(s.text for s in plain))
-    orderly = dict(zip((s.sentence for s in plain), g.gate_prose(plain, order), strict=True))
+    by_chance = sum(len(s.tokens) for s in plain) >= LONG and log_odds_of(plain) <= BY_CHANCE
+    orderly = dict(zip((s.sentence for s in plain), g.gate_prose(plain, by_chance), strict=True))
     taken_back, voided = g.taken_back(document)
     if voided:
         flags["retraction"] = None

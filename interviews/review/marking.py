@@ -51,11 +51,13 @@ def grader() -> str:
 
 @cache
 def _make_ready() -> None:
-    """Makes the units, which mix with no other registry's, and the encoder, which is large."""
-    from grading.encoder import encoder  # loads torch, which a web process does without
+    """Makes the units, which mix with no other registry's, the encoder, which is large, and what reads the order of words."""
+    from grading import order  # loads torch, which a web process does without
+    from grading.encoder import encoder
 
     registry()
     encoder()
+    order.shipped()
 
 
 def make_ready() -> None:

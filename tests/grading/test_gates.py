@@ -12,9 +12,10 @@ from grading.attack import INJECTION, framed, keywords, shuffled, stamped
 from grading.encoder import encoder
 from grading.evidence import DENIED
 from grading.folders import folders, read_folder
-from grading.gates import BY_CHANCE, foreign, gate_prose, is_disclaimer, is_injection, is_retraction, taken_back
-from grading.order import shipped as order
+from grading.gates import foreign, gate_prose, is_disclaimer, is_injection, is_retraction, taken_back
+from grading.order import log_odds_of
 from grading.polarity import oppose
+from grading.scorer import BY_CHANCE
 from grading.text import MAX_CHARS, read, tokenise, visible
 from tests.grading.test_scorer import GOOD, PROMPT, RUBRIC, TRUE, mark
 
@@ -404,4 +405,4 @@ def test_no_marked_answer_is_near_to_an_order_by_chance() -> None:
     files = [yaml.safe_load(path.read_text()) for path in (PACKS.parent / "marked").rglob("*.yaml")]
     terse = [row["text"] for file in files for row in file["answers"] if row["kind"] == "terse"]
     assert len(terse) >= 21
-    assert min(order().log_odds(". ".join(s.text for s in read(text).sentences)) for text in terse) > 0 > BY_CHANCE
+    assert min(log_odds_of(read(text).sentences) for text in terse) > 0 > BY_CHANCE
