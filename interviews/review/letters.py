@@ -6,13 +6,12 @@ It says that there is something to read and where, and nothing of what stands th
 import logging
 from datetime import timedelta
 
-from django.conf import settings
-from django.core.mail import EmailMessage, get_connection
+from django.core.mail import send_mail
 from django.db.models import F
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from interviews.accounts.checks import CONSOLE
+from interviews.accounts.checks import mail_is_logged
 from interviews.live.models import Event
 from interviews.review.models import Letter
 
@@ -24,7 +23,7 @@ AT_ONCE = 50
 
 def write(event: Event, address: str) -> None:
     """Writes the letter about a publication, in its transaction; none where mail goes to the log. `address` is the report's, as its publisher came to it."""
-    if settings.EMAIL_BACKEND != CONSOLE:
+    if not mail_is_logged():
         Letter.objects.create(event=event, address=address)
 
 
@@ -44,7 +43,7 @@ def _send(letter: Letter) -> None:
     text = render_to_string("review/letter.txt", {"interview": interview, "address": letter.address, "again": again})
     subject = f"Your interview was reviewed{' again' if again else ''}"
     try:
-        EmailMessage(subject, text, to=[interview.candidate.email], connection=get_connection(timeout=settings.EMAIL_TIMEOUT)).send()
+        send_mail(subject, text, None, [interview.candidate.email])
     except Exception as error:
         last = letter.tries + 1 == TRIES
         log.log(logging.ERROR if last else logging.WARNING, "letter %s was not sent (%s)%s", letter.pk, error, ", and is given up" if last else "")

@@ -17,13 +17,14 @@ from interviews.review.models import Letter
 from interviews.review.tasks import send_letters
 from tests.conftest import People
 from tests.review.helpers import grade_all, scored
+from tests.review.test_review import post
 
 pytestmark = pytest.mark.django_db
 Make = Callable[..., Interview]
 
 
 def publish(people: People, interview: Interview) -> None:
-    answer = people.interviewer.client.post(f"/api/interviews/{interview.pk}/publish/", {}, content_type="application/json")
+    answer = post(people.interviewer, interview, "publish")
     assert answer.status_code == 200, answer.content
 
 

@@ -1,14 +1,8 @@
 """What the account pages say of the site."""
 
 from django import template
-from django.conf import settings
 
-from interviews.accounts.checks import CONSOLE
+from interviews.accounts.checks import mail_is_logged
 
 register = template.Library()
-
-
-@register.simple_tag
-def mail_is_logged() -> bool:
-    """Whether mail goes to the site's log and to nobody, as in the embedded default."""
-    return settings.EMAIL_BACKEND == CONSOLE
+register.simple_tag(mail_is_logged)
