@@ -134,10 +134,16 @@ def question_of(pack: Pack, parsed: ParsedQuestion) -> Question:
     return question
 
 
+def store_pack(pack: ParsedPack) -> Pack:
+    """The row of a pack as its `pack.yaml` says, made if it is new, and locked."""
+    row, _ = Pack.objects.update_or_create(slug=pack.slug, defaults={"title": pack.title, "description": pack.description, "source": pack.source})
+    return row
+
+
 @transaction.atomic
 def save_pack(*, pack: ParsedPack, by: User | None = None) -> Loaded:
     """Stores a pack that was read and checked. Questions that the folder no longer has stay as they are, and so does what was edited on the site."""
-    row, _ = Pack.objects.update_or_create(slug=pack.slug, defaults={"title": pack.title, "description": pack.description, "source": pack.source})
+    row = store_pack(pack)
     done = defaultdict(list, renamed=_make_room(row, pack))
     set_slugs_free(row, pack)
     for parsed in pack.questions:

@@ -433,19 +433,19 @@ def parse_pack(files: Mapping[str, str], folders: Iterable[str] = ()) -> ParsedP
         slug, inside, name = path.partition("/")
         if inside:
             contents.setdefault(slug, {})[name] = text
-    questions: list[ParsedQuestion] = []
+    questions: dict[str, ParsedQuestion] = {}  # by uuid
     faults: list[BankError] = []
     for slug, content in sorted(contents.items()):
         try:
             parsed = parse_question(slug, content)
-            if other := next((question.slug for question in questions if question.meta["uuid"] == parsed.meta["uuid"]), None):
-                raise BankError(f"{slug}/question.yaml", 1, f"uuid: {other} has the same one")
+            if other := questions.get(parsed.meta["uuid"]):
+                raise BankError(f"{slug}/question.yaml", 1, f"uuid: {other.slug} has the same one")
         except BankError as fault:
             faults.append(fault)
         else:
-            questions.append(parsed)
+            questions[parsed.meta["uuid"]] = parsed
     if faults:
         faults[0].others = tuple(faults[1:])
         raise faults[0]
     meta = document.value
-    return ParsedPack(meta["slug"], meta["title"], meta["description"].strip(), files[PACK], tuple(questions))
+    return ParsedPack(meta["slug"], meta["title"], meta["description"].strip(), files[PACK], tuple(questions.values()))

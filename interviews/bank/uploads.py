@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from grading.variants import GENERATOR
 from interviews.accounts.models import User
-from interviews.bank.actions import make_current, question_of, set_slugs_free, store_version
+from interviews.bank.actions import make_current, question_of, set_slugs_free, store_pack, store_version
 from interviews.bank.archive import unpack
 from interviews.bank.files import BankError, ParsedPack, content_hash, parse_pack
 from interviews.bank.models import Pack, QuestionVersion, Upload
@@ -95,9 +95,9 @@ def put_pack(*, pack: ParsedPack, by: User, ask: bool = False, state: str | None
         BankError: a question belongs to another pack, or has the name of another one; nothing was stored.
         MovedOn: the pack's `state` is another; nothing was stored.
     """
-    row = Pack.objects.select_for_update().filter(slug=pack.slug).first()
-    new_pack, about_changed = row is None, row is not None and row.source != pack.source
-    row, _ = Pack.objects.update_or_create(slug=pack.slug, defaults={"title": pack.title, "description": pack.description, "source": pack.source})
+    old_row = Pack.objects.select_for_update().filter(slug=pack.slug).first()
+    new_pack, about_changed = old_row is None, old_row is not None and old_row.source != pack.source
+    row = store_pack(pack)
     there = list(row.questions.select_for_update(of=["self"]).select_related("current").order_by("slug"))
     found = content_hash([[str(question.id), question.slug, question.current.hash if question.current else ""] for question in there])
     if state not in (None, found):

@@ -1,6 +1,5 @@
 """The banks, to read, and the pages that add a question or a pack of them. Editing is the admin site's."""
 
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -13,7 +12,7 @@ from grading.variants import PUBLISHED
 from interviews.bank import access, actions, queries, uploads
 from interviews.bank.archive import pack_up
 from interviews.bank.changes import changes
-from interviews.bank.files import BANDS, BankError, in_words, read_variant
+from interviews.bank.files import BANDS, BankError, ParsedPack, in_words, read_variant
 from interviews.bank.forms import NewQuestionForm, UploadForm
 from interviews.bank.markdown import render as markdown
 from interviews.bank.markdown import render_prompt
@@ -112,23 +111,27 @@ def uploaded(request: HttpRequest, id: UUID) -> HttpResponse:
         sent.delete()
         messages.info(request, f"{sent.name} was thrown away. Nothing has changed.")
         return redirect("upload_pack")
-    context: dict[str, Any] = {"upload": sent, "form": UploadForm()}
+    taking = "take" in request.POST
+    context = {"upload": sent, "form": UploadForm(), "moved_on": taking}
     try:
         pack = uploads.read_upload(bytes(sent.archive))
-        if "take" in request.POST:
-            try:
-                done = uploads.put_pack(pack=pack, by=request.user, ask="ask" in request.POST, state=request.POST.get("state", ""))
-            except uploads.MovedOn:
-                context["moved_on"] = True
-            else:
-                sent.delete()
-                messages.success(request, _told(pack.title, done))
-                return redirect("bank")
+        if taking and (done := _take(request, pack)):
+            sent.delete()
+            messages.success(request, _told(pack.title, done))
+            return redirect("bank")
         look = uploads.look_at_pack(pack=pack, by=request.user)
     except BankError as error:
         return render(request, "bank/upload.html", context | {"faults": [error, *error.others]}, status=409 if request.method == "POST" else 200)
     changed = [(put, changes(put.before or {}, put.after)) for put in look.changed]
     return render(request, "bank/upload.html", context | {"pack": pack, "look": look, "changed": changed})
+
+
+def _take(request: HttpRequest, pack: ParsedPack) -> uploads.Uploaded | None:
+    """Takes an upload as its page showed it; None where the pack has moved on since."""
+    try:
+        return uploads.put_pack(pack=pack, by=request.user, ask="ask" in request.POST, state=request.POST.get("state", ""))
+    except uploads.MovedOn:
+        return None
 
 
 def _told(title: str, done: uploads.Uploaded) -> str:

@@ -17,6 +17,7 @@ from interviews.bank.files import BankError
 from interviews.bank.management.commands.load_bank import PACKS
 from interviews.bank.models import Pack, Question, QuestionVersion, Upload
 from interviews.bank.uploads import MovedOn, look_at_pack, put_pack, read_upload
+from tests.bank.test_load_and_export import tree
 from tests.conftest import People, Person
 from tests.live.conftest import bank
 
@@ -84,8 +85,7 @@ def test_a_pack_is_downloaded_as_the_bank_has_it_and_sent_back_changes_nothing(p
 def test_every_shipped_pack_comes_out_and_back(people: People, pack: str) -> None:
     load_pack(folder=PACKS / pack)
     content = people.admin.client.get(f"/bank/{pack}.zip").content
-    shipped = {path.relative_to(PACKS / pack).as_posix(): path.read_bytes().decode() for path in (PACKS / pack).rglob("*") if path.is_file()}
-    assert unpack(content) == shipped
+    assert unpack(content) == {path: text.decode() for path, text in tree(PACKS / pack).items()}
     assert look_at_pack(pack=read_upload(content), by=people.admin.user).nothing
 
 
